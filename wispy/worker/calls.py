@@ -1,0 +1,55 @@
+"""What passes between an owner and the runner of its object: requests in, outcomes and channel updates out."""
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Operation = Literal["call", "get", "set", "delete", "describe", "source"]
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One request of a session to an object, on its way through the runner.
+
+    The first part is the owner's; the second part is written by the runner as the call goes on, and may be read from
+    any thread. Identity is the object itself (`eq=False`): a call is one thing, not a value.
+    """
+
+    session: str
+    id: int
+    op: Operation
+    path: tuple[str, ...]  # names below the object, without the object's own
+    params: bytes = b""  # JSON. call: an array or object of arguments, empty for none; set: the value; else unused
+    kwargs: bytes = b""  # JSON object. call in its general form: named arguments beside an array in `params`
+    start_by: float = math.inf  # monotonic seconds; past it the call is not started any more
+    timeout_s: float | None = None  # the caller's own limit for the run; counts where it is shorter than the method's
+    token: Any = None  # the owner's; the runner does not look at it
+
+    started: float | None = None  # monotonic seconds
+    deadline: float = math.inf  # monotonic seconds, known once the call has started; see Runner.overdue
+    expired: bool = False  # the owner has answered at the deadline; what the call still brings is dropped
+    reported: bool = False  # a log line has said that it hangs
+
+
+@dataclass(slots=True, eq=False)
+class Outcome:
+    """A call has ended: its answer, and with it its place is free again. Each call ends once."""
+
+    call: Call
+    body: bytes  # JSON of the result or of the error object; empty for an expired call
+    is_error: bool
+
+
+UpdateKind = Literal["value", "event", "removed"]
+
+
+@dataclass(slots=True)
+class ChannelUpdate:
+    """News of one channel of the object."""
+
+    channel: str  # without the object's name
+    kind: UpdateKind  # "removed": the author has deleted the channel; `value` is null
+    value: bytes  # JSON
+    # Counts the channel's updates since the object was bound, from 1. Events are numbered when they are published, so
+    # that events dropped because too many were pending show as a gap. The owner adds the head that it found.
+    number: int
