@@ -1,0 +1,233 @@
+"""JSON-RPC 2.0, the server's side: bytes of a client's message in, requests out; bytes of replies.
+
+Rules:
+- The whole of JSON-RPC 2.0: batches, notifications (no `id` member), ids that are strings, numbers or null. An id goes
+  back as the very bytes that came. The answers to a batch may be in any order.
+- Only the envelope is read. `params` stay raw: they are checked to be well-formed JSON, an array or an object, and are
+  decoded by the owner of the object.
+- Every message that cannot be read is answered by an error: under its own id where one can be made out, else under
+  null.
+- Of members that occur twice the last one counts, here and in everything that wispy decodes. Members that are not
+  JSON-RPC's or wispy's are ignored.
+- A message is UTF-8. Lone surrogates, `NaN` and `Infinity` are not JSON, and are parse errors.
+
+This is the hottest code of the frontend: one C call decodes a request, and replies are joined from bytes.
+"""
+
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from wispy.protocol.errors import INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, RPCError
+from wispy.protocol.nesting import MAX_DEPTH, is_deeper
+
+MAX_ID_BYTES: Final = 200
+"""Bytes of the JSON text of an id. It is kept while its request is in flight and sent back with the answer; a UUID has
+38, and nobody needs an id that costs more than its request."""
+
+NO_PARAMS: Final = msgspec.Raw(b"null")
+"""The params of a request that has none."""
+
+NULL_ID: Final = b"null"
+
+_ABSENT: Final = msgspec.Raw(b"")
+_OPENING: Final = b"[{"
+_ID_OPENING: Final = b'"-0123456789n'
+_WHITESPACE: Final = b" \t\r\n"
+
+
+class WispyMembers(msgspec.Struct, gc=False):
+    """What wispy's own clients say beside the members of JSON-RPC."""
+
+    ack: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """The session has its answers to all ids up to this one."""
+    at: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    """When the request was first sent: milliseconds on the clock of the Redis server."""
+    retry: bool = False
+    """Whether an earlier copy may have reached the owner."""
+
+
+class Request(msgspec.Struct, gc=False):
+    """A request or notification of a client."""
+
+    method: str
+    params: msgspec.Raw
+    """JSON text of an array or an object; `NO_PARAMS` where there are none."""
+    id: bytes | None
+    """The JSON text of the id, to be sent back as it is; None for a notification, which gets no answer."""
+    wispy: WispyMembers | None
+
+
+class InvalidMessageError(RPCError):
+    """A message, or an entry of a batch, that is no request; `id` is what its answer is to bear."""
+
+    def __init__(self, error: RPCError, id: bytes = NULL_ID) -> None:
+        super().__init__(error.code, error.message, executed=error.executed, retryable=error.retryable, data=error.data)
+        self.id = id
+
+    def reply(self) -> bytes:
+        """The whole answer."""
+        return error(self.id, self.to_json())
+
+
+class _Envelope(msgspec.Struct, gc=False):
+    """A request as it is on the wire."""
+
+    jsonrpc: Literal["2.0"]
+    method: str
+    params: msgspec.Raw = _ABSENT
+    id: msgspec.Raw = _ABSENT
+    wispy: WispyMembers | None = None
+
+
+class _IdOnly(msgspec.Struct, gc=False):
+    """What can be read of a message that is no request."""
+
+    id: msgspec.Raw = _ABSENT
+
+
+_decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
+_decode_id: Final = msgspec.json.Decoder(_IdOnly).decode
+_check_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
+
+
+# --- reading --------------------------------------------------------------------------------------------------------
+
+
+def parse(
+    data: bytes, *, batch_limit: int, depth_limit: int = MAX_DEPTH
+) -> Request | list[Request | InvalidMessageError]:
+    """Read one message of a client.
+
+    Args:
+        data: the message.
+        batch_limit: requests that a batch may hold.
+        depth_limit: levels of arrays and objects that the whole message may have.
+
+    Returns:
+        A request; or for a batch its requests, each that is none as the error that answers it.
+
+    Raises:
+        InvalidMessageError: the message is no request and no batch.
+    """
+    if not data.isascii():
+        _check_utf8(data)
+    if is_deeper(data, depth_limit):
+        raise InvalidMessageError(
+            TOO_LARGE(f"the message is nested deeper than {depth_limit} levels"), _recover_id(data)
+        )
+    if data.lstrip(_WHITESPACE).startswith(b"["):
+        return _parse_batch(data, batch_limit)
+    return _parse_request(data)
+
+
+def _check_utf8(data: bytes) -> None:
+    # Raw params are passed on unread: what is not UTF-8 must not get any further.
+    try:
+        data.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidMessageError(PARSE_ERROR(f"the message is not UTF-8 (byte {error.start})")) from error
+
+
+def _parse_request(data: bytes | msgspec.Raw) -> Request:
+    try:
+        envelope = _decode_envelope(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _explain(data, error) from error
+    id: bytes | None = None
+    if envelope.id is not _ABSENT:
+        id = bytes(envelope.id)
+        if id[0] not in _ID_OPENING or len(id) > MAX_ID_BYTES:
+            raise InvalidMessageError(
+                INVALID_REQUEST(f"an id is a string, a number or null, of at most {MAX_ID_BYTES} bytes")
+            )
+    params = envelope.params
+    if params is _ABSENT:
+        params = NO_PARAMS
+    elif memoryview(params)[0] not in _OPENING:
+        raise InvalidMessageError(INVALID_REQUEST("params must be an array or an object"), id or NULL_ID)
+    return Request(envelope.method, params, id, envelope.wispy)
+
+
+def _parse_batch(data: bytes, limit: int) -> list[Request | InvalidMessageError]:
+    try:
+        row = _batch_decoder(limit)(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise _explain(data, error) from error
+    entries = [entry for entry in msgspec.structs.astuple(row) if entry is not _ABSENT]
+    if not entries:
+        raise InvalidMessageError(INVALID_REQUEST("a batch must not be empty"))
+    if len(entries) > limit:
+        raise InvalidMessageError(TOO_LARGE(f"a batch may hold {limit} requests"))
+    return [_parse_entry(entry) for entry in entries]
+
+
+def _parse_entry(entry: msgspec.Raw) -> Request | InvalidMessageError:
+    try:
+        return _parse_request(entry)
+    except InvalidMessageError as error:
+        return error
+
+
+@lru_cache(maxsize=8)  # the limit is a setting: one process has one
+def _batch_decoder(limit: int) -> Any:
+    """Decodes the first entries of an array, one more than allowed, and skips the others unread.
+
+    A plain list would be built whole before it could be counted: a message of 10 MiB holds 5 million entries.
+    """
+    fields = [(f"entry_{number}", msgspec.Raw, _ABSENT) for number in range(limit + 1)]
+    return msgspec.json.Decoder(msgspec.defstruct("Batch", fields, array_like=True)).decode
+
+
+# --- trouble --------------------------------------------------------------------------------------------------------
+
+
+def _explain(data: bytes | msgspec.Raw, error: Exception) -> InvalidMessageError:
+    """Why a message could not be decoded: it is not JSON at all, or JSON of another shape."""
+    try:
+        _check_json(data)
+    except RecursionError:
+        return InvalidMessageError(TOO_LARGE("the message is nested too deep"))
+    except msgspec.DecodeError as malformed:
+        return InvalidMessageError(PARSE_ERROR(str(malformed)))
+    return InvalidMessageError(
+        INVALID_REQUEST(f"the message is not a JSON-RPC 2.0 request: {error}"), _recover_id(data)
+    )
+
+
+def _recover_id(data: bytes | msgspec.Raw) -> bytes:
+    """The id of a message that is no request, if it has a usable one; else null."""
+    try:
+        id = bytes(_decode_id(data).id)
+    except (msgspec.DecodeError, RecursionError):
+        return NULL_ID
+    return id if id and id[0] in _ID_OPENING and len(id) <= MAX_ID_BYTES else NULL_ID
+
+
+# --- writing --------------------------------------------------------------------------------------------------------
+
+
+def result(id: bytes, result: bytes) -> bytes:
+    """The answer to the request `id`; both are JSON text."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
+
+
+def error(id: bytes, error: bytes) -> bytes:
+    """The answer to a request that failed; `error` is the JSON text of an error object (`RPCError.to_json`)."""
+    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, error)
+
+
+def notification(method: str, params: bytes) -> bytes:
+    """A notification to the client.
+
+    Args:
+        method: one of wispy's own, so that its name needs no escaping.
+        params: JSON text of an object.
+    """
+    return b'{"jsonrpc":"2.0","method":"%b","params":%b}' % (method.encode(), params)
+
+
+def batch(replies: list[bytes]) -> bytes:
+    """The answer to a batch. For one of notifications alone there is none: nothing is sent then."""
+    return b"[%b]" % b",".join(replies)
