@@ -1,0 +1,124 @@
+"""The rules of single values that a type and a range cannot say.
+
+Each check takes a value of the right type and returns why it is impossible, or None. The text reads on from "port = 80: ".
+"""
+
+import re
+from urllib.parse import urlsplit
+
+_BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
+_ROUTE = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
+_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
+# Rooms for a token's signature: shorter ones can be guessed by trying.
+_SHORTEST_SECRET = 16
+
+
+def base_path(value: str) -> str | None:
+    """Empty, or `/a/b`."""
+    if value and not value.startswith("/"):
+        return "must start with '/'"
+    if value.endswith("/"):
+        return "must not end with '/'" if len(value) > 1 else "must be empty to serve at the root"
+    if not _BASE_PATH.fullmatch(value) or _climbs(value):
+        return "must be a plain path such as /lab/microscope"
+    return None
+
+
+def route(value: str) -> str | None:
+    """A path below `base_path`, without a slash at either end."""
+    if not _ROUTE.fullmatch(value) or _climbs(value):
+        return "must be a plain path without '/' at its start and end"
+    return None
+
+
+def address(value: str) -> str | None:
+    """What a server can bind to; empty means all interfaces."""
+    if re.search(r"[\s/]", value):
+        return "must be an IP address or a host name"
+    if value.count(":") == 1:
+        return "must be an address alone: the port has a key of its own, port"
+    return None
+
+
+def redis_url(value: str) -> str | None:
+    """A server's URL over TCP or a unix socket."""
+    if value.startswith("rediss://"):
+        return "TLS to Redis is not supported yet; use redis:// within a private network"
+    if not value.startswith(("redis://", "unix://")):
+        return "must be redis://[user:password@]host[:port][/database] or unix:///path/to/socket"
+    try:
+        parts = urlsplit(value)
+        missing = not (parts.hostname if parts.scheme == "redis" else parts.path)
+        _ = parts.port  # reading it is the check of its range
+    except ValueError as error:
+        return f"must be a URL: {error}"
+    return "must name a host or a socket" if missing else None
+
+
+def redis_prefix(value: str) -> str | None:
+    """A start for keys that leaves the hash tags to the objects' names."""
+    if re.search(r"[\s{}]", value):
+        return "must not hold spaces or braces: braces mark the part of a key that Redis Cluster hashes"
+    return None
+
+
+def secret(value: str) -> str | None:
+    """A key to sign with."""
+    if len(value) < _SHORTEST_SECRET:
+        return f"must have at least {_SHORTEST_SECRET} characters"
+    return None
+
+
+def origins(value: tuple[str, ...]) -> str | None:
+    """Origins as a browser sends them."""
+    for origin in value:
+        scheme, _, rest = origin.partition("://")
+        if scheme not in ("http", "https") or not _is_host(rest):
+            return f"{origin!r} must be an origin as browsers send it: https://lab.example.org, with a port where it is not the usual"
+    return None
+
+
+def hosts(value: tuple[str, ...]) -> str | None:
+    """Host names as a browser sends them."""
+    for host in value:
+        if not _is_host(host):
+            return f"{host!r} must be a host name in lower case, with a port where only that one is meant"
+    return None
+
+
+def folders(value: str | tuple[str, ...] | dict[str, str]) -> str | None:
+    """Folders to serve: routes that are paths, and are different."""
+    listed = (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, dict):
+        for name in value:
+            if (reason := route(name)) is not None:
+                return f"the route {name!r} {reason}"
+        listed = tuple(value.values())
+    if not all(listed):
+        return "a folder must not be empty"
+    if not isinstance(value, dict):
+        routes = [folder_route(folder) for folder in listed]
+        if not all(routes):
+            return "a folder must have a name to be served under; write it as a map of routes to folders"
+        if len(set(routes)) < len(routes):
+            return "two folders have the same name; write them as a map of routes to folders"
+    return None
+
+
+def folder_route(folder: str) -> str:
+    """The route of a folder that is given without one: its name; empty where it has none, such as `.`."""
+    name = folder.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return "" if name in (".", "..") else name
+
+
+def _is_host(text: str) -> bool:
+    """Whether this is a host in lower case, with or without a port."""
+    host, colon, port = text, "", ""
+    if not text.endswith("]"):
+        host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
+    has_port = port.isascii() and port.isdigit() and int(port) <= 65535
+    return _HOST.fullmatch(host) is not None and (has_port or not colon)
+
+
+def _climbs(path: str) -> bool:
+    return any(part in (".", "..") for part in path.split("/"))
