@@ -1,0 +1,80 @@
+"""What a test may not leave behind: tasks, sockets, child processes, errors in the log, Redis keys without an end."""
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import psutil
+import redis
+
+from tests.support.waiting import wait_until_blocking
+
+
+def open_sockets() -> set[str]:
+    """The sockets of this process, as the kernel names them ("socket:[1234]"). Empty where there is no /proc."""
+    if not sys.platform.startswith("linux"):
+        return set()
+    sockets: set[str] = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        try:
+            target = str(entry.readlink())
+        except OSError:  # closed since
+            continue
+        if target.startswith("socket:"):
+            sockets.add(target)
+    return sockets
+
+
+def child_processes() -> dict[int, str]:
+    """All descendants of this process: process id to command."""
+    children: dict[int, str] = {}
+    for process in psutil.Process().children(recursive=True):
+        try:
+            children[process.pid] = " ".join(process.cmdline()) or process.name()
+        except psutil.NoSuchProcess:
+            continue
+    return children
+
+
+def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> set["asyncio.Task[object]"]:
+    return {task for task in asyncio.all_tasks(loop) if not task.done()}
+
+
+class ErrorLog(logging.Handler):
+    """Collects what asyncio reports as an error: exceptions nobody retrieved, callbacks that raised."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+
+
+class ProcessLeaks:
+    """Compares the sockets and children of this process before and after a test."""
+
+    def __init__(self) -> None:
+        self._sockets = open_sockets()
+        self._children = set(child_processes())
+
+    def check(self) -> None:
+        """Fail if there are new ones. They get a moment: transports and processes close late."""
+
+        def new_sockets() -> set[str]:
+            return open_sockets() - self._sockets
+
+        def new_children() -> dict[int, str]:
+            return {pid: name for pid, name in child_processes().items() if pid not in self._children}
+
+        try:
+            wait_until_blocking(lambda: not new_sockets() and not new_children(), "", timeout_s=3)
+        except AssertionError:
+            raise AssertionError(f"the test left sockets {new_sockets()} and children {new_children()}") from None
+
+
+def keys_without_end(socket_path: str) -> list[str]:
+    """Names of the keys in the server that have no time to live."""
+    with redis.Redis(unix_socket_path=socket_path, protocol=2) as client:
+        return [key.decode() for key in client.scan_iter(count=1000) if client.pttl(key) == -1]

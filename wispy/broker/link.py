@@ -1,0 +1,170 @@
+"""The link to Redis: implicit pipelining over one connection that is kept up.
+
+Commands issued in one turn of the loop leave in one write, replies match in order. What a caller may conclude from
+an error is in `wispy.broker.errors`: `LinkDown` (not sent), `LinkLost` (unknown), `ReplyError` (Redis said so).
+A link is used from the thread of its event loop only.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from wispy.broker.address import RedisAddress
+from wispy.broker.connection import MAX_QUEUED_BYTES, Argument, Connection, OnReply, settle
+from wispy.broker.dialer import Backoff, Dialer
+from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError
+from wispy.broker.server import Server
+
+__all__ = ["Backoff", "BrokerError", "CommandTimeout", "Link", "LinkDown", "LinkLost", "ReplyError", "Server"]
+
+logger = logging.getLogger("wispy.broker")
+
+# Clocks drift by up to half a millisecond a second (see server.py): a minute keeps a stamp within 30 ms. The first
+# look comes sooner, because a process that has just connected is busy starting, and its first sample was late.
+_CLOCK_REFRESH_S = 60.0
+_FIRST_CLOCK_REFRESH_S = 1.0
+
+
+class Link:
+    """One connection to Redis with implicit pipelining.
+
+    `name` is for logs and CLIENT LIST (no spaces). `command_timeout_s` is the longest wait for a reply before the
+    connection is given up; it must exceed the block time of blocking reads. None: no deadline, and no refresh of the
+    server's clock; for links that block for ever. `max_queued_bytes` bounds what is held for a stalled server; past
+    it, commands fail with `LinkDown`.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        name: str,
+        connect_timeout_s: float = 5.0,
+        command_timeout_s: float | None = 5.0,
+        backoff: Backoff | None = None,
+        max_queued_bytes: int = MAX_QUEUED_BYTES,
+    ) -> None:
+        self._command_timeout_s = command_timeout_s
+        self._dialer = Dialer(
+            address,
+            name=name,
+            connect_timeout_s=connect_timeout_s,
+            make_connection=lambda on_lost: Connection(
+                on_lost, command_timeout_s=command_timeout_s, max_queued_bytes=max_queued_bytes
+            ),
+            on_up=self._came_up,
+            on_down=self._went_down,
+            backoff=backoff,
+        )
+        self._listeners_up: list[Callable[[], None]] = []
+        self._listeners_down: list[Callable[[], None]] = []
+        self._up = asyncio.Event()
+        self._stopped = False
+        self._clock_timer: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Connect in the background; returns at once. See `wait_connected`."""
+        self._dialer.start()
+
+    async def stop(self) -> None:
+        """Close for good. Pending commands fail with `LinkLost` or `LinkDown`."""
+        self._stopped = True
+        await self._dialer.stop()
+        self._up.set()  # so that nobody waits for ever
+
+    @property
+    def connected(self) -> bool:
+        connection = self._dialer.connection
+        return connection is not None and not connection.ended
+
+    @property
+    def connection(self) -> int:
+        """The number of the present or last connection; it changes with each reconnect. 0 before the first."""
+        return self._dialer.count
+
+    @property
+    def server(self) -> Server | None:
+        """The server of the present connection; None while there is none."""
+        connection = self._dialer.connection
+        return None if connection is None else connection.server
+
+    async def wait_connected(self) -> None:
+        """Wait until the link is connected. Raises `LinkDown` if it is stopped."""
+        while not self.connected:
+            if self._stopped:
+                raise LinkDown("the link was stopped")
+            await self._up.wait()
+
+    def on_connected(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each connection from now on, before other commands of the same turn are sent."""
+        self._listeners_up.append(callback)
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback` at each loss of the connection, after all pending commands were answered."""
+        self._listeners_down.append(callback)
+
+    def send(self, args: tuple[Argument, ...], on_reply: OnReply) -> None:
+        """Send a command without the cost of a future: the hot path.
+
+        `on_reply` gets the reply, or a `BrokerError` instance, exactly once and never before this returns. Raises
+        nothing but `TypeError` for an argument of a wrong type.
+        """
+        connection = self._dialer.connection
+        if connection is None:
+            asyncio.get_running_loop().call_soon(on_reply, LinkDown("not connected to Redis"))
+        else:
+            connection.send(args, on_reply)
+
+    def call(self, *args: Argument) -> asyncio.Future[Any]:
+        """Send a command; the future gets its reply, or raises a `BrokerError`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.send(args, partial(settle, future))
+        return future
+
+    def flush(self) -> None:
+        """Write what this turn has sent now, instead of at the end of the turn."""
+        connection = self._dialer.connection
+        if connection is not None:
+            connection.flush()
+
+    # -- inside
+
+    def _came_up(self, connection: Connection) -> None:
+        self._up.set()
+        if self._command_timeout_s is not None:
+            self._schedule_clock(_FIRST_CLOCK_REFRESH_S)
+        notify(self._listeners_up)
+
+    def _went_down(self, reason: str) -> None:
+        self._up.clear()
+        if self._clock_timer is not None:
+            self._clock_timer.cancel()
+        notify(self._listeners_down)
+
+    def _schedule_clock(self, delay_s: float) -> None:
+        self._clock_timer = asyncio.get_running_loop().call_later(delay_s, self._refresh_clock)
+
+    def _refresh_clock(self) -> None:
+        server = self.server
+        if server is None:
+            return
+        sent_s = time.monotonic()
+
+        def take(reply: Any) -> None:
+            if not isinstance(reply, BrokerError):
+                server.add_sample(reply, sent_s, time.monotonic())
+
+        self.send(("TIME",), take)
+        self._schedule_clock(_CLOCK_REFRESH_S)
+
+
+def notify(listeners: list[Callable[[], None]]) -> None:
+    """Call all listeners; a bug in one does not keep the others from hearing."""
+    for listener in tuple(listeners):
+        try:
+            listener()
+        except Exception:
+            logger.exception("an error in a listener of the link to Redis")

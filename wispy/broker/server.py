@@ -1,0 +1,36 @@
+"""What is known of the Redis server behind a connection: its run id and its clock.
+
+The clock is an estimate that is never later than the server's own: `TIME` was true before its reply arrived, and
+monotonic time since the arrival is added. So errors make a stamp older, never younger.
+"""
+
+# How much two clocks may drift apart, in seconds per second. NTP slews by up to 500 ppm; quartz alone by 100.
+DRIFT = 0.0005
+
+
+class Server:
+    """One run of a Redis server. `run_id` changes with each start of it."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        self._server_s = 0.0  # the server's clock in the sample that is used ...
+        self._arrived_s = 0.0  # ... when its reply arrived, on the monotonic clock ...
+        self._round_trip_s = float("inf")  # ... and how long that took: the true time is at most this much later
+
+    def now_ms(self, monotonic_s: float) -> int:
+        """The server's clock in milliseconds at `monotonic_s` (time.monotonic()): the true value or less."""
+        return int((self._server_s + monotonic_s - self._arrived_s) * 1000)
+
+    def add_sample(self, reply: list[bytes], sent_s: float, arrived_s: float) -> None:
+        """Take note of a reply to TIME, with the monotonic times when it was asked for and when it arrived.
+
+        A sample is used if it is sharper than the one in use has become by drift, or if it shows that the one in
+        use is later than the server's clock can be (which was then set back).
+        """
+        server_s = int(reply[0]) + int(reply[1]) / 1e6
+        round_trip_s = arrived_s - sent_s
+        age_s = arrived_s - self._arrived_s
+        is_sharper = round_trip_s <= self._round_trip_s + age_s * DRIFT
+        is_too_late = self._server_s + age_s > server_s + round_trip_s
+        if is_sharper or is_too_late:
+            self._server_s, self._arrived_s, self._round_trip_s = server_s, arrived_s, round_trip_s
