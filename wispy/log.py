@@ -1,8 +1,71 @@
-"""Logging: one logger, plain lines, set up once by each process from `logging_config`.
+"""Logging: plain lines, set up once by each process from `logging_config`; nothing is configured at import.
 
 Rules:
-- Modules log to `logging.getLogger("wispy.<module>")`; nothing is configured at import.
-- The configured logger (`web` in the seed) is what the application logs to; wispy's own
-  loggers share its level and stream.
-- A line holds no secret: passwords inside URLs are masked here too, as the last gate.
+- Modules log to `logging.getLogger(__name__)`; these loggers end in `wispy`, which follows the application's logger.
+- A line is one line, whatever text a client brought into it, and holds no password of a URL.
+- The level is set on the two loggers only: other libraries' stay as the program has them.
 """
+
+import logging
+import sys
+from typing import TextIO
+
+from wispy.config.schema import LoggingConfig
+from wispy.config.secrets import mask_urls
+
+_FORMAT = "%(asctime)s %(levelname)s %(name)s[%(process)d]: %(message)s"
+# Line breaks and control characters would let a client write log lines of its own, or move the terminal's cursor.
+_CONTROLS = {
+    **{code: f"\\x{code:02x}" for code in [*range(0x20), *range(0x7F, 0xA0)] if code not in (0x09, 0x0A)},
+    0x2028: "\\u2028",
+    0x2029: "\\u2029",
+}
+
+
+def configure(config: LoggingConfig, *, stream: TextIO | None = None) -> logging.Logger:
+    """Set up the application's logger and wispy's own; calling it again replaces what it set up.
+
+    Args:
+        config: the section `logging_config`.
+        stream: where lines go, if `config.stream` says that they go anywhere; standard output where not given.
+
+    Returns:
+        The logger that `config.logger` names.
+    """
+    application = logging.getLogger(config.logger)
+    loggers = {application, logging.getLogger("wispy")}
+    for logger in loggers:
+        logger.setLevel(config.level)
+        for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
+            logger.removeHandler(handler)
+        # A logger hands its records on to those above it: a handler there too would write each line twice.
+        if config.stream and not any(_is_above(other, logger) for other in loggers):
+            logger.addHandler(_Lines(stream or sys.stdout))
+    return application
+
+
+def _is_above(other: logging.Logger, logger: logging.Logger) -> bool:
+    return other is not logger and (other is logging.root or logger.name.startswith(f"{other.name}."))
+
+
+class _Lines(logging.StreamHandler[TextIO]):
+    """Our handler, of which a logger has at most one."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self.setFormatter(_OneLine(_FORMAT))
+
+
+class _OneLine(logging.Formatter):
+    """Puts each record on one line, with a traceback indented below it."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 -- the name is logging's
+        return _clean(super().formatMessage(record)).replace("\n", "\\n")
+
+    def format(self, record: logging.LogRecord) -> str:
+        first, *traceback = super().format(record).split("\n")
+        return "\n".join([first, *(f"    {_clean(line)}" for line in traceback)])
+
+
+def _clean(text: str) -> str:
+    return mask_urls(text).translate(_CONTROLS)

@@ -1,6 +1,7 @@
 """The rules of single values that a type and a range cannot say.
 
-Each check takes a value of the right type and returns why it is impossible, or None. The text reads on from "port = 80: ".
+Each check takes a value of the right type and returns why it is impossible, or None; the text follows
+"port = 80: ".
 """
 
 import re
@@ -74,7 +75,7 @@ def origins(value: tuple[str, ...]) -> str | None:
     for origin in value:
         scheme, _, rest = origin.partition("://")
         if scheme not in ("http", "https") or not _is_host(rest):
-            return f"{origin!r} must be an origin as browsers send it: https://lab.example.org, with a port where it is not the usual"
+            return f"{origin!r} must be an origin as browsers send it, such as https://lab.example.org:8443"
     return None
 
 

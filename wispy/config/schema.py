@@ -43,7 +43,7 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
         return f"{type(self).__name__}({', '.join(shown)})"
 
 
-class StaticConfig(Section):
+class StaticConfig(Section, frozen=True):
     """Static files."""
 
     homepage: Annotated[str, about("path, below `base_path`, to redirect to when `base_path` itself is loaded")] = (
@@ -62,7 +62,7 @@ class StaticConfig(Section):
         return _routes(self.folders)
 
 
-class UploadRulesConfig(Section):
+class UploadRulesConfig(Section, frozen=True):
     """What may be uploaded."""
 
     accepted_filetypes: Annotated[
@@ -79,7 +79,7 @@ class UploadRulesConfig(Section):
     ] = ()
 
 
-class UploadConfig(Section):
+class UploadConfig(Section, frozen=True):
     """Uploads; without a folder there are none."""
 
     folders: Annotated[
@@ -95,7 +95,7 @@ class UploadConfig(Section):
         return _routes(self.folders)
 
 
-class LoggingConfig(Section):
+class LoggingConfig(Section, frozen=True):
     """Logging."""
 
     logger: Annotated[str, about("name of the logger that the application writes to; wispy's own follow it")] = "web"
@@ -103,7 +103,7 @@ class LoggingConfig(Section):
     stream: Annotated[bool, about("whether to write the log to standard output")] = True
 
 
-class SynchronousTaskLockConfig(Section):
+class SynchronousTaskLockConfig(Section, frozen=True):
     """The thread pool of an object's threaded methods."""
 
     max_workers: Annotated[
@@ -111,7 +111,7 @@ class SynchronousTaskLockConfig(Section):
     ] = None
 
 
-class FuncCallerConfig(Section):
+class FuncCallerConfig(Section, frozen=True):
     """How methods are run where neither a decorator nor an annotation says so."""
 
     locking_default: Annotated[bool, about("whether methods are locking: only one locking method runs at a time")] = (
@@ -132,7 +132,7 @@ class FuncCallerConfig(Section):
     )
 
 
-class InterfaceConfig(Section):
+class InterfaceConfig(Section, frozen=True):
     """What of an object a page may touch."""
 
     include_internals: Annotated[bool, about("whether names that start with `_` are served")] = False
@@ -152,13 +152,13 @@ class InterfaceConfig(Section):
     ] = ()
 
 
-class RedisConfig(Section):
+class RedisConfig(Section, frozen=True):
     """The Redis or Valkey server between frontends and workers."""
 
     url: Annotated[
         str | None,
         about(
-            "`redis://[user:password@]host[:port][/database]` or `unix:///path?db=0`; null: a private server of our own",
+            "`redis://[user:password@]host[:port][/database]` or `unix:///path?db=0`; null: a server of its own",
             checks.redis_url,
         ),
     ] = None
@@ -178,7 +178,7 @@ class RedisConfig(Section):
     ] = Seconds(10)
 
 
-class LeaseConfig(Section):
+class LeaseConfig(Section, frozen=True):
     """Who owns an object."""
 
     # A lease is renewed three times within its life; below half a second a slow disk or a busy machine ends it.
@@ -195,7 +195,7 @@ class LeaseConfig(Section):
     ] = None
 
 
-class SessionConfig(Section):
+class SessionConfig(Section, frozen=True):
     """Browser sessions that outlive their connection."""
 
     secret: Annotated[
@@ -207,7 +207,7 @@ class SessionConfig(Section):
     window: Annotated[Duration, about("how long after its connection broke a session may continue")] = Seconds(60)
 
 
-class WebsocketConfig(Section):
+class WebsocketConfig(Section, frozen=True):
     """Websocket connections."""
 
     shell: Annotated[
@@ -231,7 +231,7 @@ class WebsocketConfig(Section):
     ] = Bytes(1 << 20)
 
 
-class LimitsConfig(Section):
+class LimitsConfig(Section, frozen=True):
     """Bounds; what is past one gets a clear error."""
 
     in_flight_per_connection: Annotated[Count, about("requests of one connection that are not yet answered")] = 64
@@ -248,13 +248,13 @@ class LimitsConfig(Section):
     connections: Annotated[Count, about("websockets of one frontend process")] = 20_000
 
 
-class HistoryConfig(Section):
+class HistoryConfig(Section, frozen=True):
     """Updates that are kept for subscribers that missed some."""
 
     length: Annotated[Count, about("updates kept of each channel, unless its declaration says otherwise")] = 100
 
 
-class InstanceConfig(Section):
+class InstanceConfig(Section, frozen=True):
     """Settings of one object; what is not given here is as for all objects."""
 
     interface: InterfaceConfig = InterfaceConfig()
@@ -262,7 +262,7 @@ class InstanceConfig(Section):
     add_attributes: Annotated[bool, about("as the key of the same name for all objects")] = True
 
 
-class Config(Section):
+class Config(Section, frozen=True):
     """All settings of all processes; each reads what concerns it."""
 
     multiprocessed: Annotated[bool, about("whether the frontend runs in child processes, beside the objects")] = True

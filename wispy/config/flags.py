@@ -1,0 +1,53 @@
+"""The flags of the commands that set configuration: some with names of their own, `--set KEY=VALUE` for all."""
+
+import argparse
+from collections.abc import Collection
+from typing import Any
+
+from wispy.config import fields
+from wispy.config.sources import FLAGS
+
+_PLACEHOLDERS = {"redis.url": "URL", "port": "N", "address": "A", "processes": "N"}
+
+
+def add_arguments(parser: argparse.ArgumentParser, keys: Collection[str] = ()) -> None:
+    """Add `--config FILE`, `--set KEY=VALUE` and the named flags of some keys.
+
+    Args:
+        parser: of one command.
+        keys: the dotted keys that this command has a named flag for, of those in `wispy.config.sources.FLAGS`.
+    """
+    settings = {".".join(path): setting for path, setting in fields.walk(fields.root())}
+    parser.add_argument("--config", metavar="FILE", help="YAML file with the configuration")
+    for key in keys:
+        parser.add_argument(
+            FLAGS[key],
+            dest=key,
+            default=None,
+            metavar=_PLACEHOLDERS[key],
+            # argparse takes % as its own.
+            help=settings[key].meaning.replace("%", "%%"),
+        )
+    parser.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        type=_key_and_value,
+        metavar="KEY=VALUE",
+        help="set any key of the configuration by its dotted path, such as redis.prefix=lab: (may be repeated)",
+    )
+
+
+def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the flags that `add_arguments` added say, for `wispy.config.load.load`; a named flag wins over `--set`."""
+    given: dict[str, Any] = dict(arguments.settings)
+    given.update({key: text for key in FLAGS if (text := getattr(arguments, key, None)) is not None})
+    return given
+
+
+def _key_and_value(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form KEY=VALUE")
+    return key.strip(), value

@@ -1,0 +1,126 @@
+"""What a file, the environment and flags say, as it was written; nothing is converted or checked here."""
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wispy.config import fields
+from wispy.config.fields import Group, GroupMap, Key, Setting
+from wispy.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "WISPY_"
+
+# The flags that have a name of their own, by the key they set.
+FLAGS = {"redis.url": "--redis", "port": "--port", "address": "--address", "processes": "--processes"}
+
+# Kubernetes tells each pod of each service near it: a service called wispy becomes WISPY_PORT=tcp://10.0.0.1:80,
+# and one called wispy-frontend WISPY_FRONTEND_SERVICE_HOST. They are no settings of ours.
+_SERVICE_NAME = re.compile(r"_SERVICE_(HOST|PORT(_\w+)?)$|_PORT_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?$")
+_SERVICE_VALUE = re.compile(r"(tcp|udp|sctp)://")
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What one source says of a key.
+
+    Attributes:
+        key: the key's path; empty for the whole.
+        value: as written, or converted, as the holder says.
+        source: for people: "file wispy.yaml".
+        is_text: whether it comes from a place that knows only text, so that its type decides what it means.
+    """
+
+    key: Key
+    value: Any
+    source: str
+    is_text: bool = False
+
+
+def read_yaml(file: Path) -> Any:
+    """What a YAML file holds; an empty one holds an empty map.
+
+    Raises:
+        ConfigError: it cannot be read, is not YAML, or has a key twice.
+    """
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ConfigError(f"file {file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"file {file}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
+    try:
+        # _Loader is a SafeLoader: it makes plain values only.
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        raise ConfigError(f"file {file}, line {line}: {error.problem}") from None
+    except (yaml.YAMLError, RecursionError, ValueError) as error:
+        raise ConfigError(f"file {file}: is not YAML: {error}") from None
+    return {} if content is None else content
+
+
+def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
+    """The settings among the environment's variables: `WISPY_REDIS__URL` is `redis.url`."""
+    for name, text in sorted(environ.items()):
+        if not name.startswith(ENVIRONMENT_PREFIX):
+            continue
+        if _SERVICE_NAME.search(name) or (name.endswith("_PORT") and _SERVICE_VALUE.match(text)):
+            continue
+        key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
+        yield Given(key, text, f"environment {name}", is_text=True)
+
+
+def from_flags(overrides: Mapping[str, Any]) -> Iterator[Given]:
+    """What flags say; a text stands as on the command line, another value is what it is."""
+    for key, value in overrides.items():
+        flag = FLAGS.get(key, f"--set {key}")
+        yield Given(tuple(key.split(".")), value, f"flag {flag}", is_text=isinstance(value, str))
+
+
+def nearest(name: str, section: Key, group: Group) -> str:
+    """The dotted valid key most like an unknown one: a near name in its section, else a near name or path anywhere."""
+    here = difflib.get_close_matches(name, group.members, n=1, cutoff=0.7)
+    if here:
+        return ".".join((*section, here[0]))
+    everywhere = [(*path[:-1], path[-1]) for path in _paths(fields.root(), ())]
+    # The same word elsewhere is most likely a key put one level too high or too low.
+    by_name = difflib.get_close_matches(name, {path[-1] for path in everywhere}, n=1, cutoff=0.7)
+    if by_name:
+        return ".".join(next(path for path in everywhere if path[-1] == by_name[0]))
+    dotted = [".".join(path) for path in everywhere]
+    return difflib.get_close_matches(".".join((*section, name)), dotted, n=1, cutoff=0.0)[0]
+
+
+def _paths(group: Group, prefix: Key) -> Iterator[Key]:
+    """The paths of all sections and settings."""
+    for name, node in group.members.items():
+        path = (*prefix, name)
+        yield path
+        match node:
+            case Setting():
+                pass
+            case Group():
+                yield from _paths(node, path)
+            case GroupMap():
+                yield from _paths(node.group, (*path, "NAME"))
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key that stands twice is an error, not a value that silently wins."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if name in seen and name != "<<":
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {name!r} stands twice in its section", key_node.start_mark
+                )
+            if name is not None:
+                seen.add(name)
+        return super().construct_mapping(node, deep=deep)
