@@ -1,0 +1,90 @@
+# Everything a developer runs. It needs make, bash and a Python from 3.11; the rest is fetched into .venv and node_modules.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+# Node is the environment's own, since the machine's may be older than wispyjs needs. Debian keeps nginx and haproxy
+# where only root looks.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin
+
+# In CI a test that cannot run has failed: NO_SKIPS=1 (or CI) makes it so.
+PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips)
+
+# Set-up, each step once: again when what it depends on has changed.
+RUN := $(VENV)/.installed-run
+DEV := $(VENV)/.installed-dev
+NODE := node_modules/.installed
+
+$(BIN)/python:
+	scripts/make-venv $(VENV)
+
+$(RUN): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(DEV): pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+$(NODE): package-lock.json | $(DEV)
+	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
+	touch $@
+
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs
+
+help: ## list what can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+demo: $(RUN) ## start the quickstart and open its page (Ctrl-C ends it)
+	cd examples/quickstart && $(CURDIR)/$(BIN)/python quickstart.py
+
+setup: $(DEV) $(NODE) ## install what development needs into .venv and node_modules
+
+programs:
+	scripts/install-programs
+
+# One pytest run, and last, so that its summary ends the output.
+test: setup programs lint types js ## check and test everything: what CI runs
+	$(PYTEST)
+
+lint: $(DEV) layers ## lint, check the format and the layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+layers: $(DEV)
+	$(BIN)/lint-imports --no-cache
+
+fmt: $(DEV) ## format the Python code and sort its imports
+	$(BIN)/ruff check --select I --fix
+	$(BIN)/ruff format
+
+types: $(DEV) $(NODE) ## check the types of Python (pyright) and JavaScript (tsc)
+	$(BIN)/pyright
+	$(BIN)/npx --no-install tsc --project tsconfig.json
+
+unit: $(DEV) js ## run the quick tests: no servers, no browser
+	$(PYTEST) tests/unit
+
+js: $(DEV)
+	$(BIN)/node --test "tests/js/**/*.test.mjs"
+
+integration: $(DEV) programs ## run the tests over real servers and sockets
+	$(PYTEST) tests/integration
+
+browser: $(DEV) programs ## run the tests in a real browser
+	$(PYTEST) tests/browser
+
+bench: $(DEV) ## measure calls, fan-out and memory against bare Tornado
+	$(BIN)/python -m benchmarks
+
+chaos: ## break things under load (comes with issue 3)
+	@echo "make chaos: there are no fault tests yet; they come with issue 3" >&2; exit 1
+
+conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)
+	$(BIN)/python -m tests.conformance
+
+docs: $(DEV) ## write the reference pages that are made from the code
+	$(BIN)/python -m scripts.write_docs

@@ -1,0 +1,21 @@
+"""Writes the reference pages that are made from the code: `make docs`."""
+
+from pathlib import Path
+
+from wispy.config.show import reference
+
+PAGES = {"docs/reference/configuration.md": reference}
+
+
+def main() -> None:
+    """Write each page under the repository's root."""
+    root = Path(__file__).parent.parent
+    for name, make in PAGES.items():
+        page = root / name
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text(make(), encoding="utf-8")
+        print(f"wrote {name}")
+
+
+if __name__ == "__main__":
+    main()
