@@ -106,6 +106,14 @@ class Link:
         """Call `callback` at each loss of the connection, after all pending commands were answered."""
         self._listeners_down.append(callback)
 
+    def remove_connected(self, callback: Callable[[], None]) -> None:
+        """Call `callback` no more; it must have been given to `on_connected`."""
+        self._listeners_up.remove(callback)
+
+    def remove_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback` no more; it must have been given to `on_lost`."""
+        self._listeners_down.remove(callback)
+
     def send(self, args: tuple[Argument, ...], on_reply: OnReply) -> None:
         """Send a command without the cost of a future: the hot path.
 

@@ -1,0 +1,53 @@
+"""Lua scripts, run by their hash: sent whole once per connection, so that Redis knows them from then on."""
+
+import asyncio
+import functools
+import hashlib
+import importlib.resources
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from wispy.broker.connection import Argument, OnReply, settle
+from wispy.broker.errors import ReplyError
+from wispy.broker.link import Link
+
+
+class Script:
+    """One script of `wispy/broker/scripts` on one link.
+
+    The first use on a connection is an EVAL, the others EVALSHA: in a pipeline nothing can overtake the loading. If
+    Redis forgets the script meanwhile (SCRIPT FLUSH), what was refused with NOSCRIPT is sent again whole.
+    """
+
+    def __init__(self, link: Link, name: str) -> None:
+        self._link = link
+        self._text, self._hash = _load(name)
+        self._loaded_on = 0  # the number of the connection that has it
+
+    def send(self, keys: Sequence[str], args: Iterable[Argument], on_reply: OnReply) -> None:
+        """Run it; `on_reply` gets its reply or a `BrokerError` instance."""
+        call = (len(keys), *keys, *args)
+        if self._loaded_on != self._link.connection:
+            self._loaded_on = self._link.connection
+            self._link.send(("EVAL", self._text, *call), on_reply)
+        else:
+            self._link.send(("EVALSHA", self._hash, *call), partial(self._take_reply, call, on_reply))
+
+    async def run(self, keys: Sequence[str], *args: Argument) -> Any:
+        """Run it and wait for its reply; raises `BrokerError`."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.send(keys, args, partial(settle, future))
+        return await future
+
+    def _take_reply(self, call: tuple[Argument, ...], on_reply: OnReply, reply: Any) -> None:
+        if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
+            self._link.send(("EVAL", self._text, *call), on_reply)
+        else:
+            on_reply(reply)
+
+
+@functools.cache
+def _load(name: str) -> tuple[str, str]:
+    text = importlib.resources.files("wispy.broker").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()

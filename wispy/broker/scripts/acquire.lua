@@ -1,0 +1,69 @@
+#!lua flags=allow-oom
+-- Take the lease, if the record still is what the caller has seen.
+-- KEYS  owner, requests, log, heads, values, channels, interface
+-- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices
+-- Returns nothing if the record has changed, else {epoch, now ms, cursor, since}.
+-- allow-oom: without an owner nothing is acknowledged, and memory never frees.
+local owner, requests, log, heads = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local nonce, lease_ms, holder, run_id, ttl, notices = unpack(ARGV, 4)
+
+local record = redis.call('HMGET', owner, 'epoch', 'renewals', 'released', 'generation')
+if (record[1] or '') ~= ARGV[1] then return false end
+if record[1] and (record[2] ~= ARGV[2] or record[3] ~= ARGV[3]) then return false end
+
+-- All reads come before the first write: they fail on a key of a wrong type, and nothing is rolled back.
+local since = redis.call('HGET', log, 'since')
+local newest = redis.call('HGETALL', heads)
+
+local function is_before(a, b)
+  local a_ms, a_seq = a:match('(%d+)-(%d+)')
+  local b_ms, b_seq = b:match('(%d+)-(%d+)')
+  if a_ms ~= b_ms then return tonumber(a_ms) < tonumber(b_ms) end
+  return tonumber(a_seq) < tonumber(b_seq)
+end
+
+local function field(map, name)
+  for i = 1, #map, 2 do
+    if map[i] == name then return map[i + 1] end
+  end
+end
+
+-- The cursor: what exists up to it may have been received by a former owner. Without any group nobody knows, so it is
+-- the stream's end. A group may stand beyond the end (after a failover that lost entries): new ones must not be skipped.
+local cursor = '0-0'
+local groups = {}
+if redis.call('EXISTS', requests) == 1 then
+  cursor = field(redis.call('XINFO', 'STREAM', requests), 'last-generated-id')
+  groups = redis.call('XINFO', 'GROUPS', requests)
+  for _, group in ipairs(groups) do
+    local delivered = field(group, 'last-delivered-id')
+    if is_before(delivered, cursor) then cursor = delivered end
+  end
+end
+
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+local generation = time[1] * 1000000 + time[2]
+if record[4] and tonumber(record[4]) >= generation then generation = tonumber(record[4]) + 1 end
+generation = string.format('%.0f', generation)
+local epoch = generation .. '-' .. nonce
+
+for _, group in ipairs(groups) do
+  redis.call('XGROUP', 'DESTROY', requests, field(group, 'name'))
+end
+redis.call('XGROUP', 'CREATE', requests, epoch, cursor, 'MKSTREAM')
+redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'run_id', run_id,
+  'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0)
+
+-- A log of another run of the server may lack what that run did last: memory starts anew.
+if not since or since:match('^(.*):') ~= run_id then
+  since = run_id .. ':' .. now
+  redis.call('DEL', log)
+  redis.call('HSET', log, 'since', since)
+end
+for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+
+local shown = {}
+for i = 1, #newest, 2 do shown[#shown + 1] = cjson.encode(newest[i]) .. ':' .. newest[i + 1] end
+redis.call('PUBLISH', notices, '{"epoch":"' .. epoch .. '","heads":{' .. table.concat(shown, ',') .. '},"renewals":0}')
+return {epoch, now, cursor, since}

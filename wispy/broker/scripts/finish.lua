@@ -1,0 +1,33 @@
+#!lua flags=allow-oom
+-- End a batch of requests: write the log, forget what is acknowledged, delete finished entries, publish the replies.
+-- KEYS  owner, requests, log
+-- ARGV  epoch, number of log fields + values, of fields to forget, of entries, of channels + messages; then all of these
+-- Returns 1, or 0 if the epoch is over. Sending a batch again repeats only its messages, which is harmless.
+-- allow-oom: this frees memory. The log exists with its time to live since acquire, so nothing is extended here.
+local owner, requests, log = KEYS[1], KEYS[2], KEYS[3]
+if redis.call('HGET', owner, 'epoch') ~= ARGV[1] then return 0 end
+
+-- What could fail fails here, before the first write: a key of a wrong type, an id that is none.
+redis.call('HLEN', log)
+redis.call('XLEN', requests)
+local first_forgotten = 6 + ARGV[2]
+local first_entry = first_forgotten + ARGV[3]
+local first_message = first_entry + ARGV[4]
+local last = first_message + ARGV[5] - 1
+if last ~= #ARGV then return redis.error_reply('ERR the counts do not match the arguments') end
+for i = first_entry, first_message - 1 do
+  if not ARGV[i]:find('^%d+%-%d+$') then return redis.error_reply('ERR not an entry id: ' .. ARGV[i]) end
+end
+
+-- Lua's stack holds 8,000 arguments; 1,000 is even, so that pairs stay together.
+local function in_chunks(command, key, first, past)
+  for i = first, past - 1, 1000 do
+    redis.call(command, key, unpack(ARGV, i, math.min(i + 999, past - 1)))
+  end
+end
+
+in_chunks('HSET', log, 6, first_forgotten)
+in_chunks('HDEL', log, first_forgotten, first_entry)
+in_chunks('XDEL', requests, first_entry, first_message)
+for i = first_message, last, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end
+return 1

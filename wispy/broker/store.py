@@ -1,0 +1,283 @@
+"""What is kept in Redis of one object: its lease, requests, log and channels, behind typed calls.
+
+Everything that an owner writes goes through a script that checks its epoch first: `False` (or None) means that the
+epoch is over, and that nothing was written. Scripts validate before they write, since Redis rolls nothing back.
+The scripts are in `scripts/*.lua`; the keys in `keys.py`.
+
+XADD and XREADGROUP are the callers' own: `XADD requests NOMKSTREAM * e <entry>`, and
+`XREADGROUP GROUP <group> <consumer> COUNT n BLOCK ms NOACK STREAMS requests >`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Final, NamedTuple
+
+from wispy.broker.connection import Argument
+from wispy.broker.errors import BrokerError, LinkDown
+from wispy.broker.keys import OBJECT_TTL_MS, ObjectKeys
+from wispy.broker.link import Link
+from wispy.broker.script import Script
+
+__all__ = ["Acquired", "LeaseRecord", "ObjectStore", "Snapshot", "Update"]
+
+OnOutcome = Callable[[bool | BrokerError], object]
+
+# One reply of Redis holds at most this many entries or fields: some 100 ms of a server's time are never taken at once.
+PAGE: Final = 1000
+
+
+@dataclass(frozen=True)
+class LeaseRecord:
+    """The lease of an object as it stands in Redis."""
+
+    epoch: str
+    generation: int
+    renewals: int
+    run_id: str  # of the server on which it was acquired
+    lease_ms: int  # how long the owner may go without a renewal
+    released: bool
+    holder: str  # who, for people
+
+
+@dataclass(frozen=True)
+class Acquired:
+    """What a new owner gets."""
+
+    epoch: str
+    server_ms: int  # the server's clock at the acquisition
+    cursor: str  # what exists up to this entry id may have been received by a former owner
+    since: str  # "<run id>:<ms>": since when the log is complete
+    group: str  # the consumer group to read requests with
+
+
+class Update(NamedTuple):
+    """One update of a channel."""
+
+    channel: str
+    offset: int
+    value: bytes  # JSON
+    retain: bool  # whether it is the channel's current value
+    history: int  # how many updates the channel's history keeps; 0: none
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What a subscriber starts from, as of one moment."""
+
+    declaration: bytes  # JSON
+    epoch: str | None  # None: nobody has owned the object for days
+    head: int  # the offset of the newest update; 0: there was none
+    value: bytes | None  # JSON; None: the channel retains none
+
+
+class ObjectStore:
+    """The keys of one object on one link."""
+
+    def __init__(self, link: Link, keys: ObjectKeys) -> None:
+        self.keys = keys
+        self._link = link
+        self._acquire = Script(link, "acquire")
+        self._renew = Script(link, "renew")
+        self._reopen = Script(link, "reopen")
+        self._finish = Script(link, "finish")
+        self._publish = Script(link, "publish")
+        self._declare = Script(link, "declare")
+        self._write_interface = Script(link, "write_interface")
+        self._snapshot = Script(link, "snapshot")
+        self._withdraw = Script(link, "withdraw")
+
+    # -- the lease
+
+    async def read_record(self) -> LeaseRecord | None:
+        """The lease record; None if nobody has held the lease for days."""
+        names = ("epoch", "generation", "renewals", "run_id", "lease_ms", "released", "holder")
+        reply: list[bytes | None] = await self._link.call("HMGET", self.keys.owner, *names)
+        epoch, generation, renewals, run_id, lease_ms, released, holder = ((value or b"").decode() for value in reply)
+        if not epoch:
+            return None
+        return LeaseRecord(epoch, int(generation), int(renewals), run_id, int(lease_ms), released == "1", holder)
+
+    async def acquire(self, seen: LeaseRecord | None, *, nonce: str, lease_ms: int, holder: str) -> Acquired | None:
+        """Take the lease if its record still is what was `seen`; None if it is not.
+
+        All former groups are destroyed, and the new epoch and all heads are published. Whether it is time to take it
+        is for the caller to know.
+        """
+        server = self._link.server
+        if server is None:
+            raise LinkDown("not connected to Redis")
+        keys = self.keys
+        record = (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
+        reply: list[bytes] | None = await self._acquire.run(
+            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface),
+            *record,
+            nonce,
+            lease_ms,
+            holder,
+            server.run_id,
+            OBJECT_TTL_MS,
+            keys.notices,
+        )
+        if reply is None:
+            return None
+        epoch, server_ms, cursor, since = (value.decode() for value in reply)
+        return Acquired(epoch, int(server_ms), cursor, since, group=epoch)
+
+    async def renew(self, epoch: str, changed: Sequence[str], extend: Sequence[str] = ()) -> bool:
+        """Renew the lease and publish the heads of the `changed` channels; False: the epoch is over.
+
+        `extend` are keys whose time to live starts anew: `ObjectKeys.lasting` now and then, about once a minute.
+        """
+        keys = (self.keys.owner, self.keys.heads, *extend)
+        return await self._renew.run(keys, epoch, OBJECT_TTL_MS, self.keys.notices, *changed) == 1
+
+    async def rejoin(self, epoch: str, cursor: str) -> str | None:
+        """Go on reading behind the entry `cursor`, with a new group: its name. None: the epoch is over."""
+        return await self._run_reopen(epoch, cursor, released=0)
+
+    async def release(self, epoch: str, cursor: str) -> bool:
+        """Give the lease up; the next owner begins behind the entry `cursor`. False: the epoch was over."""
+        return await self._run_reopen(epoch, cursor, released=1) is not None
+
+    async def _run_reopen(self, epoch: str, cursor: str, released: int) -> str | None:
+        keys = (self.keys.owner, self.keys.requests)
+        args = (epoch, cursor, released, OBJECT_TTL_MS, self.keys.notices)
+        group: bytes | None = await self._reopen.run(keys, *args)
+        return None if group is None else group.decode()
+
+    # -- the owner's work
+
+    def finish(
+        self,
+        epoch: str,
+        *,
+        log: Sequence[tuple[str, bytes]],
+        forget: Sequence[str],
+        entries: Sequence[str],
+        publish: Sequence[tuple[str, bytes]],
+        on_reply: OnOutcome,
+    ) -> None:
+        """End a batch of requests, in one step: the hot path.
+
+        Args:
+            epoch: the owner's epoch.
+            log: fields of the log and what to write there.
+            forget: fields of the log that go.
+            entries: ids of requests' entries that are final and go.
+            publish: pub/sub channels and messages (replies), published last.
+            on_reply: gets True, False (the epoch is over; nothing was written), or a `BrokerError` instance. After a
+                `LinkLost` the same batch may be sent again.
+        """
+        args: list[Argument] = [epoch, 2 * len(log), len(forget), len(entries), 2 * len(publish)]
+        args.extend(chain.from_iterable(log))
+        args.extend(forget)
+        args.extend(entries)
+        args.extend(chain.from_iterable(publish))
+        keys = (self.keys.owner, self.keys.requests, self.keys.log)
+        self._finish.send(keys, args, lambda reply: on_reply(_outcome(reply)))
+
+    def publish(self, epoch: str, updates: Sequence[Update], on_reply: OnOutcome) -> None:
+        """Publish updates in order, in one step.
+
+        Offsets up to a channel's head are skipped, so that a batch may be sent again. `on_reply` gets True, False (the
+        epoch is over), or a `BrokerError` instance; of code "OOM" when Redis' memory is full: then nothing was written.
+        """
+        keys = [self.keys.owner, self.keys.heads, self.keys.values]
+        args: list[Argument] = [epoch, OBJECT_TTL_MS, self.keys.updates("")]
+        for channel, offset, value, retain, history in updates:
+            args += (channel, offset, value, int(retain), history)
+            if history:
+                keys.append(self.keys.history(channel))
+        self._publish.send(keys, args, lambda reply: on_reply(_outcome(reply)))
+
+    async def declare(self, epoch: str, channels: Mapping[str, bytes], removed: Sequence[str] = ()) -> bool:
+        """Declare channels (name to JSON); the `removed` go with head, value and history. False: the epoch is over."""
+        keys = self.keys
+        histories = (keys.history(channel) for channel in removed)
+        return (
+            await self._declare.run(
+                (keys.owner, keys.channels, keys.heads, keys.values, *histories),
+                epoch,
+                OBJECT_TTL_MS,
+                2 * len(channels),
+                *chain.from_iterable(channels.items()),
+                *removed,
+            )
+            == 1
+        )
+
+    async def write_interface(self, epoch: str, interface: bytes) -> bool:
+        """Write what rpc.discover shows of the object (JSON). False: the epoch is over."""
+        keys = (self.keys.owner, self.keys.interface)
+        return await self._write_interface.run(keys, epoch, OBJECT_TTL_MS, interface) == 1
+
+    async def delivered_unfinished(self, cursor: str, after: str | None = None) -> list[tuple[str, bytes]]:
+        """Up to 1,000 entries (id, bytes) up to `cursor` that still exist; the next page begins behind `after`."""
+        start = "-" if after is None else f"({after}"
+        reply: list[Any] = await self._link.call("XRANGE", self.keys.requests, start, cursor, "COUNT", PAGE)
+        return [(entry_id.decode(), fields[1]) for entry_id, fields in reply]
+
+    async def read_log(self) -> dict[str, bytes]:
+        """The whole log: field to value."""
+        return await self._read_hash(self.keys.log)
+
+    # -- channels
+
+    async def heads(self) -> dict[str, int]:
+        """Channel to the offset of its newest update."""
+        return {channel: int(offset) for channel, offset in (await self._read_hash(self.keys.heads)).items()}
+
+    async def retained(self) -> dict[str, tuple[int, bytes]]:
+        """Value channel to the offset and the JSON of its current value."""
+        values = await self._read_hash(self.keys.values)
+        return {channel: _split_value(value) for channel, value in values.items()}
+
+    async def snapshot(self, channel: str) -> Snapshot | None:
+        """What a subscriber of `channel` starts from; None if there is no such channel.
+
+        Updates that the subscriber has heard from the same server (run id) up to `head` are covered by it.
+        """
+        keys = (self.keys.owner, self.keys.channels, self.keys.heads, self.keys.values)
+        reply: list[bytes] | None = await self._snapshot.run(keys, channel)
+        if reply is None:
+            return None
+        declaration, epoch, head, value = reply
+        return Snapshot(
+            declaration=declaration,
+            epoch=epoch.decode() or None,
+            head=int(head or 0),
+            value=_split_value(value)[1] if value else None,
+        )
+
+    async def history(self, channel: str, after: int, up_to: int) -> list[tuple[int, bytes]]:
+        """The updates (offset, JSON) after one offset and up to another that the channel's history still has."""
+        reply: list[Any] = await self._link.call("XRANGE", self.keys.history(channel), f"{after + 1}-0", f"{up_to}-1")
+        return [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in reply]
+
+    # -- frontends
+
+    async def withdraw(self, entry_id: str) -> bool:
+        """Take back an entry that no owner has received; True: it was the only copy, and no owner will see it."""
+        return await self._withdraw.run((self.keys.requests,), entry_id) == 1
+
+    # -- inside
+
+    async def _read_hash(self, key: str) -> dict[str, bytes]:
+        found: dict[str, bytes] = {}
+        cursor = b"0"
+        while True:
+            cursor, page = await self._link.call("HSCAN", key, cursor, "COUNT", PAGE)
+            for index in range(0, len(page), 2):
+                found[page[index].decode()] = page[index + 1]
+            if cursor == b"0":
+                return found
+
+
+def _outcome(reply: Any) -> bool | BrokerError:
+    return reply if isinstance(reply, BrokerError) else reply == 1
+
+
+def _split_value(value: bytes) -> tuple[int, bytes]:
+    offset, _, json = value.partition(b":")
+    return int(offset), json
