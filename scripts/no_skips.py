@@ -1,7 +1,7 @@
 """A pytest plug-in for CI: a test that was skipped has failed.
 
 A missing browser or server is a reason to skip on a laptop. In CI it would mean that nobody notices when a whole
-group of tests stops running. Only a reason that starts with "platform:" stands: what this operating system can never do.
+group of tests stops running. Only a reason that starts with "platform:" stands: what this system can never do.
 """
 
 from collections.abc import Generator

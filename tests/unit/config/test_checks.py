@@ -1,0 +1,78 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from wispy.config import checks
+
+
+@pytest.mark.parametrize(
+    ("check", "value"),
+    [
+        (checks.base_path, ""),
+        (checks.base_path, "/test"),
+        (checks.base_path, "/lab/microscope-2"),
+        (checks.route, "wispyjs"),
+        (checks.route, "js/wispy"),
+        (checks.address, ""),
+        (checks.address, "0.0.0.0"),
+        (checks.address, "::1"),
+        (checks.address, "localhost"),
+        (checks.redis_url, "redis://localhost"),
+        (checks.redis_url, "redis://user:pass@host:6379/1"),
+        (checks.redis_url, "unix:///run/valkey.sock?db=2"),
+        (checks.redis_prefix, "lab-3:"),
+        (checks.redis_prefix, ""),
+        (checks.secret, "0123456789abcdef"),
+        (checks.origins, ("https://lab.example.org", "http://localhost:8080", "http://[::1]:80")),
+        (checks.hosts, ("lab.example.org", "10.0.0.1:8080", "[::1]")),
+        (checks.folders, "./static"),
+        (checks.folders, ("static", "../files/")),
+        (checks.folders, {"a/b": ".", "c": "/srv/c"}),
+        (checks.folders, {}),
+    ],
+)
+def test_possible(check: Callable[[Any], str | None], value: Any) -> None:
+    assert check(value) is None
+
+
+@pytest.mark.parametrize(
+    ("check", "value", "reason"),
+    [
+        (checks.base_path, "test", "start with '/'"),
+        (checks.base_path, "/test/", "not end with '/'"),
+        (checks.base_path, "/", "empty"),
+        (checks.base_path, "/a//b", "plain path"),
+        (checks.base_path, "/a/../b", "plain path"),
+        (checks.base_path, "/a b", "plain path"),
+        (checks.base_path, "/(.*)", "plain path"),
+        (checks.route, "/wispyjs", "plain path"),
+        (checks.route, "../wispyjs", "plain path"),
+        (checks.route, "", "plain path"),
+        (checks.address, "0.0.0.0:80", "port"),
+        (checks.address, "http://host", "IP address"),
+        (checks.redis_url, "rediss://host", "TLS"),
+        (checks.redis_url, "localhost:6379", "redis://"),
+        (checks.redis_url, "redis://", "host"),
+        (checks.redis_url, "redis://host:99999", "Port"),
+        (checks.redis_url, "unix://", "socket"),
+        (checks.redis_prefix, "wispy:{a}", "braces"),
+        (checks.secret, "short", "16"),
+        (checks.origins, ("https://lab.example.org/",), "origin"),
+        (checks.origins, ("lab.example.org",), "origin"),
+        (checks.origins, ("*",), "origin"),
+        (checks.origins, ("null",), "origin"),
+        (checks.origins, ("https://a:port",), "origin"),
+        (checks.hosts, ("http://host",), "host name"),
+        (checks.hosts, ("Host",), "lower case"),
+        (checks.hosts, ("",), "host name"),
+        (checks.folders, ".", "name"),
+        (checks.folders, ("a/x", "b/x"), "same name"),
+        (checks.folders, {"/a": "b"}, "route"),
+        (checks.folders, {"a": ""}, "empty"),
+    ],
+)
+def test_impossible(check: Callable[[Any], str | None], value: Any, reason: str) -> None:
+    said = check(value)
+    assert said is not None
+    assert reason in said
