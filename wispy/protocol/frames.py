@@ -14,7 +14,7 @@
 import codecs
 from typing import Final
 
-from tornado.util import _websocket_mask as apply_mask  # pyright: ignore[reportPrivateImportUsage]
+from tornado.util import _websocket_mask as apply_mask  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1

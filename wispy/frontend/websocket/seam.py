@@ -96,11 +96,11 @@ class Connection(Protocol):
 
     @property
     def is_full(self) -> bool:
-        """Whether `buffered` is above the high-water mark, or was and is not yet below the low one (then: `writable`)."""
+        """Whether `buffered` is above the high-water mark, or was, and has not fallen below the low one since."""
         ...
 
-    def send(self, payload: bytes) -> None:
-        """Send one text message; `payload` is UTF-8. After `close` or the connection's end it is dropped."""
+    def send(self, payload: bytes, *, is_text: bool = True) -> None:
+        """Send one message; the payload of a text is UTF-8. After `close` or the connection's end it is dropped."""
         ...
 
     def send_prepared(self, messages: PreparedMessages) -> None:
@@ -133,7 +133,9 @@ class Connection(Protocol):
 class MessageHandler(Protocol):
     """What sits on a websocket."""
 
-    def connection_made(self, connection: Connection) -> None: ...
+    def connection_made(self, connection: Connection) -> None:
+        """Begin. A handler whose client went away during the handshake never gets here."""
+        ...
 
     def message_received(self, data: bytes, is_text: bool) -> None:
         """Take one complete message. Text is checked UTF-8."""

@@ -1,0 +1,46 @@
+"""What all websockets of a process share: the settings, the flush at the end of a turn, the one timer."""
+
+import asyncio
+from typing import Protocol
+
+from wispy.frontend.websocket.keepalive import Keepalive
+from wispy.frontend.websocket.seam import WebSocketSettings
+
+
+class Flushable(Protocol):
+    """A connection with something to write at the end of the turn."""
+
+    def flush(self) -> None: ...
+
+
+class WebSocketService:
+    """Made once per process, on the running loop; every endpoint and connection holds it.
+
+    Args:
+        settings: Bounds and time-outs of all connections.
+    """
+
+    def __init__(self, settings: WebSocketSettings) -> None:
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.keepalive = Keepalive(settings, self.loop)
+        # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
+        # connections does not schedule a thousand.
+        self._to_flush: list[Flushable] = []
+
+    def flush_later(self, connection: Flushable) -> None:
+        """Have `connection.flush()` called at the end of this turn."""
+        if not self._to_flush:
+            self.loop.call_soon(self.flush)
+        self._to_flush.append(connection)
+
+    def flush(self) -> None:
+        """Let all connections write what they hold; by itself at the end of each turn in which one got something."""
+        connections = self._to_flush
+        self._to_flush = []
+        for connection in connections:
+            connection.flush()
+
+    def stop(self) -> None:
+        """Stop the timer; the connections are closed by whoever keeps count of them, before."""
+        self.keepalive.stop()
