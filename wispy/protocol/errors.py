@@ -16,6 +16,8 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from wispy.protocol.values import encode
+
 Executed = Literal["no", "maybe", "yes"]
 """Whether the request ran."""
 
@@ -81,7 +83,7 @@ class RPCError(Exception):
         data = {**self.data, "executed": self.executed, "retryable": self.retryable}
         # A lone surrogate (an object's own exception text may hold one) is not UTF-8: it is shown, not sent.
         message = self.message.encode("utf-8", "backslashreplace").decode()
-        return msgspec.json.encode({"code": self.code, "message": message, "data": data})
+        return encode({"code": self.code, "message": message, "data": data})
 
 
 PARSE_ERROR: Final = ErrorType(

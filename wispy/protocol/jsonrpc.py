@@ -113,7 +113,7 @@ def parse(
     """
     if not data.isascii():
         _check_utf8(data)
-    if is_deeper(data, depth_limit):
+    if len(data) > 2 * depth_limit and is_deeper(data, depth_limit):
         raise InvalidMessageError(
             TOO_LARGE(f"the message is nested deeper than {depth_limit} levels"), _recover_id(data)
         )
