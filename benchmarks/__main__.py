@@ -1,0 +1,128 @@
+"""`python -m benchmarks`: what to measure (everything, unless said), how long, and where to write it."""
+
+import argparse
+import os
+import platform
+import signal
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import msgspec
+
+from benchmarks.harness import Plan, Results, run_all
+from benchmarks.loadgen import raise_file_limit
+from benchmarks.profile import profile
+from benchmarks.report import markdown, text
+from benchmarks.scenarios import contests
+from benchmarks.systems import BenchmarkError
+from benchmarks.targets import judge
+
+SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate"]
+FULL = Plan(rounds=5, seconds=3, warmup_s=1)
+QUICK = Plan(rounds=1, seconds=1, warmup_s=0.5)
+
+
+def main() -> int:
+    """Run the command; returns the exit status."""
+    arguments = _parser().parse_args(sys.argv[1:] or ["all"])
+    signal.signal(signal.SIGTERM, _end)
+    raise_file_limit()
+    try:
+        if arguments.command == "profile":
+            profile(_plan(arguments), arguments.role, arguments.top, arguments.flamegraph)
+            return 0
+        return _measure(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
+        return 1
+
+
+def _end(signum: int, _frame: object) -> None:
+    """End by an exception, so that the servers are ended too."""
+    sys.exit(128 + signum)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="wispy beside bare Tornado")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name in [*SCENARIOS, "all"]:
+        command = commands.add_parser(name)
+        _add_plan(command)
+        command.add_argument("--match", default="", help="only entries whose titles contain this")
+        command.add_argument("--tornado-on-uvloop", action="store_true", help="a baseline that few people run")
+        command.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
+        command.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables for the docs")
+        command.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
+    profiling = commands.add_parser(
+        "profile", help="where the time of one process goes, at 64 connections with 8 in flight"
+    )
+    _add_plan(profiling)
+    profiling.add_argument("role", choices=["frontend", "worker", "valkey"])
+    profiling.add_argument("--top", type=int, default=30, help="how many functions to list")
+    profiling.add_argument("--flamegraph", type=Path, metavar="SVG", help="draw a flame graph instead")
+    return parser
+
+
+def _add_plan(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--quick", action="store_true", help="one short round: a look, not a measurement")
+    command.add_argument("--rounds", type=int)
+    command.add_argument("--seconds", type=float, help="of each measured window")
+    command.add_argument("--no-pin", action="store_true", help="do not bind the servers to one core")
+
+
+def _plan(arguments: argparse.Namespace) -> Plan:
+    plan = QUICK if arguments.quick else FULL
+    return msgspec.structs.replace(
+        plan,
+        rounds=arguments.rounds or plan.rounds,
+        seconds=arguments.seconds or plan.seconds,
+        match=getattr(arguments, "match", ""),
+        pin=not arguments.no_pin,
+        tornado_on_uvloop=getattr(arguments, "tornado_on_uvloop", False),
+    )
+
+
+def _measure(arguments: argparse.Namespace) -> int:
+    everything = arguments.command == "all"
+    chosen = [contest for contest in contests() if everything or contest.scenario == arguments.command]
+    machine = _machine()
+    results = run_all(_plan(arguments), machine, chosen, idle=arguments.command in ("idle", "all"), progress=_progress)
+    machine["load average"] += f" at the start, {_load_average()} at the end"
+    print(text(results))
+    _write(results, arguments)
+    missed = [verdict for verdict in judge(results) if not verdict.is_met]
+    return 1 if arguments.check and missed else 0
+
+
+def _write(results: Results, arguments: argparse.Namespace) -> None:
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    if arguments.markdown:
+        arguments.markdown.write_text(markdown(results))
+
+
+def _progress(what: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr)
+
+
+def _machine() -> dict[str, str]:
+    return {
+        "cores": str(os.cpu_count()),
+        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+        "Python": platform.python_version(),
+        "Tornado": version("tornado"),
+        "date": time.strftime("%Y-%m-%d"),
+        "load average": _load_average(),
+    }
+
+
+def _load_average() -> str:
+    return f"{os.getloadavg()[0]:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,196 @@
+"""Runs the scenarios: starts the servers, sends the load generator against them in turns, and collects its measures."""
+
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import msgspec
+
+from benchmarks.jobs import CallLoad, FanoutLoad, IdleLoad, IdleMeasure, Job, Measure
+from benchmarks.processes import cpu_of, cpu_since, placed_on
+from benchmarks.scenarios import IDLE_CONNECTIONS, SUBSCRIBERS, Contest, Entry
+from benchmarks.systems import BenchmarkError, System, Tornado, Wispy, run_generator
+
+IDLE_SETTLE_S = 3.0
+IDLE_WATCH_S = 10.0
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """How long, how often, and where."""
+
+    rounds: int
+    seconds: float
+    warmup_s: float
+    match: str = ""  # only entries whose titles contain it
+    pin: bool = True
+    tornado_on_uvloop: bool = False
+
+    @property
+    def server_cpus(self) -> list[int]:
+        """One core for all servers, so that their throughput is the inverse of their cost."""
+        return self._cores[:1] if self._pins else []
+
+    @property
+    def generator_cpus(self) -> list[int]:
+        """The other cores."""
+        return self._cores[1:] if self._pins else []
+
+    @property
+    def _cores(self) -> list[int]:
+        return sorted(os.sched_getaffinity(0))
+
+    @property
+    def _pins(self) -> bool:
+        return self.pin and len(self._cores) > 1
+
+
+class Row(msgspec.Struct):
+    """One entry of a contest, and the baseline beside it: one measure a round each."""
+
+    scenario: str
+    contest: str
+    entry: str
+    target: float | None
+    ours: list[Measure]
+    baseline: list[Measure]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Our cost over the baseline's, by round."""
+        pairs = zip(self.ours, self.baseline, strict=True)
+        return [ours.us_per_operation() / baseline.us_per_operation() for ours, baseline in pairs]
+
+
+class Idle(msgspec.Struct):
+    """Idle connections, ours and the baseline's, and the CPU share of a wispy that nobody is connected to."""
+
+    ours: IdleMeasure
+    baseline: IdleMeasure
+    unconnected_cpu_share: float
+
+
+class Scaling(msgspec.Struct):
+    """Fan-out at saturation with one and with two frontend processes, by round; all processes share all cores."""
+
+    one: list[Measure]
+    two: list[Measure]
+
+
+class Results(msgspec.Struct):
+    """Everything of one run of the benchmarks."""
+
+    machine: dict[str, str]
+    plan: Plan
+    rows: list[Row] = msgspec.field(default_factory=list[Row])
+    idle: Idle | None = None
+    scaling: Scaling | None = None
+
+
+Progress = Callable[[str], None]
+
+
+@contextmanager
+def running(cpus: list[int], *systems: System) -> Generator[None]:
+    """Start all on some cores, and end them all."""
+    with ExitStack() as stack:
+        for system in systems:
+            stack.callback(system.stop)
+        with placed_on(cpus):
+            for system in systems:
+                system.start()
+        yield
+
+
+def run_contests(plan: Plan, chosen: list[Contest], progress: Progress) -> list[Row]:
+    """Run contests between one wispy and one baseline, which stay up all the while."""
+    wispy, tornado = Wispy(), Tornado(use_uvloop=plan.tornado_on_uvloop)
+    rows: list[Row] = []
+    with running(plan.server_cpus, wispy, tornado):
+        for contest in chosen:
+            rows += _run_contest(plan, contest, wispy, tornado, progress)
+    return rows
+
+
+def _run_contest(plan: Plan, contest: Contest, wispy: Wispy, tornado: Tornado, progress: Progress) -> list[Row]:
+    entries = [entry for entry in contest.entries if plan.match in f"{contest.title}, {entry.title}"]
+    if not entries:
+        return []
+    baseline: list[Measure] = []
+    rows = [_row(contest, entry, baseline) for entry in entries]
+    for turn in range(plan.rounds):
+        progress(f"{contest.title}: round {turn + 1} of {plan.rounds}")
+        baseline.append(measure(plan, contest.baseline, tornado, contest.path))
+        for row, entry in zip(rows, entries, strict=True):
+            row.ours.append(measure(plan, entry.load, wispy))
+    return rows
+
+
+def _row(contest: Contest, entry: Entry, baseline: list[Measure]) -> Row:
+    return Row(contest.scenario, contest.title, entry.title, entry.target, [], baseline)
+
+
+def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str = "") -> Measure:
+    """Run one load against one system."""
+    result = run_generator(_job(plan, load, system, path))
+    if not isinstance(result, Measure):
+        raise BenchmarkError(f"the load generator answered {type(result).__name__} to {load}")
+    return result
+
+
+def _job(plan: Plan, load: Any, system: System, path: str, **changes: Any) -> Job:
+    timing = {"warmup_s": plan.warmup_s, "seconds": plan.seconds} | changes
+    return Job(load=load, url=system.url(path), watch=system.watch, cpus=plan.generator_cpus, **timing)
+
+
+def run_idle(plan: Plan, connections: int, progress: Progress) -> Idle:
+    """Measure idle connections; each system is fresh, so that nothing freed earlier hides what they take."""
+    measures: list[IdleMeasure] = []
+    unconnected = 0.0
+    for system in (Tornado(use_uvloop=plan.tornado_on_uvloop), Wispy()):
+        progress(f"{connections:,} idle connections: {system.name}")
+        with running(plan.server_cpus, system):
+            if isinstance(system, Wispy):
+                unconnected = _cpu_share(system)
+            job = _job(plan, IdleLoad(connections), system, "/broadcast", warmup_s=IDLE_SETTLE_S, seconds=IDLE_WATCH_S)
+            result = run_generator(job)
+            if not isinstance(result, IdleMeasure):
+                raise BenchmarkError(f"the load generator answered {type(result).__name__} to an idle load")
+            measures.append(result)
+    baseline, ours = measures
+    return Idle(ours, baseline, unconnected)
+
+
+def _cpu_share(system: System) -> float:
+    """The part of one core that a system uses while nobody is connected."""
+    time.sleep(IDLE_SETTLE_S)
+    start, before = time.monotonic(), cpu_of(system.watch)
+    time.sleep(IDLE_WATCH_S)
+    used = sum(sum(seconds) for seconds in cpu_since(system.watch, before).values())
+    return used / (time.monotonic() - start)
+
+
+def run_scaling(plan: Plan, progress: Progress) -> Scaling:
+    """Compare one and two frontend processes, on all cores."""
+    free = msgspec.structs.replace(plan, pin=False)
+    one, two = Wispy(processes=1), Wispy(processes=2)
+    scaling = Scaling([], [])
+    with running([], one, two):
+        for turn in range(plan.rounds):
+            progress(f"one and two frontend processes: round {turn + 1} of {plan.rounds}")
+            scaling.one.append(measure(free, FanoutLoad(SUBSCRIBERS), one))
+            scaling.two.append(measure(free, FanoutLoad(SUBSCRIBERS), two))
+    return scaling
+
+
+def run_all(plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, progress: Progress) -> Results:
+    """Run what was chosen; the scaling of frontends belongs to the fan-out."""
+    results = Results(machine, plan)
+    if chosen:
+        results.rows = run_contests(plan, chosen, progress)
+    if any(contest.scenario == "fanout" for contest in chosen) and plan.match in "two frontend processes":
+        results.scaling = run_scaling(plan, progress)
+    if idle:
+        results.idle = run_idle(plan, IDLE_CONNECTIONS, progress)
+    return results

@@ -1,0 +1,48 @@
+"""The object that wispy serves in the benchmarks."""
+
+from collections.abc import Callable
+from typing import ClassVar
+
+from benchmarks.publisher import Publisher
+
+
+class Bench:
+    """Something to call, something to read, one value channel and one event channel."""
+
+    tracked_channel_values: ClassVar[dict[str, object]] = {"tick": ""}
+    event_channels: ClassVar[list[str]] = ["event"]
+    publish: Callable[[str, object], None]  # given by wispy
+
+    def __init__(self) -> None:
+        self.value = 42
+        self.tick = ""
+        self._ticks = Publisher(self._emit_tick)
+        self._events = Publisher(self._emit_event)
+
+    def _emit_tick(self, text: str) -> None:
+        self.tick = text
+
+    def _emit_event(self, text: str) -> None:
+        self.publish("event", text)
+
+    def add(self, a: int, b: int) -> int:
+        """A synchronous call."""
+        return a + b
+
+    async def add_async(self, a: int, b: int) -> int:
+        """The same as a coroutine that never waits."""
+        return a + b
+
+    async def push(self, count: int) -> int:
+        """Assign `count` values to `tick`, each in its own turn of the loop."""
+        return await self._ticks.push(count)
+
+    async def stream(self, per_s: float, seconds: float) -> int:
+        """Assign values to `tick` at a steady pace."""
+        return await self._ticks.stream(per_s, seconds)
+
+    def push_events(self, count: int) -> int:
+        """Publish `count` events in one turn of the loop."""
+        for _ in range(count):
+            self._events.publish()
+        return self._events.number

@@ -1,0 +1,94 @@
+"""What is measured: the contests between wispy and the baseline, and the runs that need an order of their own.
+
+A contest gives both the same shape of load, in turns: baseline, entry, entry, ...; then all again, round after round. A
+ratio is taken within a round, so that it compares neighbours in time.
+"""
+
+from dataclasses import dataclass, field
+
+from benchmarks.jobs import CallLoad, FanoutLoad, Group
+
+SUBSCRIBERS = 1000
+IDLE_CONNECTIONS = 5000
+UPDATES_PER_S = 20
+CALLS_PER_S = 500
+FLOOD = 4000
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One load of wispy, and the ratio to the baseline's cost that the project has set itself, if it has."""
+
+    title: str
+    load: CallLoad | FanoutLoad
+    target: float | None = None
+
+
+@dataclass(frozen=True)
+class Contest:
+    """A baseline, and the entries compared with it."""
+
+    scenario: str  # the word on the command line
+    title: str
+    baseline: CallLoad | FanoutLoad
+    entries: list[Entry] = field(default_factory=list[Entry])
+
+    @property
+    def path(self) -> str:
+        """Where the baseline serves it."""
+        return "/echo" if isinstance(self.baseline, CallLoad) else "/broadcast"
+
+
+def _calls(scenario: str, title: str, groups: list[Group], target: float | None, *, all_kinds: bool = False) -> Contest:
+    entries = [
+        Entry("add, session", CallLoad("hello", groups), target),
+        Entry("add, plain JSON-RPC", CallLoad("plain", groups)),
+    ]
+    if all_kinds:
+        entries += [
+            Entry("async add, session", CallLoad("hello", groups, "add_async")),
+            Entry("get, session", CallLoad("hello", groups, "get")),
+        ]
+    return Contest(scenario, title, CallLoad("echo", groups), entries)
+
+
+def contests() -> list[Contest]:
+    """All contests, in the order in which they run."""
+    flood = [Group(1, FLOOD), Group(10, 1)]
+    wide = [Group(64, 8)]
+    return [
+        _calls("calls", "1 connection, 1 in flight", [Group(1, 1)], None),
+        _calls("calls", "1 connection, 8 in flight", [Group(1, 8)], None),
+        _calls("calls", "64 connections, 1 in flight", [Group(64, 1)], 0.6, all_kinds=True),
+        _calls("calls", "64 connections, 8 in flight", wide, 0.6, all_kinds=True),
+        _calls(
+            "rate", f"{CALLS_PER_S} calls/s over 64 connections", [Group(64, rate=CALLS_PER_S)], 2.5, all_kinds=True
+        ),
+        Contest(
+            "fanout",
+            f"{SUBSCRIBERS:,} subscribers, {UPDATES_PER_S} updates/s",
+            FanoutLoad(SUBSCRIBERS, UPDATES_PER_S),
+            [Entry("value channel", FanoutLoad(SUBSCRIBERS, UPDATES_PER_S), 0.4)],
+        ),
+        Contest(
+            "fanout",
+            f"{SUBSCRIBERS:,} subscribers, saturation",
+            FanoutLoad(SUBSCRIBERS),
+            [
+                Entry("value channel", FanoutLoad(SUBSCRIBERS), 0.15),
+                Entry("event channel", FanoutLoad(SUBSCRIBERS, channel="event")),
+            ],
+        ),
+        Contest(
+            "fairness",
+            "64 connections, 8 in flight, fairness",
+            CallLoad("echo", wide),
+            [Entry("add, session", CallLoad("hello", wide))],
+        ),
+        Contest(
+            "fairness",
+            f"10 connections with 1 call beside one with {FLOOD:,}",
+            CallLoad("echo", flood),
+            [Entry("add, session", CallLoad("hello", flood))],
+        ),
+    ]

@@ -1,0 +1,73 @@
+"""The targets that the project has set itself, and whether a run of the benchmarks met them."""
+
+from collections.abc import Iterator
+from statistics import median
+from typing import Literal
+
+import msgspec
+
+from benchmarks.harness import Idle, Results, Row, Scaling
+
+IDLE_BYTES_PER_CONNECTION = 8 * 1024
+IDLE_CPU_SHARE = 0.01
+SCALING = 1.6
+FAIR_SHARE = 0.5
+NEIGHBOUR_P50_MS = 3
+
+
+class Verdict(msgspec.Struct):
+    """One target beside what was measured."""
+
+    what: str
+    measured: float
+    sense: Literal["at most", "at least"]
+    target: float
+    unit: str = ""
+
+    @property
+    def is_met(self) -> bool:
+        return self.measured <= self.target if self.sense == "at most" else self.measured >= self.target
+
+
+def judge(results: Results) -> list[Verdict]:
+    """Judge everything that has a target, by the median of its rounds."""
+    return list(_judge(results))
+
+
+def _judge(results: Results) -> Iterator[Verdict]:
+    for row in results.rows:
+        if row.target is not None:
+            yield Verdict(
+                f"{row.contest}, {row.entry}: cost", median(row.ratios), "at most", row.target, "x the baseline's"
+            )
+        if row.scenario == "fairness":
+            yield _fairness(row)
+        wrong = sum(sum(measure.errors.values()) for measure in row.ours)
+        if wrong:
+            yield Verdict(f"{row.contest}, {row.entry}: wrong or missing answers", wrong, "at most", 0)
+    if results.scaling is not None:
+        yield _scaling(results.scaling)
+    if results.idle is not None:
+        yield from _idle(results.idle)
+
+
+def _fairness(row: Row) -> Verdict:
+    lasts = [measure.groups[-1] for measure in row.ours]
+    if len(row.ours[0].groups) == 1:
+        shares = [group.fairness for group in lasts]
+        return Verdict(f"{row.contest}: least connection", median(shares), "at least", FAIR_SHARE, "of the mean")
+    p50s = [group.p50_ms for group in lasts]
+    return Verdict(f"{row.contest}: p50", median(p50s), "at most", NEIGHBOUR_P50_MS, "ms")
+
+
+def _scaling(scaling: Scaling) -> Verdict:
+    gains = [two.per_second / one.per_second for one, two in zip(scaling.one, scaling.two, strict=True)]
+    return Verdict("a second frontend process: deliveries/s", median(gains), "at least", SCALING, "x those of one")
+
+
+def _idle(idle: Idle) -> Iterator[Verdict]:
+    memory = idle.ours.bytes_per_connection["frontend"] / 1024
+    yield Verdict("an idle connection: frontend's memory", memory, "at most", IDLE_BYTES_PER_CONNECTION / 1024, "KiB")
+    yield Verdict(
+        "an idle system: CPU", idle.unconnected_cpu_share * 100, "at most", IDLE_CPU_SHARE * 100, "% of a core"
+    )
