@@ -191,7 +191,10 @@ class Connection(asyncio.Protocol):
         if self._unfit is not None:
             self.drop(f"the server refuses to serve: {self._unfit}")
         elif self.after_read is not None:
-            self.after_read()
+            try:
+                self.after_read()
+            except Exception:  # as above
+                logger.exception("an error after the handling of messages from Redis")
 
     # -- inside
 

@@ -1,0 +1,275 @@
+"""Pub/sub: one connection that is kept up with all its subscriptions, and that knows whether it still hears.
+
+Rules:
+- A subscription outlives the connection: after a reconnect all are made again, in batches. `connected` means that
+  Redis has confirmed every one of them.
+- What is published while the connection is down is lost; readers notice by positions, and re-send what they await.
+- A TCP connection that looks healthy may be deaf: attached, after a failover, to a server on which nobody publishes.
+  So the subscriber hears itself: a silent connection publishes a probe, through the command link, on a channel of its
+  own. Not heard although accepted: the connection is made anew, and `deaf` until something is heard.
+- Handlers run on the event loop and may not block. A bug in one does not keep others from hearing.
+"""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from wispy.broker.address import RedisAddress
+from wispy.broker.connection import Connection
+from wispy.broker.dialer import Backoff, Dialer
+from wispy.broker.errors import BrokerError, LinkDown, ReplyError
+from wispy.broker.link import Link, notify
+from wispy.broker.server import Server
+
+# Large enough to save commands, small enough that Redis serves others in between (Centrifugo's number).
+_RESUBSCRIBE_BATCH = 512
+
+Handler = Callable[[bytes], object]
+
+
+class Subscriber:
+    """Subscriptions on one connection. `command_link` publishes the probes; it must lead to the same deployment.
+
+    `name` is for logs and CLIENT LIST; `prefix` is that of all names in Redis; `probe_interval_s` is the silence after
+    which a probe goes out, and the time it has to come back.
+    """
+
+    def __init__(
+        self,
+        address: RedisAddress,
+        *,
+        name: str,
+        command_link: Link,
+        prefix: str = "wispy:",
+        probe_interval_s: float = 10.0,
+        connect_timeout_s: float = 5.0,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._command_link = command_link
+        self._dialer = Dialer(
+            address,
+            name=name,
+            connect_timeout_s=connect_timeout_s,
+            # A deadline for the handshake's replies is the connect time-out; later answers are pushes.
+            make_connection=lambda on_lost: Connection(on_lost, command_timeout_s=None),
+            on_up=self._subscribe_all,
+            on_down=self._went_down,
+            backoff=backoff,
+        )
+        self._handlers: dict[bytes, Handler] = {}
+        # Channel to the futures of its subscriptions, one for each SUBSCRIBE that awaits its confirmation. None: nobody
+        # waits for that one.
+        self._awaited: dict[bytes, deque[asyncio.Future[None] | None]] = {}
+        self._confirmed = False  # all subscriptions of this connection
+        self._listeners_up: list[Callable[[], None]] = []
+        self._listeners_down: list[Callable[[], None]] = []
+        self.after_read: Callable[[], None] | None = None
+        """Called once after all messages of one socket read were handed out."""
+        self.deaf = True
+        """Whether it is in doubt that this connection hears what is published. For readiness."""
+        self._probe_channel = f"{prefix}probe:{name}-{secrets.token_hex(8)}".encode()
+        self._probe_interval_s = probe_interval_s
+        self._heard = False  # a message came in this read
+        self._heard_at = 0.0  # when the last message came; all times here are the loop's
+        self._probe_sent_at: float | None = None  # of the probe that is on its way, or was heard
+        self._probe_accepted = False  # by Redis
+        self._check: asyncio.TimerHandle | None = None
+
+    async def start(self) -> None:
+        """Connect in the background; returns at once."""
+        self._command_link.on_connected(self.probe_now)
+        self._dialer.start()
+
+    async def stop(self) -> None:
+        """Close for good. Futures of unconfirmed subscriptions fail with `LinkDown`."""
+        self._command_link.remove_connected(self.probe_now)
+        await self._dialer.stop()
+        waiting = [future for futures in self._awaited.values() for future in futures if future is not None]
+        self._awaited.clear()
+        for future in waiting:
+            if not future.done():
+                future.set_exception(LinkDown("the subscriber was stopped"))
+                future.exception()  # a caller that did not wait is not to be told by the garbage collector
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, with every subscription confirmed."""
+        return self._confirmed
+
+    @property
+    def connection(self) -> int:
+        """The number of the present or last connection; it changes with each reconnect."""
+        return self._dialer.count
+
+    @property
+    def server(self) -> Server | None:
+        """The server of the present connection; None while there is none."""
+        connection = self._dialer.connection
+        return None if connection is None else connection.server
+
+    def on_connected(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each reconnect from now on, when all subscriptions are confirmed."""
+        self._listeners_up.append(callback)
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback` at each loss of the connection."""
+        self._listeners_down.append(callback)
+
+    # -- subscriptions
+
+    def subscribe(self, channel: str, handler: Handler) -> asyncio.Future[None]:
+        """Hand the messages of `channel` to `handler`; the future ends when Redis has confirmed.
+
+        While there is no connection it waits for the next one. `unsubscribe` before the confirmation cancels it.
+        Raises `ValueError` if the channel has a handler already.
+        """
+        key = channel.encode()
+        if key in self._handlers:
+            raise ValueError(f"already subscribed: {channel}")
+        self._handlers[key] = handler
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._awaited.setdefault(key, deque()).append(future)
+        connection = self._dialer.connection
+        if connection is not None:
+            connection.push("SUBSCRIBE", key)
+        return future
+
+    def unsubscribe(self, channel: str) -> None:
+        """Forget the handler of `channel`; nothing is handed to it any more."""
+        key = channel.encode()
+        del self._handlers[key]
+        futures = self._awaited.get(key)
+        if futures and futures[-1] is not None:
+            futures[-1].cancel()
+            futures[-1] = None
+        connection = self._dialer.connection
+        if connection is not None:
+            connection.push("UNSUBSCRIBE", key)
+        else:
+            self._awaited.pop(key, None)  # nothing was sent that would be confirmed
+
+    # -- the connection
+
+    def _subscribe_all(self, connection: Connection) -> None:
+        connection.on_push = self._take_push
+        connection.after_read = self._read_ended
+        for batch in _batches(self._handlers, _RESUBSCRIBE_BATCH):
+            for channel in batch:
+                self._awaited.setdefault(channel, deque((None,)))
+            connection.push("SUBSCRIBE", *batch)
+        # The last to be confirmed: then all others are.
+        connection.push("SUBSCRIBE", self._probe_channel)
+
+    def _went_down(self, reason: str) -> None:
+        was_confirmed, self._confirmed = self._confirmed, False
+        self.deaf = True
+        self._probe_sent_at = None
+        if self._check is not None:
+            self._check.cancel()
+        # Those who still wait are confirmed on the next connection.
+        former, self._awaited = self._awaited, {}
+        for channel, futures in former.items():
+            waiting = [future for future in futures if future is not None and not future.done()]
+            if waiting:
+                self._awaited[channel] = deque(waiting)
+        if was_confirmed:
+            notify(self._listeners_down)
+
+    def _take_push(self, push: Any) -> None:
+        if isinstance(push, ReplyError):
+            # Nothing of the refused command is confirmed, and nobody could tell whose it was.
+            self._drop(f"Redis refuses a subscription: {push}")
+            return
+        kind, channel, payload = push
+        if kind == b"message":
+            self._heard = True
+            handler = self._handlers.get(channel)
+            if handler is not None:
+                handler(payload)
+        elif kind == b"subscribe":
+            self._take_confirmation(channel)
+
+    def _take_confirmation(self, channel: bytes) -> None:
+        if channel == self._probe_channel:
+            self._confirmed = True
+            self._heard_at = self._now()
+            self._check_after(self._probe_interval_s)
+            self.probe_now()
+            notify(self._listeners_up)
+            return
+        futures = self._awaited[channel]
+        future = futures.popleft()
+        if not futures:
+            del self._awaited[channel]
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    def _read_ended(self) -> None:
+        if self._heard:
+            self._heard = False
+            self._heard_at = self._now()
+            self.deaf = False
+        if self.after_read is not None:
+            self.after_read()
+
+    def _drop(self, reason: str) -> None:
+        connection = self._dialer.connection
+        if connection is not None:
+            connection.drop(reason)
+
+    # -- hearing
+
+    def probe_now(self) -> None:
+        """Publish a probe: somebody misses messages. Nothing is done while one is on its way, or without a link."""
+        if not self._confirmed or not self._command_link.connected or self._probe_is_out():
+            return
+        self._probe_sent_at = sent_at = self._now()
+        self._probe_accepted = False
+
+        def take_reply(reply: Any) -> None:
+            if self._probe_sent_at != sent_at:  # of a connection that is gone
+                return
+            if isinstance(reply, BrokerError):
+                self._probe_sent_at = None  # the command link's trouble says nothing about this connection
+            else:
+                self._probe_accepted = True
+                self._check_after(self._probe_interval_s)
+
+        self._command_link.send(("PUBLISH", self._probe_channel, b""), take_reply)
+
+    def _probe_is_out(self) -> bool:
+        return self._probe_sent_at is not None and self._heard_at <= self._probe_sent_at
+
+    def _check_after(self, delay_s: float) -> None:
+        if self._check is not None:
+            self._check.cancel()
+        loop = asyncio.get_running_loop()
+        self._check = loop.call_later(delay_s, self._check_hearing, loop.time() + delay_s)
+
+    def _check_hearing(self, due_at: float) -> None:
+        """Give the connection up if it did not hear a probe; send one after silence."""
+        interval_s = self._probe_interval_s
+        now = self._now()
+        if now - due_at > interval_s / 2:
+            # This process was stopped or busy: what was sent to it may lie in the socket, unread.
+            self._check_after(interval_s)
+        elif self._probe_is_out() and self._probe_accepted:
+            self._drop(f"deaf: a message to itself, which Redis accepted, was not heard within {interval_s:g} s")
+        elif now - self._heard_at >= interval_s:
+            self.probe_now()
+            self._check_after(interval_s)
+        else:
+            self._check_after(self._heard_at + interval_s - now)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _batches(channels: Iterable[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
+    remaining = iter(channels)
+    while batch := tuple(islice(remaining, size)):
+        yield batch
