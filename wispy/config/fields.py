@@ -109,7 +109,7 @@ def _node(field: msgspec.structs.FieldInfo, hint: Any) -> Node:
         return _group(hint)
     inner, *metas = typing.get_args(hint)
     meta = next(meta for meta in metas if isinstance(meta, Meta) and meta.description)
-    assert meta.description is not None  # noqa: S101 -- the line above picked it by its description
+    assert meta.description is not None
     if typing.get_origin(inner) is dict and issubclass(typing.get_args(inner)[1], Section):
         return GroupMap(_group(typing.get_args(inner)[1]), meta.description)
     return Setting(
