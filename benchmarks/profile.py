@@ -4,9 +4,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import msgspec
 
 from benchmarks.harness import Plan, measure, running
 from benchmarks.jobs import CallLoad, Group
@@ -14,33 +17,26 @@ from benchmarks.systems import BenchmarkError, Wispy
 
 LOAD = CallLoad("hello", [Group(64, 8)])
 SAMPLES_PER_S = 500
-# Sampling begins when the load is warm, and ends before it ends.
-MARGIN_S = 0.5
+# The load goes on for so much longer than the sampling: py-spy reads symbols before it begins.
+MARGIN_S = 3
 
 
 def profile(plan: Plan, role: str, top: int, flamegraph: Path | None) -> None:
     """Sample the process of a role; print its functions by their own and by their whole time, or draw a flame graph."""
     spy = _find_spy()
     wispy = Wispy()
+    longer = msgspec.structs.replace(plan, seconds=plan.seconds + MARGIN_S)
     with running(plan.server_cpus, wispy), tempfile.TemporaryDirectory() as folder:
         pid = wispy.watch[role][-1]
         output = flamegraph or Path(folder) / "samples"
-        command = [
-            spy,
-            "record",
-            "--pid",
-            str(pid),
-            "--rate",
-            str(SAMPLES_PER_S),
-            "--duration",
-            str(max(1, round(plan.seconds))),
-        ]
-        command += ["--native", "--threads", "--format", "flamegraph" if flamegraph else "raw", "--output", str(output)]
-        load = threading.Thread(target=lambda: measure(plan, LOAD, wispy))
-        load.start()
-        threading.Event().wait(plan.warmup_s + MARGIN_S)
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        load.join()
+        command = [spy, "record", "--native", "--threads", "--function", "--rate", str(SAMPLES_PER_S)]
+        command += ["--duration", str(max(1, round(plan.seconds))), "--pid", str(pid)]
+        command += ["--format", "flamegraph" if flamegraph else "raw", "--output", str(output)]
+        with ThreadPoolExecutor() as threads:
+            load = threads.submit(measure, longer, LOAD, wispy)
+            time.sleep(plan.warmup_s)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            load.result()
         if done.returncode != 0:
             raise BenchmarkError(f"py-spy failed: {done.stderr}")
         if flamegraph is None:
@@ -65,6 +61,8 @@ def summary(samples: str, top: int) -> str:
         own[functions[-1]] += int(count)
         whole.update(dict.fromkeys(functions, int(count)))
     total = sum(own.values()) or 1
+    for function in [function for function, count in whole.items() if count == total]:
+        del whole[function]  # the frames that start the program are in every stack
     lines = [f"{total} samples"]
     for title, counter in (("own time", own), ("with what it calls", whole)):
         lines += ["", title, *(f"{count / total:7.1%}  {function}" for function, count in counter.most_common(top))]
