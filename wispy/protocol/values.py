@@ -28,7 +28,7 @@ import math
 import re
 import types
 import uuid
-from collections.abc import ItemsView, Iterable, KeysView, ValuesView
+from collections.abc import Callable, ItemsView, Iterable, KeysView, ValuesView
 from typing import Any, Final, cast
 
 import msgspec
@@ -74,6 +74,7 @@ _ARRAYS: Final[Any] = (
     ItemsView,
 )
 
+_type_of: Final = cast(Callable[[object], type[object]], type)
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
 
@@ -115,7 +116,7 @@ def encode(value: Any) -> bytes:
 
 def _is_exact(value: Any) -> bool:
     """Whether msgspec alone writes this value without loss. What is not known to be so is said not to be."""
-    kind = type(value)  # pyright: ignore[reportUnknownVariableType]  of Any
+    kind = _type_of(value)
     if kind is str or kind in _SCALARS:
         return True
     if kind is int:
@@ -159,7 +160,7 @@ def _encode_exactly(value: Any) -> bytes:
 
 def _exact(value: Any) -> Any:
     """What msgspec writes as the exact text of `value`."""
-    kind = type(value)  # pyright: ignore[reportUnknownVariableType]  of Any
+    kind = _type_of(value)
     if kind in _SCALARS:
         return value
     if isinstance(value, enum.Enum):
