@@ -18,7 +18,7 @@ from wispy.protocol.paths import MAX_NAME_LENGTH, PathError, parse_path
         (["sample", "list", -1], ("sample", "list", "-1")),
         ("sample.__class__", ("sample", "__class__")),  # whether that may be touched is not asked here
         (["sample", "__proto__"], ("sample", "__proto__")),
-        ("sample.ſ", ("sample", "ſ")),  # NFKC would make it an s
+        ("sample.\u017f", ("sample", "\u017f")),  # NFKC would make it an s
         (["x" * MAX_NAME_LENGTH], ("x" * MAX_NAME_LENGTH,)),
     ],
 )
