@@ -99,6 +99,11 @@ def close_frame(code: int, reason: str = "") -> bytes:
     return frame(CLOSE, code.to_bytes(2, "big") + text)
 
 
+def is_close_code(code: int) -> bool:
+    """Return whether a Close frame may hold this code."""
+    return 3000 <= code < 5000 or code in _SENDABLE_CODES
+
+
 def read_close(payload: bytes) -> tuple[int, str]:
     """Return code and reason of a Close frame's payload, the code `NO_STATUS` if it is empty.
 
@@ -108,7 +113,7 @@ def read_close(payload: bytes) -> tuple[int, str]:
     if not payload:
         return NO_STATUS, ""
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not (3000 <= code < 5000 or code in _SENDABLE_CODES):
+    if len(payload) < 2 or not is_close_code(code):
         raise ProtocolError(_PROTOCOL_ERROR, "invalid Close code")
     try:
         return code, payload[2:].decode()

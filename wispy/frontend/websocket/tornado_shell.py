@@ -1,8 +1,8 @@
 """The Tornado shell: a websocket that stays with Tornado's `WebSocketHandler`.
 
 Used for permessage-deflate, and where TLS ends in this process: Tornado does both well. It costs about 25 us more per
-message, 13 KiB more per connection, and is less exact on a broken peer: Tornado drops the connection where the detached
-shell says 1002 or 1007 first. All else is the same for a session:
+message, 13 KiB more per connection, and is less exact on a broken peer: Tornado drops the connection, with what this
+turn had to say, where the detached shell says 1002 or 1007 first. All else is the same for a session:
 
 - Frames of one turn leave in one write; with compression each message is a write of its own.
 - What Tornado's stream has not written is counted by its write futures, and bounds the session as in `seam`.
@@ -21,17 +21,26 @@ from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
 from wispy.frontend.websocket.handshake import bound_socket
 from wispy.frontend.websocket.seam import CloseCode, MessageHandler, PreparedMessages
 from wispy.frontend.websocket.service import WebSocketService
-from wispy.protocol.frames import BINARY, MAX_CLOSE_REASON, TEXT, frame
+from wispy.protocol.frames import BINARY, MAX_CLOSE_REASON, TEXT, frame, is_close_code
 
 logger = logging.getLogger(__name__)
 
 
 class NotingProtocol(WebSocketProtocol13):
-    """Tornado's protocol, which also notes the first Close frame: every one that is sent or echoed passes `close`."""
+    """Tornado's protocol, with an eye on every Close frame: each one that is sent or echoed passes `close`."""
 
     first_close: tuple[int, str] | None = None
+    """Of the first Close frame, ours or the peer's."""
+
+    flush: Callable[[], None] | None = None
+    """Called before the Close is written: what this turn has sent so far goes before it."""
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:
+        if self.flush is not None and not self.server_terminated:
+            self.flush()
+        if code is not None and not is_close_code(code):
+            # Tornado would echo whatever number the peer made up.
+            code, reason = CloseCode.PROTOCOL_ERROR, "invalid Close code"
         if self.first_close is None:
             self.first_close = (CloseCode.NO_STATUS if code is None else code, reason or self.close_reason or "")
         super().close(code, reason)
@@ -92,6 +101,7 @@ class TornadoConnection:
     # The endpoint's calls
 
     def opened(self) -> None:
+        self._protocol.flush = self.flush
         sock = self._protocol.stream.socket
         if sock is not None:
             bound_socket(sock)
@@ -158,7 +168,6 @@ class TornadoConnection:
     def close(self, code: int, reason: str = "") -> None:
         if self._protocol.is_closing():
             return
-        self.flush()
         self._service.keepalive.expect_end(self)
         self._protocol.close(code, reason.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore"))
         # Tornado must read on to see the peer's Close.

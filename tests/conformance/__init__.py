@@ -1,0 +1,1 @@
+"""The Autobahn test suite against both shells: `python -m tests.conformance`."""
