@@ -5,12 +5,13 @@ Each check takes a value of the right type and returns why it is impossible, or 
 """
 
 import re
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ROUTE = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
-_HOST = re.compile(r"[a-z0-9._-]+|\[[0-9a-f:.]+\]")
-# Rooms for a token's signature: shorter ones can be guessed by trying.
+_NAME = re.compile(r"[a-z0-9._-]+")
+_IPV6 = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
+# 16 characters of hexadecimal digits are 64 bits; shorter keys can be found by trying.
 _SHORTEST_SECRET = 16
 
 
@@ -49,11 +50,15 @@ def redis_url(value: str) -> str | None:
         return "must be redis://[user:password@]host[:port][/database] or unix:///path/to/socket"
     try:
         parts = urlsplit(value)
-        missing = not (parts.hostname if parts.scheme == "redis" else parts.path)
         _ = parts.port  # reading it is the check of its range
     except ValueError as error:
         return f"must be a URL: {error}"
-    return "must name a host or a socket" if missing else None
+    if parts.scheme == "unix" and (parts.netloc or not parts.path.strip("/")):
+        return "must name the socket by an absolute path: unix:///run/valkey.sock"
+    database = parts.path.strip("/") if parts.scheme == "redis" else parse_qs(parts.query).get("db", [""])[-1]
+    if database and not (database.isascii() and database.isdigit()):
+        return f"must name the database by its number, not {database!r}"
+    return None
 
 
 def redis_prefix(value: str) -> str | None:
@@ -74,7 +79,7 @@ def origins(value: tuple[str, ...]) -> str | None:
     """Origins as a browser sends them."""
     for origin in value:
         scheme, _, rest = origin.partition("://")
-        if scheme not in ("http", "https") or not _is_host(rest):
+        if scheme not in ("http", "https") or not _is_origin_host(rest):
             return f"{origin!r} must be an origin as browsers send it, such as https://lab.example.org:8443"
     return None
 
@@ -82,9 +87,14 @@ def origins(value: tuple[str, ...]) -> str | None:
 def hosts(value: tuple[str, ...]) -> str | None:
     """Host names as a browser sends them."""
     for host in value:
-        if not _is_host(host):
-            return f"{host!r} must be a host name in lower case, with a port where only that one is meant"
+        if not (_NAME.fullmatch(host) or _IPV6.fullmatch(host)):
+            return f"{host!r} must be a host name or an address alone, in lower case and without a port"
     return None
+
+
+def object_name(value: str) -> str | None:
+    """A name that can start a path."""
+    return None if value and not re.search(r"[\s.{}]", value) else "must be the name of an object"
 
 
 def folders(value: str | tuple[str, ...] | dict[str, str]) -> str | None:
@@ -112,13 +122,12 @@ def folder_route(folder: str) -> str:
     return "" if name in (".", "..") else name
 
 
-def _is_host(text: str) -> bool:
+def _is_origin_host(text: str) -> bool:
     """Whether this is a host in lower case, with or without a port."""
-    host, colon, port = text, "", ""
-    if not text.endswith("]"):
-        host, colon, port = text.rpartition(":") if ":" in text else (text, "", "")
-    has_port = port.isascii() and port.isdigit() and int(port) <= 65535
-    return _HOST.fullmatch(host) is not None and (has_port or not colon)
+    match = re.fullmatch(r"(?P<name>[^:\[\]]+)(:\d{1,5})?|\[(?P<ipv6>[^\[\]]+)\](:\d{1,5})?", text, re.ASCII)
+    if match is None:
+        return False
+    return _NAME.fullmatch(match["name"]) is not None if match["name"] else _IPV6.fullmatch(match["ipv6"]) is not None
 
 
 def _climbs(path: str) -> bool:

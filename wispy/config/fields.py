@@ -48,7 +48,6 @@ class Setting:
         return ", or ".join(words)
 
 
-# A node of the structure: a leaf, a section, or a map of names to sections.
 @dataclass(frozen=True, slots=True)
 class Group:
     """A section: its structure and what is in it, by name."""
@@ -65,6 +64,7 @@ class GroupMap:
     meaning: str
 
 
+# A node of the structure.
 Node = Setting | Group | GroupMap
 
 

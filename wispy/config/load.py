@@ -11,18 +11,16 @@ Rules:
 import functools
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from wispy.config import fields, sources, values
+from wispy.config import checks, fields, sources, values
 from wispy.config.fields import Group, GroupMap, Key, Setting
 from wispy.config.schema import Config
+from wispy.config.secrets import is_secret
 from wispy.config.sources import Given
 from wispy.errors import ConfigError
-
-# The settings that every object has, and that `instance_configs` may change for one of them.
-_PER_OBJECT = "instance_configs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def load(
     if file is not None:
         given.append(Given((), sources.read_yaml(Path(file)), f"file {file}"))
     if data is not None:
-        given.append(Given((), dict(data), "program"))
+        given.append(Given((), data, "program"))
     given.extend(sources.from_environment(os.environ if environ is None else environ))
     given.extend(sources.from_flags(overrides or {}))
 
@@ -88,57 +86,58 @@ class _Reader:
 
     def read(self, given: Given) -> None:
         """Take what one source says of one key or, with an empty path, of all."""
-        node: fields.Node = fields.root()
-        path: Key = ()
-        for position, part in enumerate(given.key):
-            if isinstance(node, Setting):
-                # Texts give maps whole: their names may hold dots and any case.
-                self._refuse(
-                    Given(path, given.value, given.source), f"has no keys of its own: set it whole, not {part}"
-                )
-                return
-            if isinstance(node, GroupMap):
-                # The environment knows upper case only: the name is the one that the file wrote.
-                name = self._names.get(part.lower(), part) if given.is_text else part
-                node, path = node.group, (*path, name)
-                continue
-            child = node.members.get(part)
-            if child is None:
-                self._unknown(Given(given.key[: position + 1], given.value, given.source), path, node)
-                return
-            node, path = child, (*path, part)
-        self._descend(node, Given(path, given.value, given.source, is_text=given.is_text))
+        self._descend(fields.root(), replace(given, key=()), given.key)
 
-    def _descend(self, node: fields.Node, given: Given) -> None:
+    def _descend(self, node: fields.Node, given: Given, rest: Key = ()) -> None:
+        """Take a value at its place, or follow the rest of its path."""
         if isinstance(node, Setting):
-            try:
-                value = values.convert(node, given.value, is_text=given.is_text)
-            except ValueError as error:
-                self._refuse(given, str(error))
+            if rest:
+                self._refuse(given, f"has no key {'.'.join(rest)}: it is set as a whole")
             else:
-                self.values[given.key] = Given(given.key, value, given.source)
-            return
-        content = values.section(given.value, is_text=given.is_text)
-        if content is None:
-            self._refuse(given, "must be a section with keys of its own")
-            return
-        for name, value in content.items():
-            child = Given((*given.key, str(name)), value, given.source)
-            if isinstance(node, GroupMap):
-                self._names[str(name).lower()] = str(name)
-                self._descend(node.group, child)
-            elif (member := node.members.get(str(name))) is not None:
-                self._descend(member, child)
-            else:
-                self._unknown(child, given.key, node)
+                self._convert(node, given)
+        elif rest:
+            self._enter(node, rest[0], given, rest[1:])
+        elif (content := values.section(given.value, is_text=given.is_text)) is None:
+            self._refuse(given, "must be a section with keys of its own", _a_secret_in(node))
+        else:
+            for name, value in content.items():
+                self._enter(node, str(name), replace(given, value=value, is_text=False))
 
-    def _unknown(self, given: Given, section: Key, group: Group) -> None:
-        nearest = sources.nearest(given.key[-1], section, group)
-        self._refuse(given, f"unknown key; the nearest valid key is {nearest}", nearest)
+    def _enter(self, node: Group | GroupMap, name: str, given: Given, rest: Key = ()) -> None:
+        """Go one level down, to a key of a section or an object in a map."""
+        if isinstance(node, GroupMap):
+            # The environment knows upper case only: the name is the one that the file wrote.
+            name = self._names.setdefault(name.lower(), name) if given.is_text else name
+            self._names[name.lower()] = name
+            given = replace(given, key=(*given.key, name))
+            if (reason := checks.object_name(name)) is not None:
+                self._refuse(given, reason)
+            else:
+                self._descend(node.group, given, rest)
+        elif name in node.members:
+            self._descend(node.members[name], replace(given, key=(*given.key, name)), rest)
+        else:
+            nearest = sources.nearest(name, given.key, node)
+            unknown = replace(given, key=(*given.key, name, *rest))
+            self._refuse(unknown, f"unknown key; the nearest valid key is {nearest}", nearest)
+
+    def _convert(self, setting: Setting, given: Given) -> None:
+        try:
+            value = values.convert(setting, given.value, is_text=given.is_text)
+        except ValueError as error:
+            self._refuse(given, str(error))
+        else:
+            self.values[given.key] = replace(given, value=value)
 
     def _refuse(self, given: Given, reason: str, nearest: str = "") -> None:
         key = ".".join(given.key) or "configuration"
         self.problems.append(f"{given.source}: {key} = {values.shown(given.key, given.value, nearest)}: {reason}")
+
+
+def _a_secret_in(node: Group | GroupMap) -> str:
+    """The name of a secret that the section holds, since a wrong value for all of it may be that secret; or empty."""
+    group = node if isinstance(node, Group) else node.group
+    return next((path[-1] for path, _ in fields.walk(group) if is_secret(path[-1])), "")
 
 
 def _build(group: Group, path: Key, given: Mapping[Key, Given], fallback: Key | None) -> Any:

@@ -162,8 +162,8 @@ class RedisConfig(Section, frozen=True):
             checks.redis_url,
         ),
     ] = None
-    user: Annotated[str | None, about("user name, where the URL names none")] = None
-    password: Annotated[str | None, about("password, where the URL names none")] = None
+    user: Annotated[str | None, about("user name; stronger than the URL's")] = None
+    password: Annotated[str | None, about("password; stronger than the URL's")] = None
     prefix: Annotated[
         str, about("start of every key and channel; one for each deployment on a server", checks.redis_prefix)
     ] = "wispy:"

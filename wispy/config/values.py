@@ -89,6 +89,8 @@ def _read_text(setting: Setting, text: str) -> Any:
     try:
         value = yaml.safe_load(text)
     except (yaml.YAMLError, ValueError):
+        if text.startswith(("[", "{")):
+            raise ValueError(f"must be {setting.expected}; this is no YAML") from None
         value = text
     if tuple in origins and isinstance(value, str) and str not in setting.bare and value not in _choices(setting):
         return [part.strip() for part in value.split(",")]

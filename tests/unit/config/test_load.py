@@ -130,10 +130,12 @@ def test_a_flag_may_be_a_value_already() -> None:
         ),
         ({"launch": "neverr"}, "launch = 'neverr': must be auto or always or never (did you mean never?)"),
         ({"logging_config": {"level": "debug"}}, "(did you mean DEBUG?)"),
-        ({"redis": "redis://localhost"}, "redis = 'redis://localhost': must be a section with keys of its own"),
+        ({"static": "./static"}, "static = './static': must be a section with keys of its own"),
         ({"redis": {"url": "rediss://host"}}, "TLS"),
         ({"allowed_hosts": "host"}, "allowed_hosts = 'host': must be a list of texts"),
         ({"allowed_hosts": [1]}, "allowed_hosts = [1]: must be a list of texts"),
+        (["port"], "program: configuration = ***: must be a section"),
+        ({"instance_configs": {"a.b": {}}}, "instance_configs.a.b = {...}: must be the name of an object"),
         ({"instance_configs": {"sample": 3}}, "instance_configs.sample = 3: must be a section"),
         ({"instance_configs": ["sample"]}, "instance_configs = ['sample']: must be a section"),
     ],
@@ -155,7 +157,11 @@ def test_unknown_names_in_the_environment_and_in_flags() -> None:
     assert "environment WISPY_PROT: prot = '1': unknown key; the nearest valid key is port" in problems(
         environ={"WISPY_PROT": "1"}
     )
-    assert "environment WISPY_PORT__X: port = '1': has no keys of its own" in problems(environ={"WISPY_PORT__X": "1"})
+    assert "environment WISPY_PORT__X: port = '1': has no key x: it is set as a whole" in problems(
+        environ={"WISPY_PORT__X": "1"}
+    )
+    assert "static.folders = '{a: ': must be text" in problems(environ={"WISPY_STATIC__FOLDERS": "{a: "})
+    assert "must be the name of an object" in problems(overrides={"instance_configs..add_attributes": "no"})
     assert "flag --set redis.ulr: redis.ulr = 'a': unknown key; the nearest valid key is redis.url" in problems(
         overrides={"redis.ulr": "a"}
     )
@@ -191,10 +197,16 @@ def test_the_environment_is_that_of_the_process(monkeypatch: pytest.MonkeyPatch)
         {"redis": "redis://user:p@hunter2@host"},
         {"redys": {"password": "hunter2"}},
         {"api_token": "hunter2"},
+        {"session": "hunter2"},
     ],
 )
 def test_problems_show_no_secret(data: Any) -> None:
     assert "hunter2" not in problems(data)
+
+
+@pytest.mark.parametrize("name", ["WISPY_SESSION", "WISPY_SESION__SECRET", "WISPY_REDIS__PASSWORD__X", "WISPY_PASWORD"])
+def test_problems_of_the_environment_show_no_secret(name: str) -> None:
+    assert "hunter2" not in problems(environ={name: "hunter2"})
 
 
 def test_settings_of_one_object_stand_over_those_for_all() -> None:
