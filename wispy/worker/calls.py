@@ -25,8 +25,9 @@ class Call:
     timeout_s: float | None = None  # the caller's own limit for the run; counts where it is shorter than the method's
     token: Any = None  # the owner's; the runner does not look at it
 
-    started: float | None = None  # monotonic seconds
+    started: float | None = None  # monotonic seconds; set before the last check of whether it may start
     deadline: float = math.inf  # monotonic seconds, known once the call has started; see Runner.overdue
+    withdrawn: bool = False  # it is not to be started any more; see Runner.withdraw
     expired: bool = False  # the owner has answered at the deadline; what the call still brings is dropped
     reported: bool = False  # a log line has said that it hangs
 
@@ -38,6 +39,7 @@ class Outcome:
     call: Call
     body: bytes  # JSON of the result or of the error object; empty for an expired call
     is_error: bool
+    parked: bool = False  # it was not started, because the lease does not allow it now: there is no answer yet
 
 
 UpdateKind = Literal["value", "event", "removed"]
