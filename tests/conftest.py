@@ -9,7 +9,11 @@ import pytest
 import redis
 
 from tests.support.leaks import ErrorLog, ProcessLeaks, keys_without_end, unfinished_tasks
+from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
+
+# Transports close in a later turn of the loop, and processes take a moment to end.
+CLOSING_TIMEOUT_S = 3.0
 
 
 @pytest.fixture(scope="session")
@@ -37,23 +41,35 @@ def nothing_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
     """No test leaves a task, a socket, a child process, or an error that asyncio could only log."""
     if "valkey" in request.fixturenames:
         request.getfixturevalue("valkey_server")  # its process is no leak of the first test that uses it
-    leaks = ProcessLeaks()
+    is_asynchronous = inspect.iscoroutinefunction(getattr(request, "function", None))
     errors = ErrorLog()
     logging.getLogger("asyncio").addHandler(errors)
-    if inspect.iscoroutinefunction(getattr(request, "function", None)):
-        request.getfixturevalue("no_task_left_behind")
+    request.getfixturevalue("clean_loop" if is_asynchronous else "clean_process")
     yield
     logging.getLogger("asyncio").removeHandler(errors)
-    leaks.check()
     assert not errors.lines, f"asyncio logged errors: {errors.lines}"
 
 
 @pytest.fixture
-async def no_task_left_behind() -> AsyncIterator[None]:
-    """No asynchronous test leaves a task that still runs."""
+def clean_process() -> Iterator[None]:
+    """No socket and no child process is left."""
+    leaks = ProcessLeaks()
+    yield
+    wait_until_blocking(lambda: not leaks.find(), lambda: f"the test cleans up: {leaks.find()}", CLOSING_TIMEOUT_S)
+
+
+@pytest.fixture
+async def clean_loop() -> AsyncIterator[None]:
+    """No socket, no child process and no task of the test's loop is left."""
+    leaks = ProcessLeaks()
+    fixture_task = asyncio.current_task()
     yield
     loop = asyncio.get_running_loop()
-    for _ in range(3):  # a task that was just cancelled needs a turn or two to end
-        await asyncio.sleep(0)
-    left = unfinished_tasks(loop) - {asyncio.current_task()}
-    assert not left, f"tasks still run: {[task.get_coro() for task in left]}"
+
+    def tasks() -> set["asyncio.Task[object]"]:
+        return unfinished_tasks(loop) - {asyncio.current_task(), fixture_task}
+
+    def found() -> str:
+        return f"{leaks.find()}{tasks() or ''}"
+
+    await wait_until(lambda: not found(), lambda: f"the test cleans up: {found()}", CLOSING_TIMEOUT_S)

@@ -8,8 +8,6 @@ from pathlib import Path
 import psutil
 import redis
 
-from tests.support.waiting import wait_until_blocking
-
 
 def open_sockets() -> set[str]:
     """The sockets of this process, as the kernel names them ("socket:[1234]"). Empty where there is no /proc."""
@@ -53,25 +51,19 @@ class ErrorLog(logging.Handler):
 
 
 class ProcessLeaks:
-    """Compares the sockets and children of this process before and after a test."""
+    """Compares the sockets and children of this process with those when it was made."""
 
     def __init__(self) -> None:
         self._sockets = open_sockets()
         self._children = set(child_processes())
 
-    def check(self) -> None:
-        """Fail if there are new ones. They get a moment: transports and processes close late."""
-
-        def new_sockets() -> set[str]:
-            return open_sockets() - self._sockets
-
-        def new_children() -> dict[int, str]:
-            return {pid: name for pid, name in child_processes().items() if pid not in self._children}
-
-        try:
-            wait_until_blocking(lambda: not new_sockets() and not new_children(), "", timeout_s=3)
-        except AssertionError:
-            raise AssertionError(f"the test left sockets {new_sockets()} and children {new_children()}") from None
+    def find(self) -> str:
+        """What is new, as text; "" if nothing is."""
+        sockets = open_sockets()
+        # uvloop makes a new pair for itself in each run, so those of one test are never the same; their number is.
+        new_sockets = sockets - self._sockets if len(sockets) > len(self._sockets) else ""
+        children = {pid: command for pid, command in child_processes().items() if pid not in self._children}
+        return f"{new_sockets}{children or ''}"
 
 
 def keys_without_end(socket_path: str) -> list[str]:
