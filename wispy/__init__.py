@@ -1,3 +1,45 @@
-"""wispy puts a live Python object in every browser."""
+"""wispy puts a live Python object in every browser.
 
-__version__ = "0.1.0"
+    from wispy import RPCWebApp
+
+    RPCWebApp(sample=sample).run()
+
+What is named here is wispy's public Python API. It is imported when it is first used, so that a process that needs one
+part does not load the others.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from wispy.version import __version__
+
+if TYPE_CHECKING:
+    from wispy.app import RPCWebApp
+    from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
+
+__all__ = [
+    "RPCWebApp",
+    "__version__",
+    "idempotent",
+    "locking",
+    "not_locking",
+    "synchronous",
+    "threaded",
+    "timeout",
+]
+
+_PLACES = {
+    "RPCWebApp": "wispy.app",
+    "idempotent": "wispy.worker.modes",
+    "locking": "wispy.worker.modes",
+    "not_locking": "wispy.worker.modes",
+    "synchronous": "wispy.worker.modes",
+    "threaded": "wispy.worker.modes",
+    "timeout": "wispy.worker.modes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)

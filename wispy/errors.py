@@ -14,7 +14,7 @@ class WispyError(Exception):
 
 
 class ConfigError(WispyError):
-    """A setting is unknown, of the wrong type or impossible; the text names the key, the value and the nearest valid key."""
+    """A setting is unknown, of the wrong type or impossible; the text names key, value and the nearest valid key."""
 
 
 class StartError(WispyError):

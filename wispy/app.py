@@ -1,0 +1,321 @@
+"""All of wispy in one program: objects in this process, frontends beside it, and Redis where none is named.
+
+Rules:
+- `run` blocks, in the main thread, and ends on Ctrl-C or SIGTERM; the first of them never raises inside object code,
+  a second one ends the process at once.
+- `start` serves from threads of its own, so that it works in a notebook and beside a running loop.
+- Whatever was started is ended: frontends, the private server, threads; also when starting fails half-way, and the
+  children also when this process is killed.
+"""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+
+from wispy import log as logs
+from wispy.broker.embedded import EmbeddedServer
+from wispy.config.load import load
+from wispy.config.schema import Config, StaticConfig
+from wispy.errors import StartError, WispyError
+from wispy.frontend.processes import supervise
+from wispy.frontend.server import listen, serve, url_of
+from wispy.loops import new_event_loop
+from wispy.worker.process import Worker
+from wispy.worker.source import ObjectSource, from_instances
+
+log = logging.getLogger("wispy.app")
+
+DRAIN_S: Final = 10.0
+"""How long running calls may take to end when the program is asked to."""
+
+START_S: Final = 30.0
+"""How long `start` waits for its thread: the private server, which is the slow part, takes a tenth of a second."""
+
+
+class Parts:
+    """What one process runs: objects, frontends, or both.
+
+    Args:
+        config: the configuration.
+        sources: the objects; none: no worker.
+        has_web: whether frontends are run.
+    """
+
+    def __init__(self, config: Config, sources: Sequence[ObjectSource], *, has_web: bool) -> None:
+        self.config = config
+        self.sources = sources
+        self.has_web = has_web
+        self.url = ""
+        """Of the page, once it is served."""
+        self._worker: Worker | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._error: BaseException | None = None
+
+    async def serve(self, on_started: Callable[[], None]) -> None:
+        """Run everything until `ask_to_stop`; the loop is the objects' loop.
+
+        Raises:
+            StartError: it cannot be started as configured.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        sockets = listen(self.config) if self.has_web else []
+        server: EmbeddedServer | None = None
+        web: _Web | None = None
+        try:
+            if self.config.redis.url is None:
+                server = EmbeddedServer.start()
+                self.config = with_redis_url(self.config, server.url)
+            if self.has_web:
+                self.url = url_of(self.config, sockets)
+                web = _Web(self.config, sockets, self._fail)
+            if self.sources:
+                self._worker = Worker(self.sources, self.config, self._fail)
+                await self._worker.start()
+            on_started()
+            await self._stop.wait()
+        finally:
+            if web is not None:
+                await asyncio.to_thread(web.stop)
+            if self._worker is not None:
+                await self._worker.stop(DRAIN_S)
+            if server is not None:
+                server.stop()
+            for each in sockets:
+                each.close()
+        if self._error is not None:
+            raise self._error
+
+    def ask_to_stop(self) -> None:
+        """Begin to end; safe from any thread and from signal handlers."""
+        if self._worker is not None:
+            self._worker.ask_to_stop(DRAIN_S)
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+
+    def _fail(self, error: BaseException) -> None:
+        """A part cannot go on: nor can the others."""
+        self._error = self._error or error
+        self.ask_to_stop()
+
+
+class _Web:
+    """The frontends, on a loop and thread of their own: object code may hold the main one.
+
+    Args:
+        config: the configuration; `redis.url` names a server.
+        sockets: already listening.
+        on_failure: called when the frontends cannot go on.
+    """
+
+    def __init__(
+        self, config: Config, sockets: Sequence[socket.socket], on_failure: Callable[[BaseException], None]
+    ) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._on_failure = on_failure
+        self._loop = new_event_loop()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="wispy-web", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        config = self._config
+        if config.multiprocessed or config.processes > 1:
+            serving = supervise(config, self._sockets, config.processes, self._stop)
+        else:
+            serving = serve(config, self._sockets, self._stop)
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+                runner.run(serving)
+        except BaseException as error:
+            log.exception("the frontends failed")
+            self._on_failure(error)
+
+    def stop(self) -> None:
+        """Drain and end; blocks."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join()
+
+
+def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
+    """Run the parts in the main thread until Ctrl-C or SIGTERM."""
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    asked = 0
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked += 1
+        if asked > 1:
+            # The private server and the frontends notice that this process is gone, and go too.
+            os._exit(128 + number)
+        parts.ask_to_stop()
+
+    for number in former:
+        signal.signal(number, handle)
+    try:
+        with asyncio.Runner(loop_factory=new_event_loop) as runner:
+            runner.run(parts.serve(on_started))
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+class RPCWebApp:
+    """A web application that serves Python objects to browsers.
+
+        RPCWebApp(sample=sample).run()
+
+    Args:
+        config: a YAML file, a dict of the same keys, or nothing.
+        objects: the objects by the name that pages know them by; a class is instantiated once it is served.
+
+    Raises:
+        ConfigError: a key is unknown, or a value impossible.
+        StartError: a name cannot be an object's.
+    """
+
+    def __init__(self, config: str | Path | Mapping[str, Any] | Config | None = None, /, **objects: object) -> None:
+        self._config = prepared(_loaded(config), restore=False)
+        self._sources = from_instances(objects)
+        if not self._sources:
+            raise StartError("there is no object to serve: RPCWebApp(sample=sample)")
+        self._parts: Parts | None = None
+        self._thread: threading.Thread | None = None
+        self._failure: BaseException | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the page, while it is served."""
+        return self._parts.url if self._parts is not None else ""
+
+    def run(self) -> None:
+        """Serve until Ctrl-C or SIGTERM; call it in the main thread.
+
+        Raises:
+            StartError: the port is in use, or an object cannot be served.
+        """
+        run_all_in_one(self._config, self._sources)
+
+    def start(self) -> Self:
+        """Serve in the background, until `stop`; the objects' code runs in a thread of its own.
+
+        Raises:
+            StartError: it cannot be started as configured.
+        """
+        if self._parts is not None:
+            raise StartError("it is running already")
+        logs.configure(self._config.logging_config)
+        self._parts = Parts(self._config, self._sources, has_web=True)
+        self._failure = None
+        started = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(started,), name="wispy-objects", daemon=True)
+        self._thread.start()
+        if not started.wait(START_S):
+            raise StartError(f"it did not start within {START_S} seconds")
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            self.stop()
+            raise failure
+        return self
+
+    def _serve(self, started: threading.Event) -> None:
+        parts = self._parts
+        assert parts is not None
+        try:
+            with asyncio.Runner(loop_factory=new_event_loop) as runner:
+                runner.run(parts.serve(started.set))
+        except BaseException as error:
+            self._failure = error
+            if not isinstance(error, WispyError):
+                log.exception("serving failed")
+        finally:
+            started.set()
+
+    def stop(self) -> None:
+        """End what `start` has started, and wait for it. It may be called again."""
+        if self._parts is not None and self._thread is not None:
+            self._parts.ask_to_stop()
+            self._thread.join()
+        self._parts = None
+        self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def run_all_in_one(config: Config, sources: Sequence[ObjectSource]) -> None:
+    """Serve these objects with frontends and, where none is named, a private Redis; print the URL."""
+    logs.configure(config.logging_config)
+    parts = Parts(config, sources, has_web=True)
+
+    def announce() -> None:
+        names = ", ".join(source.name for source in sources)
+        sys.stdout.write(f"wispy serves {names} at {parts.url}   (Ctrl-C ends it)\n")
+        sys.stdout.flush()
+        if config.launch == "always" or (config.launch == "auto" and has_desktop()):
+            webbrowser.open(parts.url)
+
+    run_parts(parts, announce)
+
+
+def has_desktop() -> bool:
+    """Whether a person sits before this machine's screen."""
+    if sys.platform in ("darwin", "win32"):
+        return sys.stdout.isatty()
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.stdout.isatty()
+
+
+def prepared(config: Config, *, restore: bool) -> Config:
+    """The configuration with what depends on the kind of program: whether to restore, and where folders are."""
+    lease = config.lease
+    if lease.restore is None:
+        lease = msgspec.structs.replace(lease, restore=restore)
+    located = {route: _located(folder) for route, folder in config.static.routes().items()}
+    is_default = config.static.folders == StaticConfig().folders
+    # The default folder need not exist; one that was asked for is missed in the log.
+    folders = {route: str(path) for route, path in located.items() if path.is_dir() or not is_default}
+    static = msgspec.structs.replace(config.static, folders=folders)
+    return msgspec.structs.replace(config, lease=lease, static=static)
+
+
+def _located(folder: str) -> Path:
+    """A relative folder is looked for in the working directory, then beside the program's main file."""
+    path = Path(folder)
+    main_file = getattr(sys.modules.get("__main__"), "__file__", None)
+    if not path.is_dir() and main_file is not None:
+        beside = Path(main_file).parent / folder
+        if beside.is_dir():
+            return beside.resolve()
+    return path.absolute()
+
+
+def with_redis_url(config: Config, url: str) -> Config:
+    """The configuration with this server."""
+    return msgspec.structs.replace(config, redis=msgspec.structs.replace(config.redis, url=url))
+
+
+def _loaded(config: str | Path | Mapping[str, Any] | Config | None) -> Config:
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return load(data=config).config
+    return load(config).config

@@ -1,0 +1,45 @@
+"""`python -m wispy.frontend --child`: one frontend process, started by the parent that listens (see `processes`)."""
+
+import asyncio
+import os
+import signal
+import sys
+import threading
+
+from wispy import log
+from wispy.frontend.processes import inherit
+from wispy.frontend.server import serve
+from wispy.loops import new_event_loop
+
+
+async def _run(line: bytes) -> None:
+    config, sockets = inherit(line)
+    log.configure(config.logging_config)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    loop.add_signal_handler(signal.SIGTERM, stop.set)
+
+    def watch_parent() -> None:
+        sys.stdin.buffer.read()  # ends with the parent
+        loop.call_soon_threadsafe(stop.set)
+
+    threading.Thread(target=watch_parent, name="wispy-parent-watch", daemon=True).start()
+    await serve(config, sockets, stop)
+
+
+def main() -> int:
+    """Serve until the parent says otherwise, or is gone."""
+    if sys.argv[1:] != ["--child"]:
+        sys.stderr.write("this is the inside of wispy-frontend: use that command\n")
+        return 2
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(_run(sys.stdin.buffer.readline()))
+    return 0
+
+
+if __name__ == "__main__":
+    status = main()
+    sys.stdout.flush()
+    # Not sys.exit: that would wait for the thread that is blocked in its read.
+    os._exit(status)

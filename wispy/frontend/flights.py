@@ -1,0 +1,120 @@
+"""Requests in flight: what a frontend knows of a request between its arrival and its answer.
+
+Rules:
+- A request to an object has an integer id that rises within its session and is never used again. wispy's own clients
+  choose it; for plain JSON-RPC clients the frontend does, in one session of its own for all of them.
+- Every flight is answered exactly once: by the owner, or by the frontend, which then forgets it.
+"""
+
+from itertools import islice
+from typing import Final, Protocol
+
+import msgspec
+
+from wispy.protocol import jsonrpc, relay
+from wispy.protocol.errors import RPCError
+
+OPEN_WINDOW: Final = 256
+"""Ids between the oldest request in flight and the newest, beyond which a session acknowledges around the stragglers:
+one call that takes a minute must not keep the owner from forgetting the answers given since."""
+
+MAX_OPEN: Final = 16
+"""Stragglers that are named one by one."""
+
+
+class AnswerSink(Protocol):
+    """Who waits for an answer: a websocket session, a batch, an HTTP request."""
+
+    def answered(self, text: bytes) -> None:
+        """Take the JSON-RPC answer to one request; it is empty where the request was a notification."""
+        ...
+
+
+class _Nobody:
+    """The sink of a client that is gone."""
+
+    def answered(self, text: bytes) -> None:
+        """Drop the answer."""
+
+
+NOBODY: Final = _Nobody()
+
+
+class Flight:
+    """One request on its way to an owner and back."""
+
+    __slots__ = ("at", "deadline", "entry", "id", "method", "params", "retry", "session", "sink", "wire_id")
+
+    def __init__(
+        self,
+        session: "SessionFlights",
+        id: int,
+        wire_id: bytes | None,
+        method: str,
+        params: msgspec.Raw,
+        at: int,
+        retry: bool,
+        sink: AnswerSink,
+    ) -> None:
+        self.session = session
+        self.id = id
+        self.wire_id = wire_id
+        """The id as the client wrote it; None for a notification."""
+        self.method = method
+        self.params = params
+        self.at = at
+        self.retry = retry
+        self.sink = sink
+        self.deadline = 0.0
+        """When the frontend stops waiting: seconds on the loop's clock."""
+        self.entry: object = None
+        """The stream entry that carries it; the relay's own."""
+
+    def answer(self, kind: int, body: bytes | msgspec.Raw) -> None:
+        """Give the owner's answer to whoever waits for it."""
+        wire_id = self.wire_id
+        if wire_id is None:
+            self.sink.answered(b"")
+        elif kind == relay.ERROR:
+            self.sink.answered(jsonrpc.error(wire_id, bytes(body)))
+        else:
+            self.sink.answered(jsonrpc.result(wire_id, bytes(body)))
+
+    def fail(self, error: RPCError) -> None:
+        """Give the frontend's own answer."""
+        self.answer(relay.ERROR, error.to_json())
+
+
+class SessionFlights:
+    """The requests in flight of one session, and what it has acknowledged."""
+
+    __slots__ = ("ack", "in_flight", "is_closed", "last_id", "name", "open", "run")
+
+    def __init__(self, name: str, run: str) -> None:
+        self.name = name
+        self.run = run
+        """The run id of the Redis server on whose clock its stamps are."""
+        self.in_flight: dict[int, Flight] = {}
+        self.last_id = 0
+        self.ack = 0
+        self.open: list[int] = []
+        self.is_closed = False
+        """Its connection is gone."""
+
+    def acknowledge(self, ack: int, still_open: list[int]) -> None:
+        """The client says up to which id it has its answers, and which of those it does not have."""
+        if ack >= self.ack:
+            self.ack = ack
+            self.open = still_open
+
+    def acknowledge_all_but_in_flight(self) -> None:
+        """The frontend's own session has every answer that is not in flight any more."""
+        oldest = next(iter(self.in_flight), self.last_id + 1)
+        if self.last_id - oldest < OPEN_WINDOW:
+            self.ack = oldest - 1
+            self.open = []
+            return
+        stragglers = list(islice(self.in_flight, MAX_OPEN + 1))
+        last = stragglers.pop() if len(stragglers) > MAX_OPEN else self.last_id + 1
+        self.ack = last - 1
+        self.open = stragglers

@@ -1,0 +1,344 @@
+"""Channels in a frontend: one feed for each channel that has local subscribers.
+
+Rules (DESIGN section 5):
+- The first local subscriber makes the feed: subscribe in Redis, wait for the confirmation, read the snapshot, drop what
+  it covers, go live. Later ones join, or are served from the feed's memory, which goes with the last subscriber.
+- A gap is repaired from history before anything newer is delivered.
+- The answer to a subscription precedes its updates, and a request's updates precede its reply.
+- An update is encoded and framed once; all updates of one read of the socket go to a subscriber in one write.
+"""
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+import msgspec
+
+from wispy.broker.errors import BrokerError
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.store import ObjectStore
+from wispy.broker.subscriber import Subscriber
+from wispy.frontend.tasks import Tasks
+from wispy.frontend.websocket.seam import PreparedMessages
+from wispy.protocol import errors, jsonrpc
+from wispy.protocol.positions import Reader, Verdict, format_position
+
+log = logging.getLogger("wispy.frontend")
+
+MAX_FEEDS: Final = 10_000
+"""Channels that one frontend follows: each is a subscription in Redis and keeps its newest value."""
+
+MAX_HELD: Final = 1000
+"""Updates kept while a feed is being opened or repaired; what goes beyond is a gap, repaired in turn."""
+
+REPAIR_RETRY_S: Final = 0.5
+"""Pause after a repair that Redis did not answer."""
+
+_decode_update: Final = msgspec.json.Decoder(tuple[str, int, msgspec.Raw]).decode
+
+
+class _Notice(msgspec.Struct):
+    """What a feed reads of an owner's renewal."""
+
+    epoch: str
+    heads: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+
+
+_decode_notice: Final = msgspec.json.Decoder(_Notice).decode
+
+
+class _Declaration(msgspec.Struct):
+    """What a feed reads of a channel's declaration."""
+
+    kind: str
+
+
+_decode_declaration: Final = msgspec.json.Decoder(_Declaration).decode
+
+
+class ChannelSubscriber(Protocol):
+    """A websocket session, as its feeds see it."""
+
+    def deliver(self, feed: "Feed", messages: PreparedMessages) -> None:
+        """Send these updates, or remember that the reader is behind."""
+        ...
+
+
+class Feed:
+    """One channel in this frontend."""
+
+    def __init__(self, name: str, object_name: str, channel: str) -> None:
+        self.name = name
+        """As clients know it: `<object>.<channel>`."""
+        self.object_name = object_name
+        self.channel = channel
+        self.kind = "value"
+        self.reader: Reader | None = None
+        """Where the feed is; None until the snapshot was read."""
+        self.value: bytes | None = None
+        """The newest value; None for an event channel."""
+        self.subscribers: set[ChannelSubscriber] = set()
+        self.fresh: list[bytes] = []
+        """Updates of this read of the socket, to be delivered at its end."""
+        self.held: list[tuple[str, int, bytes]] | None = []
+        """Updates that wait for the opening or a repair; None while the feed is live."""
+        self.opened: asyncio.Task[None] | None = None
+        """The opening, which later subscribers join."""
+        self.refusal: errors.RPCError | None = None
+        """Why it could not be opened."""
+        self.joining = 0
+        """Subscriptions that wait for the opening: the feed stays for them."""
+
+    @property
+    def at(self) -> str:
+        """The position of the newest update."""
+        assert self.reader is not None
+        return self.reader.at
+
+    def update_text(self, offset: int, value: bytes) -> bytes:
+        """The notification that brings one update to clients."""
+        assert self.reader is not None
+        return jsonrpc.notification(
+            "rpc.update",
+            b'{"channel":%b,"value":%b,"at":"%b"}'
+            % (msgspec.json.encode(self.name), value, format_position(self.reader.epoch, offset).encode()),
+        )
+
+    def gap_text(self, first: int, last: int) -> bytes:
+        """The notification that says which messages of an event channel are missing."""
+        assert self.reader is not None
+        epoch = self.reader.epoch
+        params = {
+            "channel": self.name, "from": format_position(epoch, first), "to": format_position(epoch, last)
+        }  # fmt: skip
+        return jsonrpc.notification("rpc.gap", msgspec.json.encode(params))
+
+
+class Hub:
+    """All feeds of one frontend process."""
+
+    def __init__(self, link: Link, subscriber: Subscriber, keys: Keys) -> None:
+        self._link = link
+        self._subscriber = subscriber
+        self._keys = keys
+        self._feeds: dict[str, Feed] = {}
+        self._feeds_of: dict[str, set[Feed]] = {}
+        """Object to its feeds: an object with feeds has its notices followed."""
+        self._fresh: list[Feed] = []
+        """Feeds with updates to deliver."""
+        self._tasks = Tasks("channels")
+        subscriber.on_connected(self._resubscribed)
+
+    # --- subscribing ------------------------------------------------------------------------------------------------
+
+    async def join(self, name: str) -> Feed:
+        """The feed of a channel, open; `release` it, or make it a subscription with `add`, in the same turn.
+
+        Raises:
+            RPCError: there is no such channel, or Redis cannot be asked.
+        """
+        feed = self._feeds.get(name)
+        if feed is None:
+            feed = self._make(name)
+        feed.joining += 1
+        try:
+            if feed.reader is None:
+                assert feed.opened is not None
+                await asyncio.shield(feed.opened)
+            if feed.refusal is not None:
+                raise feed.refusal
+        except BaseException:
+            self.release(feed)
+            raise
+        return feed
+
+    def release(self, feed: Feed) -> None:
+        """What `join` returned is not needed any more, or is a subscription now."""
+        feed.joining -= 1
+        self._drop_if_unused(feed)
+
+    def add(self, feed: Feed, subscriber: ChannelSubscriber) -> None:
+        """Deliver the feed's updates to a subscriber from now on."""
+        feed.subscribers.add(subscriber)
+
+    def remove(self, feed: Feed, subscriber: ChannelSubscriber) -> None:
+        """End a subscription."""
+        feed.subscribers.discard(subscriber)
+        self._drop_if_unused(feed)
+
+    async def missed(self, feed: Feed, after: int, up_to: int) -> list[tuple[int, bytes]]:
+        """The updates of a channel behind `after`, up to and with `up_to`, as far as the history has them."""
+        return await self._store(feed).history(feed.channel, after, up_to)
+
+    def _make(self, name: str) -> Feed:
+        object_name, dot, channel = name.partition(".")
+        if not dot or not object_name or not channel:
+            raise errors.NOT_FOUND()
+        if len(self._feeds) >= MAX_FEEDS:
+            raise errors.OVERLOADED("this frontend follows as many channels as it may")
+        feed = self._feeds[name] = Feed(name, object_name, channel)
+        feeds = self._feeds_of.setdefault(object_name, set())
+        if not feeds:
+            notices = self._keys.of(object_name).notices
+            self._subscriber.subscribe(notices, lambda payload: self._noticed(object_name, payload))
+        feeds.add(feed)
+        feed.opened = self._tasks.start(self._open(feed), f"opening of {name}")
+        return feed
+
+    async def _open(self, feed: Feed) -> None:
+        keys = self._keys.of(feed.object_name)
+        try:
+            await self._subscriber.subscribe(keys.updates(feed.channel), lambda payload: self._updated(feed, payload))
+            snapshot = await self._store(feed).snapshot(feed.channel)
+        except BrokerError as error:
+            log.warning("%s cannot be followed: %s", feed.name, error)
+            feed.refusal = errors.UNAVAILABLE()
+            return
+        if snapshot is None:
+            feed.refusal = errors.NOT_FOUND()
+            return
+        feed.kind = _decode_declaration(snapshot.declaration).kind
+        feed.reader = Reader(snapshot.epoch or "", snapshot.head)
+        feed.value = snapshot.value
+        self._go_live(feed)
+
+    def _drop_if_unused(self, feed: Feed) -> None:
+        if feed.subscribers or feed.joining or self._feeds.get(feed.name) is not feed:
+            return
+        del self._feeds[feed.name]
+        keys = self._keys.of(feed.object_name)
+        self._subscriber.unsubscribe(keys.updates(feed.channel))
+        feeds = self._feeds_of[feed.object_name]
+        feeds.discard(feed)
+        if not feeds:
+            del self._feeds_of[feed.object_name]
+            self._subscriber.unsubscribe(keys.notices)
+
+    def _store(self, feed: Feed) -> ObjectStore:
+        return ObjectStore(self._link, self._keys.of(feed.object_name))
+
+    # --- updates ----------------------------------------------------------------------------------------------------
+
+    def _updated(self, feed: Feed, payload: bytes) -> None:
+        try:
+            epoch, offset, value = _decode_update(payload)
+        except msgspec.MsgspecError:
+            log.exception("an update of %s cannot be read", feed.name)
+            return
+        if feed.held is not None:
+            if len(feed.held) < MAX_HELD:
+                feed.held.append((epoch, offset, bytes(value)))
+        else:
+            self._take(feed, epoch, offset, bytes(value))
+
+    def _take(self, feed: Feed, epoch: str, offset: int, value: bytes) -> None:
+        assert feed.reader is not None
+        verdict = feed.reader.judge(epoch, offset)
+        if verdict is Verdict.DELIVER:
+            self._advance(feed, offset, value)
+        elif verdict is Verdict.GAP:
+            self._repair(feed, (epoch, offset, value))
+
+    def _advance(self, feed: Feed, offset: int, value: bytes) -> None:
+        assert feed.reader is not None
+        feed.reader.head = offset
+        if feed.kind == "value":
+            feed.value = value
+        self._queue(feed, feed.update_text(offset, value))
+
+    def _queue(self, feed: Feed, text: bytes) -> None:
+        if not feed.fresh:
+            self._fresh.append(feed)
+        feed.fresh.append(text)
+
+    def flush(self) -> None:
+        """Deliver what this read of the socket has brought."""
+        if not self._fresh:
+            return
+        feeds, self._fresh = self._fresh, []
+        for feed in feeds:
+            messages = PreparedMessages(*feed.fresh)
+            feed.fresh = []
+            for subscriber in feed.subscribers:
+                subscriber.deliver(feed, messages)
+
+    def _go_live(self, feed: Feed) -> None:
+        """Take what was held back; it may hold a gap of its own."""
+        held, feed.held = feed.held or [], None
+        for number, (epoch, offset, value) in enumerate(held):
+            self._take(feed, epoch, offset, value)
+            if feed.held is not None:  # a repair has begun: the rest waits for it
+                feed.held += held[number + 1 :]
+                break
+        self.flush()
+
+    # --- gaps -------------------------------------------------------------------------------------------------------
+
+    def _noticed(self, object_name: str, payload: bytes) -> None:
+        """An owner's renewal says how far its channels are: a lost last update is noticed by it."""
+        try:
+            notice = _decode_notice(payload)
+        except msgspec.MsgspecError:
+            log.exception("a notice of %s cannot be read", object_name)
+            return
+        for feed in self._feeds_of.get(object_name, ()):
+            head = notice.heads.get(feed.channel, 0)
+            if feed.held is None and feed.reader is not None and head > feed.reader.head:
+                self._repair(feed)
+
+    def _resubscribed(self) -> None:
+        """The subscription was broken: whatever was published meanwhile was missed."""
+        for feed in self._feeds.values():
+            if feed.held is None:
+                self._repair(feed)
+
+    def _repair(self, feed: Feed, *newer: tuple[str, int, bytes]) -> None:
+        feed.held = list(newer)
+        self._tasks.start(self._repair_until_done(feed), f"repair of {feed.name}")
+
+    async def _repair_until_done(self, feed: Feed) -> None:
+        while self._feeds.get(feed.name) is feed:
+            try:
+                await self._catch_up(feed)
+                break
+            except BrokerError as error:
+                log.info("%s: missed updates cannot be read yet: %s", feed.name, error)
+                await asyncio.sleep(REPAIR_RETRY_S)
+        self._go_live(feed)
+
+    async def _catch_up(self, feed: Feed) -> None:
+        """Bring the feed to the head that Redis has now."""
+        reader = feed.reader
+        assert reader is not None
+        store = self._store(feed)
+        snapshot = await store.snapshot(feed.channel)
+        if snapshot is None:
+            return  # removed, or not declared again yet: its next update comes by the subscription
+        if snapshot.head < reader.head:
+            if snapshot.epoch != reader.epoch:
+                # Redis has lost what it had: the channel begins anew.
+                feed.reader = Reader(snapshot.epoch or "", snapshot.head)
+                self._deliver_newest(feed, snapshot.head, snapshot.value)
+            return
+        rows = await store.history(feed.channel, reader.head, snapshot.head)
+        reader.adopt(snapshot.epoch or "")
+        for offset, value in rows:
+            self._report_missing(feed, reader.head + 1, offset - 1)
+            self._advance(feed, offset, value)
+        if reader.head < snapshot.head:
+            self._report_missing(feed, reader.head + 1, snapshot.head)
+            reader.head = snapshot.head
+            self._deliver_newest(feed, snapshot.head, snapshot.value)
+
+    def _report_missing(self, feed: Feed, first: int, last: int) -> None:
+        if feed.kind == "event" and first <= last:
+            self._queue(feed, feed.gap_text(first, last))
+
+    def _deliver_newest(self, feed: Feed, offset: int, value: bytes | None) -> None:
+        if feed.kind == "value" and value is not None:
+            self._advance(feed, offset, value)
+
+    async def close(self) -> None:
+        """End openings and repairs."""
+        await self._tasks.cancel()

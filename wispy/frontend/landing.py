@@ -1,0 +1,35 @@
+"""The page that is shown where no other one is configured: what is served here, and how to begin."""
+
+from html import escape
+from typing import Final
+
+from wispy.config.schema import Config
+
+_PAGE: Final = """<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="UTF-8"><title>wispy</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color: #1c2733; }}
+pre {{ background: #f1f4f7; padding: 1rem; border-radius: 6px; overflow-x: auto; }}
+h1 {{ font-size: 1.4rem; }}
+</style></head>
+<body>
+<h1>wispy is running</h1>
+<p>Served here: {objects}</p>
+<p>Put your page into a folder <code>static</code> beside your program, as <code>static/index.html</code>, with</p>
+<pre>&lt;script src="{base}/{script}/rpc.js"&gt;&lt;/script&gt;</pre>
+<p>and then, in its own script or in this page's console:</p>
+<pre>{example}</pre>
+<script src="{base}/{script}/rpc.js"></script>
+</body>
+</html>
+"""
+
+
+def landing_page(objects: list[str], config: Config) -> str:
+    """The page, for these objects."""
+    names = ", ".join(f"<code>{escape(name)}</code>" for name in objects) or "no object yet"
+    name = objects[0] if objects else "sample"
+    example = f"rpc.{name}.$describe().then(console.log);"
+    return _PAGE.format(objects=names, base=config.base_path, script=config.wispy_static_path, example=escape(example))

@@ -1,0 +1,293 @@
+"""The methods that a frontend answers itself: hello, channels and subscriptions, cancel, discover."""
+
+import secrets
+import time
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+import jwt
+import msgspec
+
+from wispy.broker.directory import ObjectDirectory
+from wispy.broker.errors import BrokerError
+from wispy.broker.keys import Keys
+from wispy.config.schema import Config
+from wispy.frontend import openrpc
+from wispy.frontend.dispatch import Caller, LocalMethod
+from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.relay import Relay
+from wispy.frontend.session import Session
+from wispy.protocol import errors, jsonrpc
+from wispy.protocol.positions import parse_position
+from wispy.version import __version__
+
+MAX_SUBSCRIBE: Final = 1000
+"""Channels in one `rpc.subscribe`: as many as a connection may have."""
+
+
+ParamsT = TypeVar("ParamsT")
+
+
+class _HelloParams(msgspec.Struct):
+    client: str | None = None
+    session: str | None = None
+
+
+class _ChannelsParams(msgspec.Struct):
+    object: str | None = None
+
+
+class _SubscribeParams(msgspec.Struct):
+    channels: list[str]
+    since: dict[str, str] = msgspec.field(default_factory=dict[str, str])
+
+
+class _UnsubscribeParams(msgspec.Struct):
+    channels: list[str]
+
+
+class _CancelParams(msgspec.Struct):
+    id: msgspec.Raw
+
+
+class Methods:
+    """The frontend's own methods.
+
+    Args:
+        relay: to the owners.
+        hub: the channels.
+        keys: the deployment's keys.
+        config: the frontend's configuration.
+        secret: signs session tokens.
+    """
+
+    def __init__(self, relay: Relay, hub: Hub, keys: Keys, config: Config, secret: str) -> None:
+        self._relay = relay
+        self._hub = hub
+        self._keys = keys
+        self._config = config
+        self._secret = secret
+        self._directory = ObjectDirectory(relay.link, keys)
+
+    def table(self) -> dict[str, LocalMethod]:
+        """Method name to what answers it."""
+        return {
+            "rpc.hello": self._hello,
+            "rpc.channels": self._channels,
+            "rpc.subscribe": self._subscribe,
+            "rpc.unsubscribe": self._unsubscribe,
+            "rpc.cancel": self._cancel,
+            "rpc.discover": self._discover,
+        }
+
+    # --- sessions ---------------------------------------------------------------------------------------------------
+
+    def _hello(self, caller: Caller, params: msgspec.Raw) -> bytes:
+        session = _websocket_only(caller, "rpc.hello")
+        if session.flights is not None:
+            raise errors.INVALID_REQUEST("rpc.hello was said on this connection")
+        _read(params, _HelloParams)
+        server = self._relay.link.server
+        if server is None:
+            raise errors.UNAVAILABLE()
+        name = secrets.token_hex(12)
+        session.flights = self._relay.open_session(name, server.run_id)
+        limits = self._config.limits
+        return msgspec.json.encode(
+            {
+                "session": name,
+                "token": self._token(name),
+                "run": server.run_id,
+                "ms": server.now_ms(time.monotonic()),
+                "limits": {
+                    "in_flight": limits.in_flight_per_connection,
+                    "batch": limits.batch,
+                    "message_bytes": self._config.websocket_max_message_size,
+                },
+                "ping_interval_s": float(self._config.websocket.ping_interval),
+                "resumed": False,
+                "version": __version__,
+            }
+        )
+
+    def _token(self, session: str) -> str:
+        """What proves, to any frontend with the same secret, that its bearer is this session."""
+        expires = int(time.time() + self._config.session.window) + 86400
+        return jwt.encode({"sub": session, "exp": expires}, self._secret, algorithm="HS256")
+
+    def _cancel(self, caller: Caller, params: msgspec.Raw) -> bytes:
+        wire_id = bytes(_read(params, _CancelParams).id)
+        session = _websocket_only(caller, "rpc.cancel")
+        flights = session.flights or self._relay.plain
+        for flight in list(flights.in_flight.values()):
+            if flight.wire_id == wire_id and session.is_sink_of(flight.sink):
+                self._relay.cancel(flight)
+        return jsonrpc.NULL_ID
+
+    # --- channels ---------------------------------------------------------------------------------------------------
+
+    async def _channels(self, caller: Caller, params: msgspec.Raw) -> bytes:
+        name = _read(params, _ChannelsParams).object
+        objects = await self.objects() if name is None else [name]
+        found: dict[str, str] = {}
+        for object_name in objects:
+            for channel, kind in (await self._declared(object_name)).items():
+                found[f"{object_name}.{channel}"] = kind
+        if name is not None and not found and not await self._exists(name):
+            raise errors.NOT_FOUND()
+        return msgspec.json.encode(found)
+
+    async def objects(self) -> list[str]:
+        """The names of all objects that an owner has served of late."""
+        try:
+            return await self._directory.names()
+        except BrokerError as error:
+            raise errors.UNAVAILABLE() from error
+
+    async def _declared(self, object_name: str) -> dict[str, str]:
+        reply: list[bytes] = await self._ask("HGETALL", self._keys.of(object_name).channels)
+        rows = zip(reply[::2], reply[1::2], strict=True)
+        return {channel.decode(): msgspec.json.decode(declaration)["kind"] for channel, declaration in rows}
+
+    async def _exists(self, object_name: str) -> bool:
+        return bool(await self._ask("EXISTS", self._keys.of(object_name).owner))
+
+    async def _ask(self, *command: Any) -> Any:
+        try:
+            return await self._relay.link.call(*command)
+        except BrokerError as error:
+            raise errors.UNAVAILABLE() from error
+
+    def _subscribe(self, caller: Caller, params: msgspec.Raw) -> Awaitable[bytes]:
+        session = _websocket_only(caller, "rpc.subscribe")
+        given = _read(params, _SubscribeParams)
+        names = list(dict.fromkeys(given.channels))
+        limit = self._config.limits.subscriptions_per_connection
+        if len(names) > MAX_SUBSCRIBE or len(session.subscriptions) + len(names) > limit:
+            raise errors.OVERLOADED(f"a connection may subscribe to {limit} channels", retryable=False)
+        since = {name: _position(given.since[name]) for name in names if name in given.since}
+        return Subscription(self._hub, session, names, since).run()
+
+    def _unsubscribe(self, caller: Caller, params: msgspec.Raw) -> bytes:
+        session = _websocket_only(caller, "rpc.unsubscribe")
+        for name in _read(params, _UnsubscribeParams).channels:
+            session.unsubscribe(name)
+        return jsonrpc.NULL_ID
+
+    # --- description ------------------------------------------------------------------------------------------------
+
+    async def _discover(self, caller: Caller, params: msgspec.Raw) -> bytes:
+        return await self.discover()
+
+    async def discover(self) -> bytes:
+        """The OpenRPC document of all objects."""
+        objects = await self.objects()
+        interfaces = [(name, await self._ask("GET", self._keys.of(name).interface)) for name in sorted(objects)]
+        return openrpc.document({name: msgspec.json.decode(text) for name, text in interfaces if text})
+
+
+class Subscription:
+    """One `rpc.subscribe`: opens the feeds, then answers and goes live in one turn of the loop."""
+
+    def __init__(self, hub: Hub, session: Session, names: list[str], since: dict[str, int]) -> None:
+        self._hub = hub
+        self._session = session
+        self._names = names
+        self._since = since
+        self._feeds: dict[str, Feed] = {}
+        self._results: dict[str, Any] = {}
+        self._missed: dict[str, list[tuple[int, bytes]]] = {}
+        """Channel to the events behind the position at which its subscriber stopped."""
+
+    async def run(self) -> bytes:
+        """Open the feeds; the result to answer with. Its updates are sent after it."""
+        try:
+            for name in self._names:
+                await self._open(name)
+            while behind := [feed for feed in self._feeds.values() if self._is_behind(feed)]:
+                for feed in behind:
+                    await self._read_missed(feed)
+            self._hub.flush()
+            return self._go_live()
+        finally:
+            for feed in self._feeds.values():
+                self._hub.release(feed)
+
+    async def _open(self, name: str) -> None:
+        try:
+            self._feeds[name] = await self._hub.join(name)
+        except errors.RPCError as error:
+            self._results[name] = {"error": msgspec.Raw(error.to_json())}
+
+    def _is_behind(self, feed: Feed) -> bool:
+        """Whether events are to be read that were published since the position that the client named."""
+        if feed.kind != "event" or feed.name not in self._since:
+            return False
+        return self._read_up_to(feed) < self._head(feed)
+
+    def _read_up_to(self, feed: Feed) -> int:
+        rows = self._missed.get(feed.name)
+        return rows[-1][0] if rows else self._since[feed.name]
+
+    @staticmethod
+    def _head(feed: Feed) -> int:
+        assert feed.reader is not None
+        return feed.reader.head
+
+    async def _read_missed(self, feed: Feed) -> None:
+        after, head = self._read_up_to(feed), self._head(feed)
+        try:
+            rows = await self._hub.missed(feed, after, head)
+        except BrokerError as error:
+            raise errors.UNAVAILABLE() from error
+        known = self._missed.setdefault(feed.name, [])
+        known += rows
+        if not rows or rows[-1][0] < head:
+            known.append((head, b""))  # not kept any more: a gap up to here
+
+    def _go_live(self) -> bytes:
+        session = self._session
+        for name, feed in self._feeds.items():
+            result: dict[str, Any] = {"at": feed.at}
+            if feed.kind == "value":
+                result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)
+            self._results[name] = result
+            if session.connection is not None:
+                session.subscribe(feed)
+                if self._missed.get(name):
+                    session.send_after_answer(self._missed_texts(feed))
+        return msgspec.json.encode(self._results)
+
+    def _missed_texts(self, feed: Feed) -> list[bytes]:
+        texts: list[bytes] = []
+        expected = self._since[feed.name] + 1
+        for offset, value in self._missed[feed.name]:
+            missing_up_to = offset if not value else offset - 1
+            if expected <= missing_up_to:
+                texts.append(feed.gap_text(expected, missing_up_to))
+            if value:
+                texts.append(feed.update_text(offset, value))
+            expected = offset + 1
+        return texts
+
+
+def _websocket_only(caller: Caller, method: str) -> Session:
+    if not isinstance(caller, Session):
+        raise errors.INVALID_REQUEST(f"{method} needs a websocket")
+    return caller
+
+
+def _position(at: str) -> int:
+    try:
+        return parse_position(at)[1]
+    except ValueError as error:
+        raise errors.INVALID_PARAMS(str(error)) from error
+
+
+def _read(params: msgspec.Raw, kind: type[ParamsT]) -> ParamsT:
+    """Params as the method has them; a method without required ones may be called with none."""
+    data = b"{}" if bytes(params) in (jsonrpc.NULL_ID, b"[]") else params
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise errors.INVALID_PARAMS(str(error)) from error

@@ -1,0 +1,125 @@
+"""Frontend processes that share one listening socket: the parent listens, its children inherit the socket and serve.
+
+Rules:
+- A child is started as `python -m wispy.frontend`, never by multiprocessing: a program without a `__main__` guard must
+  not run again in it.
+- The child's standard input carries its configuration, and its end: when it closes, the parent is gone, and so goes
+  the child. No secret is on a command line or in an environment.
+- A child that ends by itself is started again, after a pause that grows with each time in a row.
+"""
+
+import asyncio
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+import wispy
+from wispy.config.schema import Config
+from wispy.timing import wait_until
+
+log = logging.getLogger("wispy.frontend")
+
+PAUSES_S: Final = (0.1, 0.5, 2.0, 10.0)
+"""Before a child is started again: quickly after one crash, slowly where it cannot run at all."""
+
+STEADY_S: Final = 30.0
+"""A child that ran for this long was fine: the next pause is the first one again."""
+
+STOP_S: Final = 15.0
+"""How long a child may take to drain before it is killed: its own limits, and a little more."""
+
+
+class Inheritance(msgspec.Struct):
+    """What a child reads from its standard input, as one line of JSON."""
+
+    config: Config
+    fds: list[int]
+    """The listening sockets."""
+
+
+async def supervise(config: Config, sockets: Sequence[socket.socket], processes: int, stop: asyncio.Event) -> None:
+    """Keep that many frontend processes running on these sockets until `stop` is set."""
+    async with asyncio.TaskGroup() as group:
+        for number in range(processes):
+            group.create_task(_keep_running(config, sockets, stop), name=f"frontend process {number}")
+
+
+async def _keep_running(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    failures = 0
+    while not stop.is_set():
+        started = loop.time()
+        child = _start(config, sockets)
+        await _wait_or_stop(child, stop)
+        if stop.is_set():
+            return
+        failures = 0 if loop.time() - started > STEADY_S else failures + 1
+        pause_s = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        log.error("a frontend process ended (status %s) and is started again in %s s", child.returncode, pause_s)
+        await wait_until(stop.is_set, pause_s, look_every_s=0.1)
+
+
+def _start(config: Config, sockets: Sequence[socket.socket]) -> subprocess.Popen[bytes]:
+    fds = [each.fileno() for each in sockets]
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "wispy.frontend", "--child"],
+        stdin=subprocess.PIPE,
+        pass_fds=fds,
+        process_group=0,  # Ctrl-C in a terminal is the parent's to handle
+        env={**os.environ, "PYTHONPATH": _module_path()},
+    )
+    assert child.stdin is not None
+    try:
+        child.stdin.write(msgspec.json.encode(Inheritance(config, fds)) + b"\n")
+        child.stdin.flush()
+    except BrokenPipeError:
+        log.debug("the frontend process %d ended at once", child.pid)
+    return child
+
+
+def _module_path() -> str:
+    """Where the child finds this very wispy, however this process did; never the working directory (`-P`)."""
+    ours = str(Path(wispy.__file__).parents[1])
+    return os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
+
+
+async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
+    """Wait until the child has ended by itself, or has been told to, and has."""
+    ended = asyncio.create_task(asyncio.to_thread(child.wait))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not ended.done():
+            child.terminate()
+            await asyncio.wait((ended,), timeout=STOP_S)
+        if not ended.done():
+            log.error("the frontend process %d did not end in %s s and is killed", child.pid, STOP_S)
+            child.kill()
+        await ended
+    finally:
+        stopping.cancel()
+        if child.poll() is None:
+            child.kill()
+        if child.stdin is not None:
+            _close(child)
+
+
+def _close(child: subprocess.Popen[bytes]) -> None:
+    assert child.stdin is not None
+    try:
+        child.stdin.close()
+    except BrokenPipeError:
+        log.debug("the frontend process %d had closed its input", child.pid)
+
+
+def inherit(line: bytes) -> tuple[Config, list[socket.socket]]:
+    """What the parent handed down."""
+    inheritance = msgspec.json.decode(line, type=Inheritance)
+    return inheritance.config, [socket.socket(fileno=fd) for fd in inheritance.fds]

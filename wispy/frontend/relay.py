@@ -1,0 +1,427 @@
+"""Takes requests to the owners of objects and brings their answers back.
+
+Rules (DESIGN section 5):
+- What one turn of the loop brings for an object leaves as one entry, unless it is too large for one.
+- An object's reply channel is subscribed to, and confirmed, before the first request to it is sent.
+- The frontend says `executed: no` only for what was never written to Redis, for a definite error on a first XADD, and
+  for an entry that it withdrew before an owner took it. In all other cases it says `maybe`.
+- What a broken link leaves unacknowledged, and what is in flight when the reply subscription broke, is sent again as
+  retries, in order, in entries of its own; the owner knows copies.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import msgspec
+
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.store import ObjectStore
+from wispy.broker.subscriber import Subscriber
+from wispy.frontend.flights import NOBODY, Flight, SessionFlights
+from wispy.frontend.tasks import Tasks
+from wispy.protocol import errors, relay
+from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
+from wispy.timing import EarliestTimer
+
+log = logging.getLogger("wispy.frontend")
+
+GRACE_S: Final = 2.0
+"""How much longer than the owner's own deadlines a frontend waits: the owner's answer says more than its own."""
+
+MAX_OBJECTS: Final = 1000
+"""Objects that one frontend relays to: each costs a subscription; names come from clients."""
+
+_decode_seconds: Final = msgspec.json.Decoder(float).decode
+_decode_key: Final = msgspec.json.Decoder(str).decode
+
+
+class OpenEntry:
+    """An entry that was sent, while one of its flights is not answered."""
+
+    __slots__ = ("flights", "id", "is_asked", "relay", "sent_at")
+
+    def __init__(self, object_relay: "ObjectRelay", flights: list[Flight], sent_at: float) -> None:
+        self.relay = object_relay
+        self.flights = flights
+        self.sent_at = sent_at
+        self.id: str | None = None
+        """As Redis answered; None until then."""
+        self.is_asked = False
+        """Whether Redis was asked to withdraw it."""
+
+
+class Relay:
+    """All requests of one frontend process to all objects.
+
+    Args:
+        name: this frontend's, unique among all frontends and their former lives.
+        link: for commands.
+        subscriber: for replies.
+        keys: the deployment's keys.
+        max_start_delay_s: after this, an entry that no owner took is withdrawn.
+        run_timeout_s: the default run time-out; after it and the start delay an answer is not waited for any more.
+        max_in_flight: requests in flight to one object.
+        before_replies: called before replies are given out: a request's updates precede its reply.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        link: Link,
+        subscriber: Subscriber,
+        keys: Keys,
+        *,
+        max_start_delay_s: float,
+        run_timeout_s: float,
+        max_in_flight: int,
+        before_replies: Callable[[], None],
+    ) -> None:
+        self.name = name
+        self.link = link
+        self.subscriber = subscriber
+        self.keys = keys
+        self.max_start_delay_s = max_start_delay_s
+        self.run_timeout_s = run_timeout_s
+        self.max_in_flight = max_in_flight
+        self.tasks = Tasks("relay")
+        self.plain = SessionFlights(name, "")
+        """The one session of all plain JSON-RPC clients of this process."""
+        self.sessions: dict[str, SessionFlights] = {name: self.plain}
+        self._objects: dict[str, ObjectRelay] = {}
+        self._before_replies = before_replies
+        subscriber.on_connected(self._resubscribed)
+        link.on_connected(self._reconnected)
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet."""
+        return sum(each.in_flight for each in self._objects.values())
+
+    def submit_plain(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
+        """Send a request of a plain client: it gets its id and its stamp here."""
+        plain = self.plain
+        plain.last_id += 1
+        flight.id = plain.last_id
+        self.stamp(flight)
+        self.submit(object_name, flight, timeout_s)
+
+    def stamp(self, flight: Flight) -> None:
+        """Note when a request was first sent, for a client that does not say."""
+        server = self.link.server
+        if server is not None:
+            flight.session.run = server.run_id
+            flight.at = server.now_ms(time.monotonic())
+
+    def submit(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
+        """Send a request to the owner of an object; its sink gets the answer, at once if there can be none.
+
+        Args:
+            object_name: the first name of the request's path.
+            flight: the request.
+            timeout_s: the caller's own time-out for the run.
+        """
+        object_relay = self._objects.get(object_name)
+        if object_relay is None:
+            if len(self._objects) >= MAX_OBJECTS:
+                flight.fail(errors.OVERLOADED("this frontend relays to as many objects as it may"))
+                return
+            object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
+        object_relay.submit(flight, timeout_s)
+
+    def forget(self, object_name: str) -> None:
+        """The object does not exist, or not any more."""
+        object_relay = self._objects.pop(object_name, None)
+        if object_relay is not None and object_relay.is_open:
+            self.subscriber.unsubscribe(self.keys.of(object_name).replies(self.name))
+
+    def open_session(self, name: str, run: str) -> SessionFlights:
+        """Keep the flights of a client that chooses its ids."""
+        session = self.sessions[name] = SessionFlights(name, run)
+        return session
+
+    def close_session(self, session: SessionFlights) -> None:
+        """The session's connection is gone: what is in flight still lands, for nobody."""
+        session.is_closed = True
+        for flight in session.in_flight.values():
+            flight.sink = NOBODY
+        self._forget_if_done(session)
+
+    def _forget_if_done(self, session: SessionFlights) -> None:
+        if session.is_closed and not session.in_flight:
+            self.sessions.pop(session.name, None)
+
+    def take_replies(self, payload: bytes) -> None:
+        """Give out the answers of one message of an owner."""
+        self._before_replies()
+        try:
+            blocks = relay.decode_replies(payload)
+        except msgspec.MsgspecError:
+            log.exception("a message of an owner cannot be read")
+            return
+        for block in blocks:
+            session = self.sessions.get(block.session)
+            if session is None:
+                continue  # its connection is gone
+            in_flight = session.in_flight
+            for reply in block.replies:
+                if reply.kind <= relay.ERROR:
+                    flight = in_flight.pop(reply.id, None)
+                    if flight is not None:
+                        _landed(flight)
+                        flight.answer(reply.kind, reply.body)
+                elif reply.id in in_flight:
+                    self._take_special(in_flight[reply.id], reply)
+            if session.is_closed:
+                self._forget_if_done(session)
+
+    def _take_special(self, flight: Flight, reply: relay.Reply) -> None:
+        if reply.kind == relay.EXTENDED:
+            flight.deadline = asyncio.get_running_loop().time() + _decode_seconds(reply.body) + GRACE_S
+        else:
+            self.tasks.start(self._fetch(flight, _decode_key(reply.body)), "fetch of a large result")
+
+    async def _fetch(self, flight: Flight, key: str) -> None:
+        try:
+            body: bytes | None = await self.link.call("GETDEL", key)
+        except BrokerError as error:
+            log.warning("a large result cannot be fetched: %s", error)
+            body = None
+        if flight.session.in_flight.pop(flight.id, None) is None:
+            return
+        _landed(flight)
+        if body is None:
+            flight.fail(errors.RESULT_GONE())
+        else:
+            flight.answer(relay.RESULT, body)
+
+    def cancel(self, flight: Flight) -> None:
+        """Tell the owner that nobody wants this answer any more: best effort, past the queue."""
+        if isinstance(flight.entry, OpenEntry):
+            message = msgspec.json.encode((flight.session.name, flight.id))
+            cancels = self.keys.of(flight.entry.relay.object_name).cancels
+            self.link.send((b"PUBLISH", cancels, message), _log_failure)
+
+    def _reconnected(self) -> None:
+        for object_relay in self._objects.values():
+            object_relay.resend_unacknowledged()
+
+    def _resubscribed(self) -> None:
+        for object_relay in self._objects.values():
+            object_relay.resend_all()
+
+    async def close(self) -> None:
+        """Give up; what is in flight is answered with what is known."""
+        for object_relay in list(self._objects.values()):
+            object_relay.close()
+        await self.tasks.cancel()
+
+
+def _landed(flight: Flight) -> None:
+    """A flight is answered: its place is free."""
+    entry = flight.entry
+    if isinstance(entry, OpenEntry):
+        entry.relay.landed(entry, flight)
+
+
+def _log_failure(reply: Any) -> None:
+    if isinstance(reply, BrokerError):
+        log.info("a cancellation did not reach Redis: %s", reply)
+
+
+class ObjectRelay:
+    """The requests of one frontend to one object."""
+
+    def __init__(self, relay: Relay, object_name: str) -> None:
+        self.object_name = object_name
+        self.in_flight = 0
+        self._relay = relay
+        self._loop = asyncio.get_running_loop()
+        self._keys = relay.keys.of(object_name)
+        self._store = ObjectStore(relay.link, self._keys)
+        self._queue: list[Flight] = []
+        """What this turn has brought; what came before the reply channel was confirmed."""
+        self._entries: dict[OpenEntry, None] = {}
+        """What is not answered, in the order in which it was sent."""
+        self.is_open = False
+        """Whether the reply channel is subscribed to."""
+        self._is_flush_due = False
+        self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
+        relay.tasks.start(self._open(), f"opening of {object_name}")
+
+    # --- requests go out --------------------------------------------------------------------------------------------
+
+    def submit(self, flight: Flight, timeout_s: float | None) -> None:
+        """Take a request; it leaves at the end of this turn of the loop."""
+        if self.in_flight >= self._relay.max_in_flight:
+            flight.fail(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
+            return
+        if not self._relay.link.connected:
+            flight.fail(errors.OUTCOME_UNKNOWN() if flight.retry else errors.UNAVAILABLE())
+            return
+        run_s = max(timeout_s or 0, self._relay.run_timeout_s)
+        flight.deadline = self._loop.time() + self._relay.max_start_delay_s + run_s + GRACE_S
+        flight.session.in_flight[flight.id] = flight
+        self.in_flight += 1
+        self._queue.append(flight)
+        if self.is_open and not self._is_flush_due:
+            self._is_flush_due = True
+            self._loop.call_soon(self._flush)
+
+    async def _open(self) -> None:
+        """Find out whether there is such an object, and subscribe to its replies before anything is sent."""
+        try:
+            if not await self._relay.link.call("EXISTS", self._keys.requests):
+                self._refuse_queue(errors.NOT_FOUND())
+                self._relay.forget(self.object_name)
+                return
+            await self._relay.subscriber.subscribe(self._keys.replies(self._relay.name), self._relay.take_replies)
+        except BrokerError as error:
+            log.warning("%s cannot be reached: %s", self.object_name, error)
+            self._refuse_queue(errors.UNAVAILABLE())
+            self._relay.forget(self.object_name)
+            return
+        self.is_open = True
+        self._flush()
+
+    def _refuse_queue(self, error: errors.RPCError) -> None:
+        """Answer what was never written."""
+        queue, self._queue = self._queue, []
+        for flight in queue:
+            self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
+
+    def _flush(self) -> None:
+        self._is_flush_due = False
+        queue, self._queue = self._queue, []
+        start = 0
+        size = 0
+        for end, flight in enumerate(queue):
+            cost = len(flight.params)
+            if end > start and (end - start >= relay.MAX_ENTRY_REQUESTS or size + cost > relay.MAX_ENTRY_BYTES):
+                self._send(queue[start:end])
+                start, size = end, 0
+            size += cost
+        if start < len(queue):
+            self._send(queue[start:] if start else queue)
+
+    def _send(self, flights: list[Flight]) -> None:
+        now = self._loop.time()
+        entry = OpenEntry(self, flights, now)
+        self._entries[entry] = None
+        for flight in flights:
+            flight.entry = entry
+        command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", _encode_entry(self._relay.name, flights))
+        self._timer.at(now + self._relay.max_start_delay_s)
+        self._relay.link.send(command, lambda reply: self._sent(entry, reply))
+
+    def _sent(self, entry: OpenEntry, reply: Any) -> None:
+        if isinstance(reply, bytes):
+            entry.id = reply.decode()
+        elif isinstance(reply, LinkLost):
+            return  # it may have been written: `resend_unacknowledged` goes on
+        elif reply is None:
+            self._fail_all(entry, errors.NOT_FOUND())
+            self._relay.forget(self.object_name)
+        elif isinstance(reply, LinkDown):
+            self._fail_all(entry, errors.UNAVAILABLE())
+        else:
+            log.warning("Redis did not take requests to %s: %s", self.object_name, reply)
+            self._fail_all(entry, errors.UNAVAILABLE("Redis does not take requests at present"))
+
+    # --- answers come in --------------------------------------------------------------------------------------------
+
+    def landed(self, entry: OpenEntry, flight: Flight) -> None:
+        """A flight of an entry is answered."""
+        self.in_flight -= 1
+        flights = entry.flights
+        if len(flights) == 1:
+            self._entries.pop(entry, None)
+        else:
+            # Answers come in the order of the requests, so that this is nearly always the first one.
+            flights.remove(flight)
+
+    def _fail(self, flight: Flight, error: errors.RPCError) -> None:
+        if flight.session.in_flight.pop(flight.id, None) is not None:
+            self.in_flight -= 1
+            flight.fail(error)
+
+    def _fail_all(self, entry: OpenEntry, error: errors.RPCError) -> None:
+        self._entries.pop(entry, None)
+        for flight in entry.flights:
+            self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
+
+    # --- what takes too long ----------------------------------------------------------------------------------------
+
+    def _look_at_deadlines(self) -> None:
+        now = self._loop.time()
+        start_delay_s = self._relay.max_start_delay_s
+        for entry in list(self._entries):
+            if not entry.is_asked and now >= entry.sent_at + start_delay_s:
+                entry.is_asked = True
+                self._relay.tasks.start(self._withdraw(entry), f"withdrawal from {self.object_name}")
+            for flight in [flight for flight in entry.flights if flight.deadline <= now]:
+                flight.session.in_flight.pop(flight.id, None)
+                self.landed(entry, flight)
+                flight.fail(errors.OUTCOME_UNKNOWN("the owner did not answer in time"))
+            if entry in self._entries:
+                due = min(flight.deadline for flight in entry.flights)
+                self._timer.at(due if entry.is_asked else min(due, entry.sent_at + start_delay_s))
+
+    async def _withdraw(self, entry: OpenEntry) -> None:
+        """Take back an entry that no owner has taken within the start delay."""
+        if entry.id is None:
+            return  # whether it was written is not known: the deadline decides
+        try:
+            withdrawn = await self._store.withdraw(entry.id)
+        except BrokerError as error:
+            log.info("requests to %s were not withdrawn: %s", self.object_name, error)
+            return
+        if withdrawn:
+            self._fail_all(entry, errors.NO_OWNER())
+
+    # --- broken links -----------------------------------------------------------------------------------------------
+
+    def resend_unacknowledged(self) -> None:
+        """The link is back: send again what may not have arrived."""
+        self._resend([entry for entry in self._entries if entry.id is None])
+
+    def resend_all(self) -> None:
+        """The reply subscription is back: answers may have been missed, so that all is asked for again."""
+        self._resend(list(self._entries))
+
+    def _resend(self, entries: list[OpenEntry]) -> None:
+        for entry in entries:
+            del self._entries[entry]
+            for flight in entry.flights:
+                flight.retry = True
+            self._send(entry.flights)
+
+    def close(self) -> None:
+        """Answer what is in flight with what is known."""
+        self._timer.cancel()
+        self._refuse_queue(errors.UNAVAILABLE("the server is shutting down"))
+        for entry in list(self._entries):
+            for flight in entry.flights:
+                flight.retry = True
+            self._fail_all(entry, errors.OUTCOME_UNKNOWN())
+
+
+def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
+    """The entry that carries these flights: consecutive ones of a session share a block, and keep their order."""
+    blocks: list[SessionRequests] = []
+    by_session: dict[SessionFlights, SessionRequests] = {}
+    for flight in flights:
+        session = flight.session
+        block = by_session.get(session)
+        if block is None:
+            if session.name == frontend:
+                session.acknowledge_all_but_in_flight()
+            block = SessionRequests(session.name, session.run, session.ack, session.open, [])
+            by_session[session] = block
+            blocks.append(block)
+        block.requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
+    return relay.encode(Entry(frontend, blocks))

@@ -1,0 +1,66 @@
+"""A frontend's HTTP server on sockets that are already listening, from start to drained end."""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Sequence
+
+from tornado.httpserver import HTTPServer
+from tornado.netutil import bind_sockets
+
+from wispy.config.schema import Config
+from wispy.errors import StartError
+from wispy.frontend.core import Core
+from wispy.frontend.guard import LOOPBACK_NAMES
+from wispy.frontend.http import application
+
+log = logging.getLogger("wispy.frontend")
+
+BACKLOG = 1024
+"""Connections that wait to be accepted: a burst of pages that reconnect, on a system that allows it (somaxconn)."""
+
+IDLE_S = 75.0
+"""How long an idle HTTP connection stays open: longer than the 60 s after which load balancers reuse one no more."""
+
+
+def listen(config: Config) -> list[socket.socket]:
+    """Listen on the configured port and address, which nobody else may.
+
+    Raises:
+        StartError: the port is in use, or the address is none of this machine's.
+    """
+    try:
+        sockets = bind_sockets(config.port, config.address or None, backlog=BACKLOG)
+    except (OSError, OverflowError) as error:
+        place = f"{config.address or 'any address'}, port {config.port}"
+        hint = "choose another one with --port N or `port: N`; 0 takes any free one"
+        raise StartError(f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}; {hint}") from error
+    if config.address not in LOOPBACK_NAMES:
+        log.warning("other machines can connect, and no authentication is configured: they may use all that is served")
+    return sockets
+
+
+def url_of(config: Config, sockets: Sequence[socket.socket]) -> str:
+    """The address of the page, for a browser on this machine."""
+    port = sockets[0].getsockname()[1]
+    is_any = config.address in ("", "0.0.0.0", "::")  # noqa: S104 -- compared, not bound
+    host = "127.0.0.1" if is_any else config.address
+    host = f"[{host}]" if ":" in host else host
+    return f"http://{host}{'' if port == 80 else f':{port}'}{config.base_path}/"
+
+
+async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+    """Serve until `stop` is set; then drain, and close what was opened, the sockets too."""
+    core = Core(config)
+    await core.start()
+    server = HTTPServer(
+        application(core), max_body_size=config.limits.http_body, idle_connection_timeout=IDLE_S, xheaders=False
+    )
+    server.add_sockets(sockets)
+    try:
+        await stop.wait()
+        server.stop()
+        await core.drain()
+    finally:
+        await core.stop()
+        await server.close_all_connections()

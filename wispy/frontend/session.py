@@ -1,0 +1,251 @@
+"""One browser's conversation over one websocket, whichever shell carries it.
+
+Rules:
+- At most `in_flight_per_connection` requests are in flight: then nothing more is read until some are answered. A batch
+  is started whole, so that it may go beyond by its own length, which is bounded.
+- Replies are never dropped. While the reader is slow nothing is read from it either; past the bound on unread bytes
+  the connection is closed with 1008.
+- A slow reader of a value channel skips to the newest value once it reads again; on an event channel it is told
+  exactly which messages it missed.
+"""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from wispy.frontend.dispatch import Dispatcher
+from wispy.frontend.flights import AnswerSink, SessionFlights
+from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
+from wispy.protocol import jsonrpc
+from wispy.protocol.jsonrpc import InvalidMessageError, Request
+
+log = logging.getLogger("wispy.frontend")
+
+UNSUPPORTED_DATA: Final = 1003
+"""RFC 6455: a kind of data that the endpoint does not accept."""
+
+
+@dataclass(frozen=True)
+class SessionLimits:
+    """The bounds of one connection."""
+
+    in_flight: int
+    batch: int
+    depth: int
+    subscriptions: int
+    unread_bytes: int
+    """Bytes of replies that a reader may leave unread."""
+
+
+class Session:
+    """The message handler of one websocket.
+
+    Args:
+        dispatcher: starts requests.
+        hub: the channels.
+        limits: this connection's bounds.
+        on_open: called with the session when it is open.
+        on_closed: called with the session when its connection is gone.
+    """
+
+    __slots__ = (
+        "_after_answer",
+        "_behind",
+        "_dispatcher",
+        "_hub",
+        "_in_flight",
+        "_is_paused",
+        "_limits",
+        "_on_closed",
+        "_on_open",
+        "connection",
+        "flights",
+        "subscriptions",
+    )
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        hub: Hub,
+        limits: SessionLimits,
+        on_open: "Callable[[Session], None]",
+        on_closed: "Callable[[Session], None]",
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._hub = hub
+        self._limits = limits
+        self._on_open = on_open
+        self._on_closed = on_closed
+        self.connection: Connection | None = None
+        """None before the connection is made and after it is lost."""
+        self.flights: SessionFlights | None = None
+        """Of a client that said hello; None for a plain one."""
+        self.subscriptions: dict[str, Feed] = {}
+        self._in_flight = 0
+        self._is_paused = False
+        self._after_answer: list[bytes] = []
+        """What follows the answer that is being given in this turn."""
+        self._behind: dict[Feed, int] | None = None
+        """Feeds of which this slow reader missed updates, and the head it knows; None while there are none."""
+
+    # --- the connection's calls -------------------------------------------------------------------------------------
+
+    def connection_made(self, connection: Connection) -> None:
+        self.connection = connection
+        self._on_open(self)
+
+    def connection_lost(self, code: int, reason: str) -> None:
+        self.connection = None
+        subscriptions, self.subscriptions = self.subscriptions, {}
+        for feed in subscriptions.values():
+            self._hub.remove(feed, self)
+        self._behind = None
+        self._on_closed(self)
+
+    def message_received(self, data: bytes, is_text: bool) -> None:
+        if not is_text:
+            self._close(UNSUPPORTED_DATA, "wispy speaks JSON in text messages")
+            return
+        limits = self._limits
+        try:
+            message = jsonrpc.parse(data, batch_limit=limits.batch, depth_limit=limits.depth)
+        except InvalidMessageError as error:
+            self.send(error.reply())
+            return
+        if isinstance(message, Request):
+            self._in_flight += 1
+            self._dispatcher.start(self, message, self)
+        else:
+            self._start_batch(message)
+        if self._in_flight >= limits.in_flight:
+            self._pause()
+
+    def writable(self) -> None:
+        if self._behind is not None:
+            self._catch_up(self._behind)
+        self._resume()
+
+    # --- requests and answers ---------------------------------------------------------------------------------------
+
+    def _start_batch(self, requests: list[Request | InvalidMessageError]) -> None:
+        self._in_flight += len(requests)
+        batch = _Batch(self, len(requests))
+        for request in requests:
+            if isinstance(request, Request):
+                self._dispatcher.start(self, request, batch)
+            else:
+                batch.answered(request.reply())
+
+    def answered(self, text: bytes) -> None:
+        """Send the answer to a request; make room for the next."""
+        if text:
+            self.send(text)
+        self.landed(1)
+
+    def send_after_answer(self, texts: list[bytes]) -> None:
+        """Send notifications right behind the answer that the caller is about to give."""
+        self._after_answer += texts
+
+    def is_sink_of(self, sink: AnswerSink) -> bool:
+        """Whether an answer to `sink` goes out here."""
+        return sink is self or (isinstance(sink, _Batch) and sink.session is self)
+
+    def landed(self, requests: int) -> None:
+        """That many requests have their answers."""
+        self._in_flight -= requests
+        if self._after_answer:
+            texts, self._after_answer = self._after_answer, []
+            for text in texts:
+                self.send(text)
+        if self._is_paused:
+            self._resume()
+
+    def send(self, text: bytes) -> None:
+        """Send a reply or a notification that must not be dropped."""
+        connection = self.connection
+        if connection is None:
+            return
+        connection.send(text)
+        if connection.is_full:
+            self._pause()
+            if connection.buffered > self._limits.unread_bytes:
+                self._close(CloseCode.POLICY, "slow reader: too many bytes of replies are unread")
+
+    def _pause(self) -> None:
+        if self.connection is not None:
+            self._is_paused = True
+            self.connection.pause_reading()
+
+    def _resume(self) -> None:
+        connection = self.connection
+        if connection is not None and not connection.is_full and self._in_flight < self._limits.in_flight:
+            self._is_paused = False
+            connection.resume_reading()
+
+    def _close(self, code: int, reason: str) -> None:
+        if self.connection is not None:
+            log.info("the connection of %s is closed: %s", self.connection.remote, reason)
+            self.connection.close(code, reason)
+
+    # --- channels ---------------------------------------------------------------------------------------------------
+
+    def subscribe(self, feed: Feed) -> None:
+        """Deliver a feed's updates from now on."""
+        if feed.name not in self.subscriptions:
+            self.subscriptions[feed.name] = feed
+            self._hub.add(feed, self)
+
+    def unsubscribe(self, name: str) -> None:
+        """Deliver a channel's updates no more."""
+        feed = self.subscriptions.pop(name, None)
+        if feed is not None:
+            self._hub.remove(feed, self)
+            if self._behind is not None:
+                self._behind.pop(feed, None)
+
+    def deliver(self, feed: Feed, messages: PreparedMessages) -> None:
+        """Send updates to a reader that keeps up; remember what a slow one misses."""
+        connection = self.connection
+        if connection is None:
+            return
+        if connection.is_full or (self._behind is not None and feed in self._behind):
+            if self._behind is None:
+                self._behind = {}
+            assert feed.reader is not None
+            self._behind.setdefault(feed, feed.reader.head - len(messages.payloads))
+            return
+        connection.send_prepared(messages)
+
+    def _catch_up(self, behind: dict[Feed, int]) -> None:
+        """The reader reads again: bring it to the newest values, say which messages it missed."""
+        self._behind = None
+        for feed, known in behind.items():
+            assert feed.reader is not None
+            head = feed.reader.head
+            if feed.kind == "event":
+                self.send(feed.gap_text(known + 1, head))
+            elif feed.value is not None:
+                self.send(feed.update_text(head, feed.value))
+
+
+class _Batch:
+    """The sink of a batch's requests: their answers leave together, when the last one is there."""
+
+    __slots__ = ("_left", "_size", "_texts", "session")
+
+    def __init__(self, session: Session, size: int) -> None:
+        self.session = session
+        self._size = size
+        self._left = size
+        self._texts: list[bytes] = []
+
+    def answered(self, text: bytes) -> None:
+        if text:
+            self._texts.append(text)
+        self._left -= 1
+        if self._left == 0:
+            if self._texts:
+                self.session.send(jsonrpc.batch(self._texts))
+            self.session.landed(self._size)

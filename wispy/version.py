@@ -1,0 +1,3 @@
+"""wispy's version."""
+
+__version__ = "0.1.0"

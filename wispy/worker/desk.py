@@ -1,0 +1,356 @@
+"""The owner's desk: takes requests from the stream to the runner, and outcomes to log, stream and callers.
+
+Runs on the I/O thread. Rules:
+- Every copy of a request goes past the memory first; only what it calls new reaches the runner.
+- One script ends a batch: log, deletion of finished entries, replies last. What Redis has not confirmed is kept and
+  sent again, in order, after the link is back: rows of the log are final, so writing one twice changes nothing.
+- An entry is deleted once its last request is final, and not before: what is left in the stream is what a next owner
+  has to settle.
+- At most `MAX_IN_FLIGHT` requests are on the desk; the stream holds the others until there is room.
+"""
+
+import logging
+import time
+from collections import defaultdict, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from wispy.broker.keys import ObjectKeys
+from wispy.broker.link import Link
+from wispy.broker.store import ObjectStore
+from wispy.errors import BrokerError
+from wispy.protocol import errors, relay
+from wispy.protocol.memory import Memory, SessionMemory, Verdict, log_row
+from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
+from wispy.worker.calls import Call, Outcome
+from wispy.worker.requests import to_call
+
+log = logging.getLogger("wispy.worker")
+
+MAX_IN_FLIGHT: Final = 1024
+"""Requests on the desk: sixteen full entries, which keeps the runner busy while the next ones are read, and short
+enough that a session does not wait behind more than some ten milliseconds of others' quick calls."""
+
+MAX_INLINE_BODY: Final = relay.MAX_REPLY_MESSAGE_BYTES - 1024
+"""Bytes of a body that travels in a reply message, beside the ids around it; a larger one is stored."""
+
+BODY_LIFE_S: Final = 60.0
+"""How long a stored body waits for its frontend: as long as a session may be away."""
+
+STORED_QUOTA_BYTES: Final = 256 * 1024 * 1024
+"""Bytes of stored bodies of one object that may wait at a time: a result beyond it is gone."""
+
+
+@dataclass(slots=True, eq=False)
+class OpenEntry:
+    """An entry of the stream of which something is not final."""
+
+    id: str
+    left: int
+    """Requests that are not final."""
+
+
+@dataclass(slots=True, eq=False)
+class Pending:
+    """What the desk knows of a request that the runner has: the call's token."""
+
+    session: SessionMemory
+    frontend: str
+    """Where the newest copy came from; the answer goes there."""
+    entry: OpenEntry
+    answered: bool = False
+    """The caller has his answer, at the deadline; the call still takes its room."""
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one finish script brings to Redis."""
+
+    replies: defaultdict[str, dict[str, list[Reply]]] = field(default_factory=lambda: defaultdict(dict))
+    """Frontend to session to answers."""
+    rows: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    """Fields of the log."""
+    forget: list[str] = field(default_factory=list[str])
+    entries: list[str] = field(default_factory=list[str])
+    """Ids of finished entries."""
+
+    def reply(self, frontend: str, session: str, reply: Reply) -> None:
+        self.replies[frontend].setdefault(session, []).append(reply)
+
+
+class Desk:
+    """The requests of one object under one lease.
+
+    Args:
+        link: for the bodies that are too large for a reply.
+        store: the object's scripts.
+        keys: the object's keys.
+        epoch: the lease's epoch.
+        memory: what is known of former requests.
+        max_start_delay_s: seconds within which a request must start.
+        max_reply_bytes: size of a result beyond which its caller gets an error instead.
+        hand_over: gives calls to the runner.
+        on_fenced: called when another owner has acquired.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        store: ObjectStore,
+        keys: ObjectKeys,
+        epoch: str,
+        memory: Memory,
+        *,
+        max_start_delay_s: float,
+        max_reply_bytes: int,
+        hand_over: Callable[[list[Call]], None],
+        on_fenced: Callable[[], None],
+    ) -> None:
+        self._link = link
+        self._store = store
+        self._keys = keys
+        self._epoch = epoch
+        self._memory = memory
+        self._max_start_delay_s = max_start_delay_s
+        self._max_reply_bytes = max_reply_bytes
+        self._hand_over = hand_over
+        self._on_fenced = on_fenced
+        self._calls: dict[tuple[str, int], Call] = {}
+        """What the runner has, by session and id."""
+        self._unconfirmed: dict[int, _Batch] = {}
+        """Batches that Redis has not confirmed, in the order in which they were sent."""
+        self._failed: set[int] = set()
+        """Those of them that have to be sent again."""
+        self._batches = 0
+        self._stored: deque[tuple[float, int]] = deque()
+        """Stored bodies: until when they wait (monotonic seconds), and their bytes."""
+        self._stored_bytes = 0
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that take room."""
+        return len(self._calls)
+
+    @property
+    def room(self) -> int:
+        """Requests that may be taken in addition; nothing is taken while batches pile up unconfirmed."""
+        return MAX_IN_FLIGHT - len(self._calls) if len(self._unconfirmed) < MAX_IN_FLIGHT else 0
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether Redis has confirmed all that was answered."""
+        return not self._unconfirmed
+
+    def calls(self) -> list[Call]:
+        """What the runner has."""
+        return list(self._calls.values())
+
+    def find(self, session: str, id: int) -> Call | None:
+        """The call of a session with this id, while the runner has it."""
+        return self._calls.get((session, id))
+
+    # --- requests come in -------------------------------------------------------------------------------------------
+
+    def take(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
+        """Take entries (id, bytes) from the stream, at `now_ms` on the Redis server's clock."""
+        batch = _Batch()
+        calls: list[Call] = []
+        for entry_id, data in entries:
+            try:
+                entry = relay.decode_entry(data)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, error)
+                batch.entries.append(entry_id)
+                continue
+            self._take_entry(entry_id, entry, now_ms, batch, calls)
+        if calls:
+            self._hand_over(calls)
+        if batch.rows or batch.replies or batch.entries:
+            self._finish(batch)
+
+    def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: _Batch, calls: list[Call]) -> None:
+        opened = OpenEntry(entry_id, 0)
+        start_by = time.monotonic() + self._max_start_delay_s
+        for block in entry.sessions:
+            session = self._memory.open_block(block, now_ms)
+            for request in block.requests:
+                verdict = self._memory.admit(session, request, block.run, now_ms)
+                if verdict is Verdict.RUN:
+                    token = Pending(session, entry.frontend, opened)
+                    age_s = max(0, now_ms - request.at) / 1000
+                    self._run(request, start_by - age_s, token, batch, calls)
+                elif verdict is Verdict.ATTACHED:
+                    self._attach(session, request, entry.frontend)
+                elif isinstance(verdict, Reply):
+                    batch.rows.append(log_row(session.name, verdict))
+                    batch.reply(entry.frontend, session.name, verdict)
+        if opened.left == 0:
+            batch.entries.append(entry_id)
+
+    def _run(self, request: RelayedRequest, start_by: float, token: Pending, batch: _Batch, calls: list[Call]) -> None:
+        name = token.session.name
+        try:
+            call = to_call(name, request, start_by, token)
+        except errors.RPCError as error:
+            self._answer(batch, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
+            return
+        token.entry.left += 1
+        self._calls[name, request.id] = call
+        calls.append(call)
+
+    def _attach(self, session: SessionMemory, request: RelayedRequest, frontend: str) -> None:
+        call = self._calls.get((session.name, request.id))
+        if call is not None:
+            call.token.frontend = frontend
+
+    # --- outcomes go out --------------------------------------------------------------------------------------------
+
+    def settle(self, outcomes: Sequence[Outcome]) -> None:
+        """Bring the outcomes of ended calls to their callers."""
+        batch = _Batch()
+        for outcome in outcomes:
+            call = outcome.call
+            del self._calls[call.session, call.id]
+            token: Pending = call.token
+            if token.answered:
+                continue
+            body = outcome.body
+            if len(body) > MAX_INLINE_BODY:
+                self._settle_large(call, body)
+                continue
+            kind = relay.ERROR if outcome.is_error else relay.RESULT
+            self._answer_ended(batch, token, Reply(call.id, kind, msgspec.Raw(body)))
+        self._finish(batch)
+
+    def answer_early(self, calls: Sequence[Call], error: errors.RPCError) -> None:
+        """Answer calls that the runner still has, and that go on taking room: their deadline has come."""
+        if not calls:
+            return
+        batch = _Batch()
+        body = msgspec.Raw(error.to_json())
+        for call in calls:
+            token: Pending = call.token
+            if not token.answered:
+                token.answered = True
+                self._answer_ended(batch, token, Reply(call.id, relay.ERROR, body))
+        self._finish(batch)
+
+    def extend(self, call: Call, run_s: float) -> None:
+        """Tell the caller's frontend that this call may run for `run_s` seconds, longer than it would wait."""
+        token: Pending = call.token
+        batch = _Batch()
+        batch.reply(token.frontend, call.session, Reply(call.id, relay.EXTENDED, msgspec.Raw(b"%d" % run_s)))
+        self._finish(batch)
+
+    def settle_delivered(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
+        """Settle what a former owner was given and did not finish: before any new work, and repeatable."""
+        batch = _Batch()
+        for entry_id, data in entries:
+            batch.entries.append(entry_id)
+            try:
+                entry = relay.decode_entry(data)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, error)
+                continue
+            self._settle_blocks(entry.frontend, entry.sessions, now_ms, batch)
+        if batch.entries:
+            log.warning("%d entries of %s were left by a former owner", len(batch.entries), self._keys.requests)
+            self._finish(batch)
+
+    def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: _Batch) -> None:
+        for session, reply in self._memory.settle_delivered(blocks, now_ms):
+            batch.rows.append(log_row(session, reply))
+            batch.reply(frontend, session, reply)
+
+    def _answer_ended(self, batch: _Batch, token: Pending, reply: Reply) -> None:
+        self._answer(batch, token, reply)
+        token.entry.left -= 1
+        if token.entry.left == 0:
+            batch.entries.append(token.entry.id)
+
+    def _answer(self, batch: _Batch, token: Pending, reply: Reply) -> None:
+        session = token.session
+        kept = self._memory.answered(session, reply)
+        batch.rows.append(log_row(session.name, kept))
+        batch.reply(token.frontend, session.name, reply)
+
+    # --- bodies that are too large for a reply ----------------------------------------------------------------------
+
+    def _settle_large(self, call: Call, body: bytes) -> None:
+        now = time.monotonic()
+        while self._stored and self._stored[0][0] < now:
+            self._stored_bytes -= self._stored.popleft()[1]
+        if len(body) > self._max_reply_bytes:
+            text = f"the result has {len(body)} bytes, the limit (limits.reply_bytes) is {self._max_reply_bytes}"
+            self._answer_one(call, errors.TOO_LARGE(text, executed="yes"))
+        elif self._stored_bytes + len(body) > STORED_QUOTA_BYTES:
+            self._answer_one(call, errors.RESULT_GONE("too many large results wait to be fetched"))
+        else:
+            self._stored.append((now + BODY_LIFE_S, len(body)))
+            self._stored_bytes += len(body)
+            key = self._keys.body(call.session, call.id)
+            # Not in the finish script, which passes when memory is full: a body must not.
+            command = (b"SET", key, body, b"PX", int(BODY_LIFE_S * 1000))
+            self._link.send(command, lambda reply: self._stored_or_gone(call, key, reply))
+
+    def _stored_or_gone(self, call: Call, key: str, reply: object) -> None:
+        if isinstance(reply, BrokerError):
+            log.warning("a large result of %s is lost: %s", self._keys.requests, reply)
+            self._answer_one(call, errors.RESULT_GONE("Redis could not store it"))
+            return
+        batch = _Batch()
+        self._answer_ended(batch, call.token, Reply(call.id, relay.STORED_RESULT, msgspec.Raw(b'"%b"' % key.encode())))
+        self._finish(batch)
+
+    def _answer_one(self, call: Call, error: errors.RPCError) -> None:
+        batch = _Batch()
+        self._answer_ended(batch, call.token, Reply(call.id, relay.ERROR, msgspec.Raw(error.to_json())))
+        self._finish(batch)
+
+    # --- the finish script ------------------------------------------------------------------------------------------
+
+    def _finish(self, batch: _Batch) -> None:
+        rows, batch.forget = self._memory.take_log_changes()
+        batch.rows += rows
+        self._batches += 1
+        self._unconfirmed[self._batches] = batch
+        self._send(self._batches, batch)
+
+    def _send(self, number: int, batch: _Batch) -> None:
+        publish = [
+            (self._keys.replies(frontend), message)
+            for frontend, replies in batch.replies.items()
+            for message in relay.reply_messages(replies)
+        ]
+        self._store.finish(
+            self._epoch,
+            log=batch.rows,
+            forget=batch.forget,
+            entries=batch.entries,
+            publish=publish,
+            on_reply=lambda reply: self._finished(number, reply),
+        )
+
+    def _finished(self, number: int, reply: bool | BrokerError) -> None:
+        if reply is True:
+            del self._unconfirmed[number]
+        elif reply is False:
+            self._on_fenced()
+        else:
+            if not self._failed:
+                log.warning("answers of %s wait for Redis: %s", self._keys.requests, reply)
+            self._failed.add(number)
+
+    def resend(self) -> None:
+        """Send again, in order, what did not reach Redis, or may not have."""
+        failed, self._failed = sorted(self._failed), set()
+        for number in failed:
+            self._send(number, self._unconfirmed[number])
+
+    def prune(self, before_ms: int) -> None:
+        """Forget sessions last seen before `before_ms`."""
+        if self._memory.prune(before_ms):
+            self._finish(_Batch())

@@ -1,0 +1,129 @@
+"""Standby and owner of one object, in turn: waits for the lease, holds it, waits again. Runs on the I/O thread.
+
+A fault of wispy itself in a tenure ends that tenure, is logged, and after a pause the object is acquired anew: one
+object's trouble does not take the process' other objects along.
+"""
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+import time
+from typing import Final
+
+from wispy.broker.address import RedisAddress
+from wispy.broker.errors import BrokerError
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.store import Acquired, ObjectStore
+from wispy.config.schema import Config
+from wispy.protocol.ownership import LeaseWatch
+from wispy.timing import boottime
+from wispy.worker.stage import Stage
+from wispy.worker.tenure import BLOCK_MS, Links, Tenure
+
+log = logging.getLogger("wispy.worker")
+
+LOOKS_PER_LEASE: Final = 10
+"""How often a standby looks at the record within one lease: a release is noticed within a tenth of it (150 ms)."""
+
+PAUSE_AFTER_FAULT_S: Final = 1.0
+"""Pause after a tenure that ended by a fault: it may well happen again."""
+
+
+class Owner:
+    """One object in one worker process.
+
+    Args:
+        stage: where the object's code runs.
+        address: where Redis is.
+        commands: the process' link for commands.
+        keys: the deployment's keys.
+        config: the worker's configuration.
+    """
+
+    def __init__(self, stage: Stage, address: RedisAddress, commands: Link, keys: Keys, config: Config) -> None:
+        self.stage = stage
+        self._keys = keys
+        self._config = config
+        # The server answers a blocked read after BLOCK_MS even if nothing came: silence beyond that is a dead link.
+        reader = Link(
+            address,
+            name=f"reader {stage.name}",
+            connect_timeout_s=config.redis.connect_timeout,
+            command_timeout_s=BLOCK_MS / 1000 + config.redis.command_timeout,
+        )
+        self._links = Links(commands, reader)
+        self._store = ObjectStore(commands, keys.of(stage.name))
+        self._tenure: Tenure | None = None
+        self._stopping = False
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether this process owns the object now."""
+        return self._tenure is not None and self._tenure.is_open
+
+    async def run(self) -> None:
+        """Wait for the lease, hold it, and so on, until `release` is called."""
+        await self._links.reader.start()
+        try:
+            while not self._stopping:
+                await self._hold_once()
+        finally:
+            await self._links.reader.stop()
+
+    async def _hold_once(self) -> None:
+        try:
+            sent_at, acquired = await self._wait_for_lease()
+            if acquired is None:
+                return
+            self._tenure = Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage)
+            await self._tenure.run()
+        except BrokerError as error:
+            log.warning("%s: Redis failed, trying again: %s", self.stage.name, error)
+            await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+        except Exception:
+            log.exception("%s: serving it failed, trying again", self.stage.name)
+            await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+        finally:
+            self._tenure = None
+
+    async def _wait_for_lease(self) -> tuple[float, Acquired | None]:
+        """Be a standby until the lease is acquired; None when the process stops."""
+        commands = self._links.commands
+        watch = LeaseWatch()
+        lease_s = self._config.lease.duration
+        waiting = False
+        while not self._stopping:
+            await commands.wait_connected()
+            record = await self._store.read_record()
+            if watch.is_free(record, commands.connection, time.monotonic()):
+                sent_at = boottime()
+                acquired = await self._store.acquire(
+                    record, nonce=secrets.token_hex(4), lease_ms=int(lease_s * 1000), holder=_holder()
+                )
+                if acquired is not None:
+                    return sent_at, acquired
+            elif not waiting:
+                waiting = True
+                log.info("%s is owned by another process; this one stands by", self.stage.name)
+                self.stage.warn_of_standby()
+            await asyncio.sleep(lease_s / LOOKS_PER_LEASE)
+        return 0.0, None
+
+    async def release(self, drain_s: float) -> None:
+        """Hand the object over, within about `drain_s` seconds, and acquire it no more."""
+        self._stopping = True
+        if self._tenure is not None:
+            await self._tenure.release(drain_s)
+
+    def cancel(self, session: str, id: int) -> None:
+        """A caller of this object gave up on a request."""
+        if self._tenure is not None:
+            self._tenure.cancel(session, id)
+
+
+def _holder() -> str:
+    """Who holds the lease, for people who look at the record."""
+    return f"{socket.gethostname()} pid {os.getpid()}"

@@ -1,0 +1,162 @@
+"""The worker: objects' code on one loop in this thread; Redis, leases and heartbeats on another one in a second thread.
+
+Rules:
+- A long `def` of an object blocks the objects' loop, never the I/O thread: it does not cost the object its lease.
+- Whatever ends unexpectedly ends the worker, with a log line: a half-alive worker keeps its leases and serves nobody.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from wispy.broker.address import RedisAddress
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.subscriber import Subscriber
+from wispy.config.schema import Config
+from wispy.errors import StartError
+from wispy.loops import new_event_loop
+from wispy.worker.owner import Owner
+from wispy.worker.source import ObjectSource
+from wispy.worker.stage import Stage
+
+log = logging.getLogger("wispy.worker")
+
+JOIN_S: Final = 10.0
+"""How long the I/O thread may take to end, beyond the drain, before the process goes without it."""
+
+_decode_cancel: Final = msgspec.json.Decoder(tuple[str, int]).decode
+
+
+class Worker:
+    """Serves objects: call `start`, later `stop`, both on the objects' loop.
+
+    Args:
+        sources: the objects.
+        config: the worker's configuration; `redis.url` names a server.
+        on_failure: called on the objects' loop when the worker cannot go on.
+    """
+
+    def __init__(
+        self, sources: Sequence[ObjectSource], config: Config, on_failure: Callable[[BaseException], None]
+    ) -> None:
+        if not sources:
+            raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
+        self._sources = sources
+        self._config = config
+        self._on_failure = on_failure
+        redis = config.redis
+        assert redis.url is not None  # whoever starts a worker has started the embedded server before
+        self._address = RedisAddress.parse(redis.url, user=redis.user, password=redis.password)
+        self._keys = Keys(redis.prefix, self._address.database)
+        self._loop = asyncio.get_running_loop()
+        self._io_loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._owners: list[Owner] = []
+        self._stop_asked: asyncio.Event | None = None
+        self._stopped = asyncio.Event()
+        self._drain_s = 0.0
+
+    # --- the objects' thread ----------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start serving; returns once the I/O thread runs."""
+        started = asyncio.Event()
+        self._thread = threading.Thread(target=self._run_io, args=(started,), name="wispy-io", daemon=True)
+        self._thread.start()
+        await started.wait()
+
+    def ask_to_stop(self, drain_s: float) -> None:
+        """Begin to hand all objects over; safe from any thread and from signal handlers, at once even if object code
+        blocks this thread.
+        """
+        self._drain_s = drain_s
+        if self._io_loop is not None and self._stop_asked is not None:
+            try:
+                self._io_loop.call_soon_threadsafe(self._stop_asked.set)
+            except RuntimeError:
+                log.debug("the I/O thread has ended already")
+
+    async def stop(self, drain_s: float) -> None:
+        """Hand all objects over; running calls have `drain_s` seconds to end."""
+        self.ask_to_stop(drain_s)
+        await self._stopped.wait()
+        assert self._thread is not None
+        self._thread.join(JOIN_S)
+
+    def serving(self) -> list[str]:
+        """The names of the objects that this process owns now."""
+        return [owner.stage.name for owner in self._owners if owner.is_serving]
+
+    def _ended(self, error: BaseException | None) -> None:
+        self._stopped.set()
+        if error is not None:
+            self._on_failure(error)
+
+    # --- the I/O thread ---------------------------------------------------------------------------------------------
+
+    def _run_io(self, started: asyncio.Event) -> None:
+        error: BaseException | None = None
+        self._io_loop = new_event_loop()
+        try:
+            with asyncio.Runner(loop_factory=lambda: self._io_loop) as runner:  # pyright: ignore[reportArgumentType]
+                runner.run(self._serve(started))
+        except BaseException as caught:
+            log.exception("the worker's I/O failed")
+            error = caught
+        finally:
+            self._loop.call_soon_threadsafe(self._ended, error)
+
+    async def _serve(self, started: asyncio.Event) -> None:
+        self._stop_asked = asyncio.Event()
+        redis = self._config.redis
+        link = Link(
+            self._address,
+            name="worker",
+            connect_timeout_s=redis.connect_timeout,
+            command_timeout_s=redis.command_timeout,
+        )
+        subscriber = Subscriber(self._address, name="worker", command_link=link, probe_interval_s=redis.probe_interval)
+        await link.start()
+        await subscriber.start()
+        self._owners = [self._owner(source, link) for source in self._sources]
+        for owner in self._owners:
+            cancels = self._keys.of(owner.stage.name).cancels
+            subscriber.subscribe(cancels, lambda payload, owner=owner: _cancel(owner, payload))
+        self._loop.call_soon_threadsafe(started.set)
+        try:
+            await self._own_until_asked_to_stop()
+        finally:
+            await subscriber.stop()
+            await link.stop()
+
+    def _owner(self, source: ObjectSource, link: Link) -> Owner:
+        stage = Stage(source, self._config, self._loop)
+        return Owner(stage, self._address, link, self._keys, self._config)
+
+    async def _own_until_asked_to_stop(self) -> None:
+        assert self._stop_asked is not None
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(owner.run(), name=f"owner of {owner.stage.name}") for owner in self._owners]
+            await self._stop_asked.wait()
+            await _all(owner.release(self._drain_s) for owner in self._owners)
+            for task in tasks:
+                task.cancel()
+
+
+async def _all(coroutines: Any) -> None:
+    pending: list[Coroutine[Any, Any, None]] = list(coroutines)
+    await asyncio.gather(*pending)
+
+
+def _cancel(owner: Owner, payload: bytes) -> None:
+    try:
+        session, id = _decode_cancel(payload)
+    except msgspec.MsgspecError as error:
+        log.warning("a cancellation for %s cannot be read: %s", owner.stage.name, error)
+        return
+    owner.cancel(session, id)

@@ -1,0 +1,111 @@
+"""Where served objects come from: `[NAME=]MODULE:OBJECT`, or an instance that the program gives.
+
+Rules:
+- A name is a Python identifier, does not start with an underscore, is not `rpc`, and is used once in a process.
+- A class or a factory is called only after its lease was acquired, in the objects' thread: an instrument is not opened
+  twice. It is called once; the instance stays for as long as the process lives.
+"""
+
+import importlib
+import inspect
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wispy.errors import StartError
+
+MAX_NAME_LENGTH = 100
+"""Characters: the name is part of every Redis key of the object."""
+
+
+@dataclass(slots=True)
+class ObjectSource:
+    """One object to serve: its name, and how to come by the instance."""
+
+    name: str
+    build: Callable[[], object]
+    """Returns the instance; calls a class or a factory."""
+    is_instance: bool
+    """The instance exists already, whoever holds the lease."""
+
+
+def check_name(name: str) -> str:
+    """The name of an object, if it may be one.
+
+    Raises:
+        StartError: it may not.
+    """
+    if name == "rpc":
+        raise StartError("an object cannot be named 'rpc': that name is wispy's own; give it another one, NAME=...")
+    if not name.isidentifier() or name.startswith("_") or len(name) > MAX_NAME_LENGTH:
+        raise StartError(f"{name!r} cannot be the name of an object: use a Python name that does not start with '_'")
+    return name
+
+
+def from_instances(objects: Mapping[str, object]) -> list[ObjectSource]:
+    """The sources of objects that a program gives, `RPCWebApp(sample=sample)`; a class is called later."""
+    return [_source(check_name(name), target) for name, target in objects.items()]
+
+
+def from_specs(specs: Iterable[str]) -> list[ObjectSource]:
+    """The sources that `--object` names.
+
+    Args:
+        specs: each `[NAME=]MODULE:OBJECT`, where OBJECT may be dotted, and an instance, a class or a factory.
+
+    Raises:
+        StartError: one cannot be read or imported, or a name is used twice.
+    """
+    sources: dict[str, ObjectSource] = {}
+    for spec in specs:
+        source = _from_spec(spec)
+        if source.name in sources:
+            raise StartError(f"two objects are named {source.name!r}: give one another name, NAME={spec}")
+        sources[source.name] = source
+    return list(sources.values())
+
+
+def _from_spec(spec: str) -> ObjectSource:
+    given_name, equals, place = spec.rpartition("=")
+    module_name, colon, path = place.partition(":")
+    if not colon or not module_name or not path:
+        raise StartError(f"--object {spec!r} is not [NAME=]MODULE:OBJECT, as in sample=lab.motor:Motor")
+    target = _import(spec, module_name, path)
+    name = given_name if equals else path.rpartition(".")[2]
+    return _source(check_name(name if equals else _default_name(name, target)), target)
+
+
+def _default_name(name: str, target: object) -> str:
+    """`Motor` serves as `motor`, `sample` as `sample`."""
+    return name[:1].lower() + name[1:] if inspect.isclass(target) else name
+
+
+def _import(spec: str, module_name: str, path: str) -> object:
+    if "" not in sys.path:
+        sys.path.insert(0, "")  # `python -m` finds modules of the working directory; an installed command does not
+    try:
+        target: Any = importlib.import_module(module_name)
+        for attribute in path.split("."):
+            target = getattr(target, attribute)
+    except Exception as error:
+        # The traceback is for the terminal of the person who wrote the module, who needs it.
+        detail = "".join(traceback.format_exception(error)) if not _is_absent(error, module_name) else ""
+        raise StartError(f"{detail}--object {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return target
+
+
+def _is_absent(error: Exception, module_name: str) -> bool:
+    """Whether the module or its attribute is simply not there: then a traceback into importlib says nothing more."""
+    if isinstance(error, ModuleNotFoundError):
+        return error.name is not None and module_name.startswith(error.name)
+    return isinstance(error, AttributeError) and error.__traceback__ is not None and not error.__traceback__.tb_next
+
+
+def _source(name: str, target: object) -> ObjectSource:
+    if inspect.ismodule(target):
+        raise StartError(f"{name!r} is a module: name an object in it, MODULE:OBJECT")
+    if inspect.isclass(target) or inspect.isroutine(target):
+        return ObjectSource(name, target, is_instance=False)
+    return ObjectSource(name, lambda: target, is_instance=True)

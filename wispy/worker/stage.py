@@ -1,0 +1,208 @@
+"""Where an object's code runs: the bridge from the I/O thread to the objects' thread, for one object.
+
+Rules:
+- The instance is made once, when the lease is first acquired, and stays; what serves it (runner, channels) is made for
+  each tenure, and ends with it: nothing of a lost lease starts or publishes under the next one.
+- Every method is called on the I/O thread, unless it says otherwise. One hop takes a batch across, one brings it back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from wispy.config.schema import Config
+from wispy.errors import StartError
+from wispy.protocol.values import encode
+from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.runner import Runner
+from wispy.worker.served import ServedObject
+from wispy.worker.source import ObjectSource
+
+if TYPE_CHECKING:
+    from wispy.worker.tenure import Tenure
+
+log = logging.getLogger("wispy.worker")
+
+ResultT = TypeVar("ResultT")
+
+_MISSING: Final = object()
+
+
+class Stage:
+    """One object's place in the objects' thread.
+
+    Args:
+        source: where the instance comes from.
+        config: the worker's configuration.
+        objects_loop: the loop that the object's code runs on.
+    """
+
+    def __init__(self, source: ObjectSource, config: Config, objects_loop: asyncio.AbstractEventLoop) -> None:
+        self.name = source.name
+        self._source = source
+        self._config = config
+        self._objects_loop = objects_loop
+        self._io_loop = asyncio.get_running_loop()
+        self._target: object = _MISSING
+        self._served: ServedObject | None = None
+        self._runner: Runner | None = None
+        self._declared: dict[str, str] = {}
+        """Channel to kind, as last declared in Redis."""
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # --- a tenure begins and ends -----------------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Make the object if there is none yet, and bind its channels.
+
+        Raises:
+            StartError: the object cannot be made or served.
+        """
+        await self._in_objects_thread(self._open)
+
+    def _open(self) -> None:
+        """On the objects' thread."""
+        if self._target is _MISSING:
+            self._target = self._source.build()
+        self._served = ServedObject(self.name, self._target, self._config, self._objects_loop)
+
+    async def begin(self, tenure: "Tenure") -> None:
+        """Run calls from now on; the first hand-over has the values that all channels have at the beginning."""
+        await self._in_objects_thread(lambda: self._begin(tenure))
+
+    def _begin(self, tenure: "Tenure") -> None:
+        """On the objects' thread."""
+        assert self._served is not None
+
+        def hand_back(outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
+            self._io_loop.call_soon_threadsafe(tenure.outcomes, outcomes, updates)
+
+        self._runner = Runner(self._served, self._config, may_start=tenure.may_start, on_outcomes=hand_back)
+        self._runner.begin()
+
+    async def restore(self, retained: dict[str, bytes]) -> None:
+        """Begin with the values that a former owner published instead of the code's."""
+        served = self._served
+        assert served is not None
+        await self._in_objects_thread(lambda: served.channels.restore(retained))
+
+    async def close(self) -> None:
+        """The tenure is over: nothing more starts, and the object is given back as it was."""
+        await self._in_objects_thread(self._close)
+
+    def _close(self) -> None:
+        """On the objects' thread."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+        if self._served is not None:
+            self._served.close()
+            self._served = None
+
+    def warn_of_standby(self) -> None:
+        """Another process owns the object: if ours exists already, there are two."""
+        if self._source.is_instance:
+            log.warning(
+                "%s exists in this process already, although another one owns it; name a class or a factory instead, "
+                "which is called only once the lease is acquired",
+                self.name,
+            )
+
+    # --- what Redis keeps of the object -----------------------------------------------------------------------------
+
+    def declarations(self) -> dict[str, bytes]:
+        """Channel to its declaration; from now on these count as declared."""
+        assert self._served is not None
+        self._declared = self._served.channels.kinds()
+        return {channel: msgspec.json.encode({"kind": kind}) for channel, kind in self._declared.items()}
+
+    def has_undeclared(self, updates: list[ChannelUpdate]) -> bool:
+        """Whether these updates are of channels that came or went since the last declaration."""
+        declared = self._declared
+        return any(update.kind == "removed" or update.channel not in declared for update in updates)
+
+    def history_of(self, channel: str) -> int:
+        """How many updates a channel keeps."""
+        return self._served.channels.history(channel) if self._served is not None else 0
+
+    def interface(self) -> bytes:
+        """What `rpc.discover` shows of the object."""
+        assert self._served is not None
+        return encode(self._served.access.interface())
+
+    # --- calls ------------------------------------------------------------------------------------------------------
+
+    def run(self, calls: list[Call]) -> None:
+        """Give calls to the runner, in their order; without any: the lease is good again, what was held may start."""
+        if self._runner is not None:
+            self._objects_loop.call_soon_threadsafe(self._runner.run, calls)
+
+    def cancel(self, session: str, id: int) -> None:
+        """Cancel a call if it can still be."""
+        if self._runner is not None:
+            self._objects_loop.call_soon_threadsafe(self._runner.cancel, session, id)
+
+    def overdue(self, now: float) -> list[Call]:
+        """The calls that run past their deadline (`now` in monotonic seconds)."""
+        return self._runner.overdue(now) if self._runner is not None else []
+
+    def expire(self, call: Call) -> None:
+        """What this call still brings is dropped."""
+        if self._runner is not None:
+            self._runner.expire(call)
+
+    def withdraw(self, call: Call) -> bool:
+        """Have a call not start; whether it has not, and will not."""
+        return self._runner is not None and self._runner.withdraw(call)
+
+    def report_hangs(self, now: float) -> None:
+        """Log the calls that have been running for too long."""
+        if self._runner is not None:
+            self._runner.report_hangs(now)
+
+    # --- crossing over ----------------------------------------------------------------------------------------------
+
+    def supervise(self, coroutine: Coroutine[Any, Any, None], name: str) -> None:
+        """Run a coroutine in the background of the I/O thread; a failure is logged."""
+        task = asyncio.create_task(coroutine, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", task.get_name(), exc_info=error)
+
+    async def _in_objects_thread(self, work: Callable[[], ResultT]) -> ResultT:
+        """Do something in the objects' thread and wait for it, for as long as object code occupies it.
+
+        Raises:
+            StartError: the object's own code failed; its text is for the log.
+        """
+        done: asyncio.Future[ResultT] = self._io_loop.create_future()
+
+        def settle(result: Any, error: BaseException | None) -> None:
+            if done.cancelled():
+                return
+            if error is not None:
+                done.set_exception(error)
+            else:
+                done.set_result(result)
+
+        def do() -> None:
+            result: Any = None
+            failure: BaseException | None = None
+            try:
+                result = work()
+            except StartError as error:
+                failure = error
+            except BaseException as error:
+                log.exception("the object %s cannot be served: its own code failed", self.name)
+                failure = StartError(f"the object {self.name} cannot be served: {type(error).__name__}: {error}")
+            self._io_loop.call_soon_threadsafe(settle, result, failure)
+
+        self._objects_loop.call_soon_threadsafe(do)
+        return await done

@@ -1,0 +1,404 @@
+"""One owner's time with an object: from the acquisition of the lease to its release or loss. Runs on the I/O thread.
+
+Rules (DESIGN section 5):
+- All that is written carries the lease's epoch, and is refused once another owner has acquired.
+- The consumer group is only a cursor, read `NOACK`; after a broken link it is set back to the last id received.
+- Entries are read only as there is room on the desk.
+- Releasing: nothing more starts, running calls end, what was answered is confirmed; then the cursor is set before the
+  first entry with a request that did not start, so that the next owner runs it.
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from wispy.broker.directory import ObjectDirectory
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.store import Acquired, ObjectStore
+from wispy.config.schema import Config
+from wispy.protocol import errors
+from wispy.protocol.memory import Memory
+from wispy.protocol.ownership import HeldLease
+from wispy.protocol.relay import MAX_ENTRY_REQUESTS
+from wispy.timing import boottime, wait_until
+from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.desk import Desk, Pending
+from wispy.worker.publisher import Publisher
+from wispy.worker.stage import Stage
+
+log = logging.getLogger("wispy.worker")
+
+BLOCK_MS: Final = 2000
+"""How long one read waits for entries: shorter than the reader's command time-out, long enough to idle quietly."""
+
+REMEMBERED_RENEWALS: Final = 10
+"""Renewals for which a changed channel's head is published again, so that a lost last update is noticed."""
+
+EXTEND_KEYS_S: Final = 60.0
+"""How often the keys' time to live (7 days) is renewed."""
+
+PRUNE_S: Final = 10.0
+"""How often dead sessions are looked for."""
+
+WATCH_S: Final = 0.25
+"""How often deadlines and hanging calls are looked at while there are calls: the grain of blocking code's time-outs."""
+
+READ_RETRY_S: Final = 0.5
+"""Pause after a read that Redis refused for an unexpected reason."""
+
+
+@dataclass(frozen=True)
+class Links:
+    """The connections of one object: commands and blocking reads do not share one."""
+
+    commands: Link
+    reader: Link
+
+
+class Tenure:
+    """The time in which this process owns an object.
+
+    Args:
+        links: to Redis.
+        keys: the deployment's keys.
+        acquired: what the acquisition returned.
+        sent_at: when the acquisition was sent, on `boottime`'s clock.
+        config: the worker's configuration.
+        stage: where the object's code runs.
+    """
+
+    def __init__(
+        self, links: Links, keys: Keys, acquired: Acquired, sent_at: float, config: Config, stage: Stage
+    ) -> None:
+        server = links.commands.server
+        assert server is not None  # the acquisition's answer came over this link
+        self._links = links
+        self._object_keys = keys.of(stage.name)
+        self._config = config
+        self._stage = stage
+        self._store = ObjectStore(links.commands, self._object_keys)
+        self._directory = ObjectDirectory(links.commands, keys)
+        self._acquired = acquired
+        self._group = acquired.group
+        """The consumer group to read with; each rejoin makes another one."""
+        self.lease = HeldLease(acquired.epoch, server.run_id, config.lease.duration, sent_at)
+        self._ended = asyncio.Event()
+        """The lease is lost or released."""
+        self._releasing = False
+        self._reading = False
+        self._last_id = acquired.cursor
+        """Of the newest entry received."""
+        self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
+        self._desk: Desk | None = None
+        self._publisher: Publisher | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self._loop = asyncio.get_running_loop()
+
+    @property
+    def epoch(self) -> str:
+        """The epoch of everything that is written."""
+        return self.lease.epoch
+
+    @property
+    def is_open(self) -> bool:
+        """Whether requests are taken."""
+        return self._desk is not None and not self._releasing and not self._ended.is_set()
+
+    def may_start(self) -> bool:
+        """Whether a request may be started now. Asked by the objects' thread before each one."""
+        return not self._releasing and self.lease.is_valid(boottime())
+
+    # --- from acquisition to the end --------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Own the object until the lease is lost or released."""
+        renewals = asyncio.create_task(self._renew_until_end(), name=f"lease of {self._stage.name}")
+        try:
+            await self._open()
+            self._links.reader.on_connected(self._reader_connected)
+            self._read()
+            await self._ended.wait()
+        finally:
+            self._close()
+            renewals.cancel()
+            await asyncio.gather(renewals, return_exceptions=True)
+            await self._stage.close()
+
+    async def _open(self) -> None:
+        """Build the object, take over what is left of former owners, and declare the channels."""
+        await self._stage.open()
+        store, epoch = self._store, self.epoch
+        run_id, _, since = self._acquired.since.rpartition(":")
+        func_caller = self._config.func_caller
+        memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
+        memory.restore(await store.read_log())
+        heads = await store.heads()
+        self._publisher = Publisher(store, epoch, heads, self._stage.history_of, self._lose)
+        self._desk = Desk(
+            self._links.commands,
+            store,
+            self._object_keys,
+            epoch,
+            memory,
+            max_start_delay_s=func_caller.max_start_delay_default,
+            max_reply_bytes=self._config.limits.reply_bytes,
+            hand_over=self._hand_over,
+            on_fenced=self._lose,
+        )
+        await self._settle_former()
+        if self._config.lease.restore:
+            await self._stage.restore({channel: value for channel, (_, value) in (await store.retained()).items()})
+        await store.declare(epoch, self._stage.declarations())
+        await store.write_interface(epoch, self._stage.interface())
+        await self._directory.announce(self._stage.name)
+        self._changed.append(set(heads))
+        await self._stage.begin(self)
+        log.info("%s is served here, epoch %s", self._stage.name, epoch)
+
+    async def _settle_former(self) -> None:
+        assert self._desk is not None
+        while entries := await self._store.delivered_unfinished(self._acquired.cursor):
+            self._desk.settle_delivered(entries, self._now_ms())
+            # The script deletes them; the next page begins behind them.
+            if not await wait_until(self._desk_settled, self.lease.duration_s):
+                raise LinkLost("what a former owner left could not be settled")
+
+    def _desk_settled(self) -> bool:
+        """Whether Redis has confirmed what was settled; what failed is sent again."""
+        assert self._desk is not None
+        self._desk.resend()
+        return self._desk.is_settled
+
+    def _lose(self) -> None:
+        """Another owner has acquired, or Redis is another server."""
+        if not self.lease.lost:
+            self.lease.lost = True
+            log.warning("%s is not owned by this process any more (epoch %s)", self._stage.name, self.epoch)
+        self._ended.set()
+
+    def _close(self) -> None:
+        self.lease.lost = True
+        self._links.reader.remove_connected(self._reader_connected)
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._publisher is not None:
+            self._publisher.stop()
+
+    def _now_ms(self) -> int:
+        server = self._links.commands.server
+        if server is None:
+            raise LinkDown("the link to Redis is down")
+        return server.now_ms(time.monotonic())
+
+    # --- the lease --------------------------------------------------------------------------------------------------
+
+    async def _renew_until_end(self) -> None:
+        extended = pruned = boottime()
+        while not self._ended.is_set():
+            await asyncio.sleep(self.lease.duration_s / 3)
+            now = boottime()
+            extend: Sequence[str] = ()
+            if now - extended > EXTEND_KEYS_S:
+                extended = now
+                channels = self._publisher.channels if self._publisher else []
+                extend = self._object_keys.lasting(channels)
+            if now - pruned > PRUNE_S and self._desk is not None:
+                pruned = now
+                self._desk.prune(self._now_ms() - int(self._config.session.window * 1000))
+            await self._renew(extend)
+
+    async def _renew(self, extend: Sequence[str]) -> None:
+        if self._publisher is not None:
+            self._changed.append(self._publisher.take_changed())
+        changed = sorted({channel for channels in self._changed for channel in channels})
+        sent_at = boottime()
+        try:
+            renewed = await self._store.renew(self.epoch, changed, extend)
+        except BrokerError as error:
+            log.warning("the lease of %s was not renewed: %s", self._stage.name, error)
+            return
+        server = self._links.commands.server
+        if not renewed or server is None or server.run_id != self.lease.run_id:
+            self._lose()
+            return
+        self.lease.renewed(sent_at)
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        """The lease is good and Redis answers: bring there what was held back, and start what was parked."""
+        if self._desk is not None:
+            self._desk.resend()
+            if any(call.started is None for call in self._desk.calls()):
+                self._stage.run([])
+        self._read()
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        """Ask for entries, if there is room for some."""
+        desk = self._desk
+        if desk is None or self._reading or self._releasing or self._ended.is_set() or desk.room <= 0:
+            return
+        self._reading = True
+        count = max(1, desk.room // MAX_ENTRY_REQUESTS)
+        self._links.reader.send(
+            (
+                b"XREADGROUP", b"GROUP", self._group, b"owner", b"COUNT", count, b"BLOCK", BLOCK_MS, b"NOACK",
+                b"STREAMS", self._object_keys.requests, b">",
+            ),
+            self._entries_read,
+        )  # fmt: skip
+
+    def _entries_read(self, reply: Any) -> None:
+        self._reading = False
+        if self._ended.is_set():
+            return
+        if isinstance(reply, BrokerError):
+            self._read_failed(reply)
+            return
+        if reply:
+            entries = [(row[0].decode(), row[1][1]) for row in reply[0][1]]
+            self._last_id = entries[-1][0]
+            assert self._desk is not None
+            self._desk.take(entries, self._now_ms())
+        self._read()
+
+    def _read_failed(self, error: BrokerError) -> None:
+        if isinstance(error, LinkDown | LinkLost):
+            return  # `_reader_connected` goes on
+        if isinstance(error, ReplyError) and error.code == "NOGROUP":
+            # Another owner has acquired, or Redis has lost its data: the lease record says which.
+            self._rejoin_soon()
+            return
+        log.error("reading requests of %s failed: %s", self._stage.name, error)
+        self._loop.call_later(READ_RETRY_S, self._read)
+
+    def _reader_connected(self) -> None:
+        server = self._links.reader.server
+        if server is not None and server.run_id != self.lease.run_id:
+            self._lose()
+        elif not self._ended.is_set():
+            self._rejoin_soon()
+
+    def _rejoin_soon(self) -> None:
+        if not self._releasing:
+            self._stage.supervise(self._rejoin(), f"rejoin of {self._stage.name}")
+
+    async def _rejoin(self) -> None:
+        """Set the cursor back to the last entry received: what was sent after it was lost with the link."""
+        while not self._ended.is_set() and not self._releasing:
+            try:
+                group = await self._store.rejoin(self.epoch, self._last_id)
+                if group is None:
+                    self._lose()
+                else:
+                    self._group = group
+                break
+            except BrokerError as error:
+                log.warning("cannot go on reading requests of %s: %s", self._stage.name, error)
+                await asyncio.sleep(READ_RETRY_S)
+        self._read()
+
+    # --- calls and outcomes -----------------------------------------------------------------------------------------
+
+    def _hand_over(self, calls: list[Call]) -> None:
+        self._stage.run(calls)
+        if self._watch is None:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
+
+    def outcomes(self, outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
+        """Take what the object's thread has done: updates first, since a request's updates precede its reply."""
+        if self._ended.is_set() or self._desk is None or self._publisher is None:
+            return
+        if updates:
+            self._publish(updates)
+        if outcomes:
+            self._desk.settle(outcomes)
+            self._read()
+
+    def _publish(self, updates: list[ChannelUpdate]) -> None:
+        assert self._publisher is not None
+        if self._stage.has_undeclared(updates):
+            removed = [update.channel for update in updates if update.kind == "removed"]
+            self._stage.supervise(self._declare(removed), f"channels of {self._stage.name}")
+        self._publisher.publish(updates)
+
+    async def _declare(self, removed: list[str]) -> None:
+        try:
+            await self._store.declare(self.epoch, self._stage.declarations(), removed)
+        except BrokerError as error:
+            log.warning("the channels of %s were not declared: %s", self._stage.name, error)
+
+    def cancel(self, session: str, id: int) -> None:
+        """A caller does not want the answer any more; his request still ends with one."""
+        if self._desk is not None and self._desk.find(session, id) is not None:
+            self._stage.cancel(session, id)
+
+    def _look_after_calls(self) -> None:
+        """Answer what has passed its deadline, name what hangs; again while there are calls."""
+        self._watch = None
+        desk = self._desk
+        if desk is None or self._ended.is_set():
+            return
+        now = time.monotonic()
+        overdue = self._stage.overdue(now)
+        if overdue:
+            desk.answer_early(overdue, errors.TIMED_OUT())
+            for call in overdue:
+                self._stage.expire(call)
+        # Something holds the objects' thread, else the runner would have answered them itself.
+        late = [call for call in desk.calls() if call.started is None and now > call.start_by + WATCH_S]
+        desk.answer_early([call for call in late if self._stage.withdraw(call)], errors.NOT_STARTED())
+        self._stage.report_hangs(now)
+        if desk.in_flight:
+            self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
+
+    # --- releasing --------------------------------------------------------------------------------------------------
+
+    async def release(self, drain_s: float) -> None:
+        """Hand the object over: let running calls end within `drain_s` seconds, then give the lease back."""
+        self._releasing = True
+        desk = self._desk
+        if desk is not None:
+            # The runner notes the start of a call before it asks `may_start`: what is unstarted now stays so.
+            await wait_until(lambda: self._ended.is_set() or not _started(desk), drain_s)
+            running = _started(desk)
+            if running:
+                log.warning("%d calls of %s did not end in time", len(running), self._stage.name)
+                desk.answer_early(running, errors.OUTCOME_UNKNOWN())
+            desk.resend()
+            await wait_until(lambda: self._ended.is_set() or desk.is_settled, self.lease.duration_s)
+        try:
+            if not self.lease.lost and await self._store.release(self.epoch, self._cursor_of_next_owner()):
+                log.info("%s is released", self._stage.name)
+        except BrokerError as error:
+            log.warning("the lease of %s could not be released, it will run out: %s", self._stage.name, error)
+        self._ended.set()
+
+    def _cursor_of_next_owner(self) -> str:
+        """Before the first entry with a request that did not start, or else behind what was received."""
+        calls = self._desk.calls() if self._desk is not None else []
+        unstarted: list[Pending] = [call.token for call in calls if not call.token.answered]
+        return min((_before(token.entry.id) for token in unstarted), key=_id_order, default=self._last_id)
+
+
+def _started(desk: Desk) -> list[Call]:
+    """The calls that have begun and not ended, of those that were not answered."""
+    return [call for call in desk.calls() if call.started is not None and not call.token.answered]
+
+
+def _id_order(entry_id: str) -> tuple[int, int]:
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence)
+
+
+def _before(entry_id: str) -> str:
+    """The id just before another one: a cursor there has the other one next."""
+    milliseconds, sequence = _id_order(entry_id)
+    return f"{milliseconds}-{sequence - 1}" if sequence else f"{milliseconds - 1}-{2**64 - 1}"
