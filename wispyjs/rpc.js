@@ -52,11 +52,7 @@
   };
 
   class RpcError extends Error {
-    /**
-     * @param {number} code
-     * @param {string} message
-     * @param {Record<string, any>} [data]
-     */
+    /** @param {number} code @param {string} message @param {Record<string, any>} [data] */
     constructor(code, message, data = {}) {
       super(message);
       this.name = "RpcError";
@@ -70,7 +66,7 @@
 
     /** @param {{code: number, message: string, data?: Record<string, any>}} error */
     static fromWire(error) {
-      return new RpcError(error.code, error.message, error.data ?? {});
+      return new RpcError(error.code, error.message, error.data);
     }
   }
 
@@ -262,24 +258,20 @@
 
   /** One request on its way. */
   class Request {
-    /** Its promise has settled; it may still be in flight. */
-    settled = false;
-    /** Stops its time-out and its listening to a signal. */
-    release = () => {};
+    settled = false; // it may still be in flight
+    release = () => {}; // stops its time-out and its listening to a signal
 
     /**
      * @param {string} method
      * @param {string} params as JSON, so that what the caller changes later does not travel
      * @param {number} issuedAt
-     * @param {(result: any) => void} resolve
-     * @param {(reason: any) => void} reject
+     * @param {Record<"resolve" | "reject", (value: any) => void>} outcome
      */
-    constructor(method, params, issuedAt, resolve, reject) {
+    constructor(method, params, issuedAt, outcome) {
       this.method = method;
       this.params = params;
       this.issuedAt = issuedAt;
-      this.resolve = resolve;
-      this.reject = reject;
+      this.outcome = outcome;
     }
 
     /** @param {"resolve" | "reject"} how @param {unknown} value */
@@ -287,7 +279,7 @@
       if (!this.settled) {
         this.settled = true;
         this.release();
-        this[how](value);
+        this.outcome[how](value);
       }
     }
   }
@@ -295,7 +287,6 @@
   /** The requests of one `rpc`: the queue, what is in flight, ids and acknowledgement. */
   class Requests {
     static MAX_WAITING = 10_000; // an endless loop of calls ends in an error, not in a full memory
-    static MAX_WAIT_MS = 30_000; // older than this, a click is no longer meant: a user has clicked again or left
     static ENVELOPE_BYTES = 200; // what a message has beside method and params, generously
 
     /** @type {Set<Request>} never sent; first in, first out */
@@ -323,19 +314,14 @@
       return this.#inFlight.size === 0;
     }
 
-    /**
-     * @param {string} method
-     * @param {unknown} params
-     * @param {Limits} [limits]
-     * @returns {Promise<any>}
-     */
+    /** @param {string} method @param {unknown} params @param {Limits} [limits] @returns {Promise<any>} */
     issue(method, params, { timeout, signal } = {}) {
       return new Promise((resolve, reject) => {
         signal?.throwIfAborted();
         if (this.#waiting.size >= Requests.MAX_WAITING) {
           throw notExecuted(CODE.overloaded, `${this.#waiting.size} requests wait already`);
         }
-        const request = new Request(method, JSON.stringify(encode(params)), this.#now(), resolve, reject);
+        const request = new Request(method, JSON.stringify(encode(params)), this.#now(), { resolve, reject });
         this.#watch(request, timeout, signal);
         this.#waiting.add(request);
         this.#flush();
@@ -348,10 +334,10 @@
      * @param {string} method
      * @param {unknown} params
      * @param {(result: any) => void} resolve called before the next message is read, unlike a promise
-     * @param {(error: unknown) => void} reject
+     * @param {(error: RpcError) => void} reject
      */
     immediate(method, params, resolve, reject) {
-      this.#transmit(new Request(method, JSON.stringify(params), this.#now(), resolve, reject));
+      this.#transmit(new Request(method, JSON.stringify(params), this.#now(), { resolve, reject }));
     }
 
     /** A socket is open, and only `immediate` requests may use it yet. @param {(text: string) => void} send */
@@ -573,8 +559,8 @@
       if (subscription.listeners.size === 0) {
         this.#subscriptions.delete(name);
         if (this.#open && subscription.state !== "wanted") {
-          const report = (/** @type {unknown} */ error) => this.#open && this.#events.report(error, `leaving ${name} failed`);
-          this.#requests.immediate("rpc.unsubscribe", { channels: [name] }, () => {}, report);
+          const failed = (/** @type {RpcError} */ error) => this.#open && this.#events.report(error, `leaving ${name} failed`);
+          this.#requests.immediate("rpc.unsubscribe", { channels: [name] }, () => {}, failed);
         }
       }
     }
@@ -652,7 +638,7 @@
         },
         (error) => {
           if (this.#open) { // a lost connection asks again by itself
-            batch.forEach((subscription) => this.#refused(subscription, /** @type {RpcError} */ (error)));
+            batch.forEach((subscription) => this.#refused(subscription, error));
           }
         },
       );
@@ -736,6 +722,7 @@
   class Connection {
     static WATCH_MS = 5_000; // how often silence, sleep and old requests are looked for
     static ANSWER_MS = 10_000; // a server that has not said hello, or answered a probe, by then is gone
+    static PATIENCE_MS = 30_000; // without a connection for so long, a waiting click is no longer meant
     static SLEEP_MS = 2_000; // of sleep that the clock missed: with max_start_delay (3 s) requests would look too old
     static STABLE_MS = 10_000; // a connection that lived so long was a good one: the backoff starts anew
 
@@ -748,7 +735,7 @@
     #socket = null;
     /** when the present try began */
     #openedAt = 0;
-    /** when anything was last heard */
+    /** when anything was last heard, on any connection */
     #heardAt = 0;
     /** @type {number | null} when a probe was sent that nothing has answered */
     #probedAt = null;
@@ -773,13 +760,10 @@
      * @param {Environment} environment
      * @param {{requests: Requests, channels: Channels, clock: ServerClock, events: Events}} parts
      */
-    constructor(environment, { requests, channels, clock, events }) {
+    constructor(environment, parts) {
       this.#environment = environment;
-      this.#requests = requests;
-      this.#channels = channels;
-      this.#clock = clock;
-      this.#events = events;
       this.#backoff = new Backoff(environment.random);
+      ({ requests: this.#requests, channels: this.#channels, clock: this.#clock, events: this.#events } = parts);
     }
 
     /** @param {boolean} [again] also after `close` @throws {RpcError} where that is not meant, or no server is known */
@@ -793,8 +777,9 @@
       if (!this.url) {
         throw notExecuted(CODE.unavailable, "no server is known: call rpc.$connect(url) first", false);
       }
-      this.#watch = setInterval(() => this.#look(), Connection.WATCH_MS);
+      this.#heardAt = this.#environment.now();
       this.#open();
+      this.#watch = setInterval(() => this.#look(), Connection.WATCH_MS);
     }
 
     /** Does not wait any longer before the next try. */
@@ -816,7 +801,7 @@
     #open() {
       const socket = new this.#environment.WebSocket(/** @type {string} */ (this.url));
       this.#socket = socket;
-      this.#openedAt = this.#heardAt = this.#environment.now();
+      this.#openedAt = this.#environment.now();
       this.#become("connecting", { reason: `to ${this.url}` });
       socket.onopen = () => this.#greet(socket);
       socket.onmessage = ({ data }) => this.#receive(data);
@@ -826,11 +811,14 @@
     /** @param {WebSocket} socket */
     #greet(socket) {
       this.#requests.attach((text) => socket.send(text));
-      const refused = (/** @type {unknown} */ error) => {
-        if (this.#socket === socket) { // else the connection was lost, which is told by itself
-          this.#events.report(error, "the server refused the connection");
-          this.#lose("the server refused the connection");
+      const refused = (/** @type {RpcError} */ error) => {
+        if (this.#socket !== socket) {
+          return; // the connection was lost, which is told by itself
         }
+        if (!error.retryable) {
+          this.#events.report(error, "the server refused the connection");
+        }
+        this.#lose(`the server refused the connection: ${error.message}`);
       };
       this.#requests.immediate("rpc.hello", { client: `wispyjs/${VERSION}` }, (hello) => this.#welcome(hello), refused);
     }
@@ -925,19 +913,28 @@
     }
 
     #look() {
-      const { now, wallClock } = this.#environment;
-      const waitLimit = Requests.MAX_WAIT_MS;
-      this.#requests.refuseWaiting(`there was no connection for ${waitLimit / 1000} s`, now() - waitLimit);
-      if (this.state === "connecting" && now() - this.#heardAt > Connection.ANSWER_MS) {
+      const now = this.#environment.now();
+      if (this.state === "connected") {
+        this.#lookForLife(now);
+        return;
+      }
+      if (this.state === "connecting" && now - this.#openedAt > Connection.ANSWER_MS) {
         this.#lose("the server did not answer");
-      } else if (this.state === "connected") {
-        if (wallClock() - now() - this.#wallOffset > Connection.SLEEP_MS) {
-          this.#lose("the computer slept"); // a new hello reads the clock again
-        } else if (this.#probedAt !== null && now() - this.#probedAt > Connection.ANSWER_MS) {
-          this.#lose("the server fell silent");
-        } else if (this.#probedAt === null && now() - this.#heardAt > this.#quietMs) {
-          this.#probe();
-        }
+      }
+      if (now - this.#heardAt > Connection.PATIENCE_MS) {
+        const reason = `there was no connection for ${Connection.PATIENCE_MS / 1000} s`;
+        this.#requests.refuseWaiting(reason, now - Connection.PATIENCE_MS);
+      }
+    }
+
+    /** @param {number} now */
+    #lookForLife(now) {
+      if (this.#environment.wallClock() - now - this.#wallOffset > Connection.SLEEP_MS) {
+        this.#lose("the computer slept"); // a new hello reads the clock again
+      } else if (this.#probedAt !== null && now - this.#probedAt > Connection.ANSWER_MS) {
+        this.#lose("the server fell silent");
+      } else if (this.#probedAt === null && now - this.#heardAt > this.#quietMs) {
+        this.#probe();
       }
     }
 
@@ -1149,8 +1146,7 @@
     async call(args, kwargs) {
       const { timeout } = this.options;
       const method = this.names.join(".");
-      const isPlain = !kwargs && timeout === undefined && this.#isText() && !method.startsWith("rpc.");
-      if (isPlain && this.names.length > 1) {
+      if (!kwargs && timeout === undefined && this.#isText() && this.names.length > 1) {
         return this.client.request(method, args, this.options);
       }
       const timeout_s = timeout === undefined ? {} : { timeout_s: timeout / 1000 };
@@ -1292,26 +1288,12 @@
       return this.#path.call(args);
     }
 
-    has() {
-      return false; // only the server could tell
-    }
-
-    ownKeys() {
-      return [];
-    }
-
+    has = () => false; // only the server could tell
+    ownKeys = () => [];
     // What these would change is the hidden target, which nothing reads.
-    defineProperty() {
-      return false;
-    }
-
-    setPrototypeOf() {
-      return false;
-    }
-
-    preventExtensions() {
-      return false;
-    }
+    defineProperty = () => false;
+    setPrototypeOf = () => false;
+    preventExtensions = () => false;
 
     /** @param {"then" | "catch" | "finally"} name @returns {(...handlers: any[]) => Promise<any>} */
     #promiseMethod(name) {
