@@ -59,12 +59,14 @@ class ChannelValues(dict[str, Any]):
                 root = self._roots[name] = Root(channels.lock, partial(channels.mark, name))
                 value = wrap(value, root)
             super().__setitem__(name, value)
+            channels.unset.discard(name)
             channels.mark(name)
 
     def __delitem__(self, name: str) -> None:
         with self._channels.lock:
             super().__delitem__(name)
             self._roots.pop(name).detach()
+            self._channels.unset.discard(name)
             self._channels.mark(name)
 
     def __ior__(self, other: Any) -> "ChannelValues":
@@ -122,6 +124,8 @@ class Channels:
         self.is_dirty = False
         """Whether `flush` would find anything. May be read without the lock."""
         self.on_dirty: Callable[[], None] | None = None
+        self.unset: set[str] = set()
+        """Value channels whose attribute was deleted, and not set since."""
         self._name = name
         self._history = history
         self._limit = limit

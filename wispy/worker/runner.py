@@ -110,8 +110,10 @@ class Runner:
         self._drained: asyncio.Future[None] | None = None
         self._sweeper = EarliestTimer(self._loop, self._sweep)
         self._channels.on_dirty = self._channels_changed
-        if self._channels.is_dirty:
-            self._wake()
+
+    def begin(self) -> None:
+        """Hand over the first values of the channels. Until the first flush, changes gather and nobody is told."""
+        self._hand_over()
 
     # --- requests come in -------------------------------------------------------------------------------------------
 

@@ -195,16 +195,18 @@ def wrap(value: Any, root: Root, depth: int = 0) -> Any:
 
     What is nested more deeply than any message may be stays as it is: it can change, but it cannot be sent either.
     """
-    kind: type[Any] = type(value)
-    if kind not in _NESTING or depth >= MAX_DEPTH:
+    if type(value) not in _NESTING or depth >= MAX_DEPTH:
         return value
-    depth += 1
-    if issubclass(kind, dict):
-        is_flat = _NESTING.isdisjoint(map(type, value.values()))  # at the speed of C, and mostly so
-        tracked = TrackedDict(value if is_flat else {key: wrap(item, root, depth) for key, item in value.items()})
+    tracked: TrackedDict | TrackedList
+    if isinstance(value, dict):
+        items = cast(dict[Any, Any], value)
+        if not _NESTING.isdisjoint(map(type, items.values())):  # found at the speed of C, and mostly not so
+            items = {key: wrap(item, root, depth + 1) for key, item in items.items()}
+        tracked = TrackedDict(items)
     else:
-        is_flat = _NESTING.isdisjoint(map(type, value))
-        tracked = TrackedList(value if is_flat else [wrap(item, root, depth) for item in value])
+        if not _NESTING.isdisjoint(map(type, value)):
+            value = [wrap(item, root, depth + 1) for item in value]
+        tracked = TrackedList(value)
     tracked._root = root  # pyright: ignore[reportPrivateUsage] # its own family
     return tracked
 

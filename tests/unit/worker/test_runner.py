@@ -31,7 +31,7 @@ class StandInAccess:
     def _find(self, path: tuple[str, ...]) -> Any:
         found: Any = self._target
         for name in path:
-            if name.startswith("_") or not hasattr(type(self._target), name) and name not in vars(self._target):
+            if name.startswith("_") or (not hasattr(type(self._target), name) and name not in vars(self._target)):
                 raise errors.NOT_FOUND()
             found = getattr(found, name)
         return found
@@ -199,11 +199,12 @@ class Bench:
 class Stage:
     """A runner with an object, and what it handed over."""
 
-    def __init__(self, config: Config, may_start: Callable[[], bool] = lambda: True) -> None:
+    def __init__(self, config: Config, may_start: Callable[[], bool] = lambda: True, flushed: bool = True) -> None:
         self.bench = Bench()
         self.channels = Channels("bench", {"alarm": None}, history=10, limit=10)
         self.channels.values["a"] = 0
-        self.channels.flush()
+        if flushed:
+            self.channels.flush()
         self.hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
         served: Any = SimpleNamespace(
             name="bench",
@@ -802,18 +803,16 @@ async def test_changes_by_another_thread_are_handed_over_on_the_loop(stage: Stag
     await wait_until(lambda: [u.value for _, updates in stage.hand_overs for u in updates][-1:] == [b"[1,2]"], "news")
 
 
-async def test_news_from_before_the_runner_are_handed_over() -> None:
-    stage = Stage(settings())
-    stage.channels.on_dirty = None
-    stage.channels.values["a"] = 5
-    again = Stage.__new__(Stage)
-    again.__dict__.update(stage.__dict__)
-    served: Any = SimpleNamespace(
-        name="bench", loop=asyncio.get_running_loop(), access=StandInAccess(stage.bench), channels=stage.channels
-    )
-    Runner(served, settings(), may_start=lambda: True, on_outcomes=lambda *given: stage.hand_overs.append(given))
-    await wait_until(lambda: bool(stage.hand_overs), "the first values are handed over")
-    await end(stage)
+async def test_the_first_values_are_handed_over_when_the_owner_says_so(stage: Stage) -> None:
+    first = Stage(settings(), flushed=False)
+    first.channels.values["a"] = 5
+    assert not first.hand_overs
+    first.runner.begin()
+    ((_, updates),) = first.hand_overs
+    assert [(update.value, update.number) for update in updates] == [(b"5", 1)]
+    first.channels.values["a"] = 6
+    await wait_until(lambda: len(first.hand_overs) == 2, "the change was handed over")
+    await end(first)
 
 
 # --- how exceptions are told ----------------------------------------------------------------------------------------
