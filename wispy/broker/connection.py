@@ -115,7 +115,7 @@ class Connection(asyncio.Protocol):
         self._write(data)
 
     def _write(self, data: bytes) -> None:
-        assert self._transport is not None  # noqa: S101 - for the type checker: _refusal is set until there is one
+        assert self._transport is not None  # for the type checker: _refusal is set until there is one
         self._transport.write(data)
 
     # -- the end

@@ -75,7 +75,7 @@ class EmbeddedServer:
         except OSError as error:
             shutil.rmtree(directory)
             raise StartError(f"the embedded Redis server cannot be started: {error}") from error
-        assert keeper.stdout is not None  # noqa: S101 - for the type checker
+        assert keeper.stdout is not None  # it is a pipe
         with keeper.stdout:
             pid = int(keeper.stdout.readline() or 0)
         server = cls(keeper, directory, pid)
@@ -91,7 +91,7 @@ class EmbeddedServer:
         if self._stopped:
             return
         self._stopped = True
-        assert self._keeper.stdin is not None  # noqa: S101 - for the type checker
+        assert self._keeper.stdin is not None  # it is a pipe
         self._keeper.stdin.close()  # the shell does the rest, as it would after our death
         self._keeper.wait()
 

@@ -64,6 +64,7 @@ class Subscriber:
         # waits for that one.
         self._awaited: dict[bytes, deque[asyncio.Future[None] | None]] = {}
         self._confirmed = False  # all subscriptions of this connection
+        self._stopped = False
         self._listeners_up: list[Callable[[], None]] = []
         self._listeners_down: list[Callable[[], None]] = []
         self.after_read: Callable[[], None] | None = None
@@ -74,17 +75,20 @@ class Subscriber:
         self._probe_interval_s = probe_interval_s
         self._heard = False  # a message came in this read
         self._heard_at = 0.0  # when the last message came; all times here are the loop's
-        self._probe_sent_at: float | None = None  # of the probe that is on its way, or was heard
+        self._probe: object | None = None  # stands for the probe that is on its way; None once anything was heard
         self._probe_accepted = False  # by Redis
         self._check: asyncio.TimerHandle | None = None
+        command_link.on_connected(self.probe_now)
 
     async def start(self) -> None:
         """Connect in the background; returns at once."""
-        self._command_link.on_connected(self.probe_now)
         self._dialer.start()
 
     async def stop(self) -> None:
         """Close for good. Futures of unconfirmed subscriptions fail with `LinkDown`."""
+        if self._stopped:
+            return
+        self._stopped = True
         self._command_link.remove_connected(self.probe_now)
         await self._dialer.stop()
         waiting = [future for futures in self._awaited.values() for future in futures if future is not None]
@@ -166,7 +170,7 @@ class Subscriber:
     def _went_down(self, reason: str) -> None:
         was_confirmed, self._confirmed = self._confirmed, False
         self.deaf = True
-        self._probe_sent_at = None
+        self._probe = None
         if self._check is not None:
             self._check.cancel()
         # Those who still wait are confirmed on the next connection.
@@ -211,6 +215,7 @@ class Subscriber:
         if self._heard:
             self._heard = False
             self._heard_at = self._now()
+            self._probe = None
             self.deaf = False
         if self.after_read is not None:
             self.after_read()
@@ -224,24 +229,21 @@ class Subscriber:
 
     def probe_now(self) -> None:
         """Publish a probe: somebody misses messages. Nothing is done while one is on its way, or without a link."""
-        if not self._confirmed or not self._command_link.connected or self._probe_is_out():
+        if not self._confirmed or not self._command_link.connected or self._probe is not None:
             return
-        self._probe_sent_at = sent_at = self._now()
+        self._probe = probe = object()
         self._probe_accepted = False
 
         def take_reply(reply: Any) -> None:
-            if self._probe_sent_at != sent_at:  # of a connection that is gone
+            if self._probe is not probe:  # heard meanwhile, or of a connection that is gone
                 return
             if isinstance(reply, BrokerError):
-                self._probe_sent_at = None  # the command link's trouble says nothing about this connection
+                self._probe = None  # the command link's trouble says nothing about this connection
             else:
                 self._probe_accepted = True
                 self._check_after(self._probe_interval_s)
 
         self._command_link.send(("PUBLISH", self._probe_channel, b""), take_reply)
-
-    def _probe_is_out(self) -> bool:
-        return self._probe_sent_at is not None and self._heard_at <= self._probe_sent_at
 
     def _check_after(self, delay_s: float) -> None:
         if self._check is not None:
@@ -256,7 +258,7 @@ class Subscriber:
         if now - due_at > interval_s / 2:
             # This process was stopped or busy: what was sent to it may lie in the socket, unread.
             self._check_after(interval_s)
-        elif self._probe_is_out() and self._probe_accepted:
+        elif self._probe is not None and self._probe_accepted:
             self._drop(f"deaf: a message to itself, which Redis accepted, was not heard within {interval_s:g} s")
         elif now - self._heard_at >= interval_s:
             self.probe_now()

@@ -1,18 +1,24 @@
 import asyncio
+import json
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 
 from wispy.broker.address import RedisAddress
 from wispy.broker.dialer import Backoff
 from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.keys import Keys
 from wispy.broker.link import Link
+from wispy.broker.store import ObjectStore
+from wispy.broker.subscriber import Subscriber
 
 # Tests break many links; none waits long for the next try.
 QUICK = Backoff(minimum_s=0.01, base_s=0.02, cap_s=0.05)
 
 OpenLink = Callable[..., Awaitable[Link]]
+Hear = Callable[[str], Awaitable[list[Any]]]
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -47,3 +53,24 @@ async def open_link(valkey: EmbeddedServer) -> AsyncIterator[OpenLink]:
 @pytest.fixture
 async def link(open_link: OpenLink) -> Link:
     return await open_link()
+
+
+@pytest.fixture
+def store(link: Link) -> ObjectStore:
+    """The store of an object "sample" that nobody has owned."""
+    return ObjectStore(link, Keys().of("sample"))
+
+
+@pytest.fixture
+async def hear(link: Link, valkey: EmbeddedServer) -> AsyncIterator[Hear]:
+    """Subscribe to a channel; the list that comes back fills with its messages, decoded from JSON."""
+    subscriber = Subscriber(RedisAddress.parse(valkey.url), name="hear", command_link=link, backoff=QUICK)
+    await subscriber.start()
+
+    async def subscribe(channel: str) -> list[Any]:
+        messages: list[Any] = []
+        await subscriber.subscribe(channel, lambda payload: messages.append(json.loads(payload)))
+        return messages
+
+    yield subscribe
+    await subscriber.stop()

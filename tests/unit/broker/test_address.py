@@ -1,0 +1,59 @@
+import pytest
+
+from wispy.broker.address import RedisAddress
+from wispy.errors import ConfigError
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://", RedisAddress()),
+        ("redis://cache", RedisAddress(host="cache")),
+        ("redis://cache:7000/3", RedisAddress(host="cache", port=7000, database=3)),
+        ("redis://cache?db=3", RedisAddress(host="cache", database=3)),
+        ("redis://[::1]:7000", RedisAddress(host="::1", port=7000)),
+        ("redis://:se%2Fcret@cache", RedisAddress(host="cache", password="se/cret")),
+        ("redis://me:secret@cache", RedisAddress(host="cache", user="me", password="secret")),
+        ("unix:///run/redis.sock", RedisAddress(path="/run/redis.sock")),
+        ("unix:///run/my%20redis.sock?db=2", RedisAddress(path="/run/my redis.sock", database=2)),
+        ("unix://me:secret@/run/s", RedisAddress(path="/run/s", user="me", password="secret")),
+    ],
+)
+def test_parses(url: str, expected: RedisAddress) -> None:
+    assert RedisAddress.parse(url) == expected
+
+
+def test_settings_of_their_own_win_over_the_url() -> None:
+    address = RedisAddress.parse("redis://me:secret@cache/1", user="other", password="better", database=0)
+    assert (address.user, address.password, address.database) == ("other", "better", 0)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("rediss://cache", "TLS is not supported yet"),
+        ("http://cache", "must start with redis:// or unix://, not with 'http://'"),
+        ("cache:6379", "must start with redis:// or unix://"),
+        ("redis://cache:port", "Port could not be cast"),
+        ("redis://cache:99999", "Port out of range"),
+        ("redis://cache/one", "the database must be a number, not 'one'"),
+        ("redis://cache/-1", "the database must be a number, not '-1'"),
+        ("unix://", "needs an absolute path"),
+        ("unix://run/redis.sock", "needs an absolute path"),
+    ],
+)
+def test_refuses(url: str, reason: str) -> None:
+    with pytest.raises(ConfigError, match=r"^redis\.url: ") as caught:
+        RedisAddress.parse(url)
+    assert reason in str(caught.value)
+
+
+def test_never_shows_the_password() -> None:
+    address = RedisAddress.parse("redis://me:secret@cache:7000/3")
+    assert str(address) == "redis://cache:7000/3"
+    assert "secret" not in repr(address)
+    assert str(RedisAddress.parse("unix:///run/s?db=2")) == "unix:///run/s?db=2"
+    assert str(RedisAddress.parse("redis://[::1]")) == "redis://[::1]:6379"
+    with pytest.raises(ConfigError) as caught:
+        RedisAddress.parse("rediss://me:secret@cache")
+    assert "secret" not in str(caught.value)

@@ -1,0 +1,39 @@
+from dataclasses import fields
+
+from wispy.broker.keys import Keys
+
+
+def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
+    keys = Keys().of("sample")
+    names = [getattr(keys, field.name) for field in fields(keys)]
+    names += [keys.history("a"), keys.updates("a"), keys.replies("f1"), keys.body("s", 7)]
+    assert all(name.startswith("wispy:{sample}:") for name in names)
+    assert len(set(names)) == len(names)
+
+
+def test_the_prefix_names_the_database_because_pub_sub_ignores_it() -> None:
+    assert Keys("lab:", 3).of("sample").notices == "lab:3:{sample}:notices"
+    assert Keys("lab:", 3).objects == "lab:3:objects"
+    assert Keys("lab:").probe("x") == "lab:probe:x"
+
+
+def test_lasting_names_every_key_and_no_channel_of_pub_sub() -> None:
+    keys = Keys().of("sample")
+    assert keys.lasting(["a"]) == [
+        "wispy:{sample}:owner",
+        "wispy:{sample}:requests",
+        "wispy:{sample}:log",
+        "wispy:{sample}:channels",
+        "wispy:{sample}:heads",
+        "wispy:{sample}:values",
+        "wispy:{sample}:interface",
+        "wispy:{sample}:history:a",
+    ]
+
+
+def test_the_cache_of_objects_is_bounded() -> None:
+    keys = Keys()
+    assert keys.of("sample") is keys.of("sample")
+    for number in range(5000):
+        keys.of(f"made-up-{number}")
+    assert len(keys._of) <= 1024
