@@ -97,7 +97,8 @@ export interface Rpc {
   $close(): void;
   $describe(): Promise<any>;
   $options(options: Options): Rpc;
-  readonly [object: string]: RemoteObject & any;
+  /** The served objects: each is a `RemoteObject`, which TypeScript cannot say beside the controls above. */
+  readonly [object: string]: any;
 }
 
 /** What the core takes from its surroundings; tests put their own in place. */
