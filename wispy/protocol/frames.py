@@ -113,12 +113,13 @@ def read_close(payload: bytes) -> tuple[int, str]:
     if not payload:
         return NO_STATUS, ""
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not is_close_code(code):
-        raise ProtocolError(_PROTOCOL_ERROR, "invalid Close code")
     try:
-        return code, payload[2:].decode()
+        reason = payload[2:].decode()
     except UnicodeDecodeError:
         raise ProtocolError(_INVALID_TEXT, "invalid UTF-8 in Close") from None
+    if len(payload) < 2 or not is_close_code(code):
+        raise ProtocolError(_PROTOCOL_ERROR, "invalid Close code")
+    return code, reason
 
 
 class _Assembly:
