@@ -35,9 +35,8 @@ def tables(results: Results) -> list[Table]:
         made.append(_scaling_table(results.scaling))
     if results.idle is not None:
         made.append(_idle_table(results.idle))
-    made.append(_verdict_table(judge(results)))
-    problems = _problem_table(results.rows)
-    return [*made, problems] if problems.body else made
+    closing = [_verdict_table(judge(results)), _problem_table(results.rows)]
+    return made + [table for table in closing if table.body]
 
 
 ROLES = ("valkey", "frontend", "worker")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import IO, Any
@@ -35,11 +35,11 @@ class BenchmarkError(Exception):
 class Server:
     """One started process; what it writes goes to a file that is quoted when it fails."""
 
-    def __init__(self, module: str, *arguments: str) -> None:
-        self._name = module
+    def __init__(self, command: Sequence[str]) -> None:
+        self._name = " ".join(command)
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            command,
             cwd=ROOT,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -96,8 +96,8 @@ class System:
         while self._stops:
             self._stops.pop()()
 
-    def _serve(self, module: str, *arguments: str) -> Server:
-        server = Server(module, *arguments)
+    def _serve(self, *command: str) -> Server:
+        server = Server(command)
         self._stops.append(server.stop)
         return server
 
@@ -112,7 +112,7 @@ class Tornado(System):
         self._options = ["--uvloop"] if use_uvloop else []
 
     def start(self) -> None:
-        server = self._serve("benchmarks.baseline", "--port", str(self.port), *self._options)
+        server = self._serve(sys.executable, "-m", "benchmarks.baseline", "--port", str(self.port), *self._options)
         _wait(lambda: _get(self.port, "/") == HTTPStatus.NOT_FOUND, "the baseline answers", [server])
         self.watch = {"tornado": server.pids}
 
@@ -133,8 +133,9 @@ class Wispy(System):
         broker = EmbeddedServer.start()
         self._stops.append(broker.stop)
         redis = ("--redis", broker.url)
-        worker = self._serve("wispy.worker", "--object", "bench=benchmarks.objects:Bench", *redis)
-        frontend = self._serve("wispy.frontend", "--port", str(self.port), "--processes", str(self._processes), *redis)
+        worker = self._serve(_script("wispy-worker"), "--object", "bench=benchmarks.objects:Bench", *redis)
+        ports = ("--port", str(self.port), "--processes", str(self._processes))
+        frontend = self._serve(_script("wispy-frontend"), *ports, *redis)
         _wait(lambda: _get(self.port, "/readyz") == HTTPStatus.OK, "the frontend is ready", [worker, frontend])
         _wait(lambda: _call(self.port, "bench.add", [4, 5]) == 9, "a call works", [worker, frontend])
         self.watch = {"valkey": [broker.pid], "frontend": frontend.pids, "worker": worker.pids}
@@ -157,6 +158,11 @@ def run_generator(job: Job) -> Result:
     if done.returncode != 0:
         raise BenchmarkError(f"the load generator failed:\n{done.stderr.decode(errors='replace')[-4000:]}")
     return msgspec.json.decode(done.stdout, type=Result)
+
+
+def _script(name: str) -> str:
+    """A command that was installed beside this interpreter."""
+    return str(Path(sys.executable).with_name(name))
 
 
 def _free_port() -> int:
