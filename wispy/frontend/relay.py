@@ -411,17 +411,16 @@ class ObjectRelay:
 
 
 def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
-    """The entry that carries these flights: consecutive ones of a session share a block, and keep their order."""
+    """The entry that carries these flights: consecutive ones of a session share a block, so that all keep their order,
+    also a session's notifications, which go as the plain session's.
+    """
     blocks: list[SessionRequests] = []
-    by_session: dict[SessionFlights, SessionRequests] = {}
+    session: SessionFlights | None = None
     for flight in flights:
-        session = flight.session
-        block = by_session.get(session)
-        if block is None:
+        if flight.session is not session:
+            session = flight.session
             if session.name == frontend:
                 session.acknowledge_all_but_in_flight()
-            block = SessionRequests(session.name, session.run, session.ack, session.open, [])
-            by_session[session] = block
-            blocks.append(block)
-        block.requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
+            blocks.append(SessionRequests(session.name, session.run, session.ack, session.open, []))
+        blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
     return relay.encode(Entry(frontend, blocks))

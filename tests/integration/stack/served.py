@@ -1,0 +1,169 @@
+"""The objects that the processes of these tests serve. Imported by workers, not by the tests."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from wispy import locking, threaded, timeout
+
+
+@dataclass
+class Point:
+    x: float
+    y: float
+
+
+class Filter:
+    def __init__(self) -> None:
+        self.gain = 2.0
+        self.table = {"dotted.key": [10, 20, 30], "point": {"x": 1}}
+
+    def apply(self, x: float) -> float:
+        return self.gain * x
+
+
+class Sample:
+    a = 1
+    limit: int = 10
+    tracked_channel_values: ClassVar = {"a": 1, "b": 2, "settings": {"range": [0, 1]}, "list": []}
+    event_channels: ClassVar = {"alarm": 5, "log": 100}
+    publish: Callable[[str, Any], None]  # wispy adds it
+
+    def __init__(self) -> None:
+        self.note = "start"
+        self.filter = Filter()
+        self.ran: list[str] = []
+        self._secret = "hidden"
+
+    def test_sum(self, x: int, y: int) -> int:
+        """Add two numbers."""
+        return x + y
+
+    def echo(self, value: Any) -> Any:
+        return value
+
+    def collect(self, *args: Any, **kwargs: Any) -> list[Any]:
+        return [args, kwargs]
+
+    def value(self, name: str) -> Any:
+        """What clients cannot send, but objects may return."""
+        return {
+            "nan": [float("nan"), float("inf"), float("-inf")],
+            "big": 2**80,
+            "tag": {"$float": "no number"},
+            "point": Point(1.5, 2.5),
+            "bytes": b"\x00\xff",
+            "object": object(),
+            "deep": _nested(200),
+        }[name]
+
+    def large(self, size: int) -> str:
+        return "x" * size
+
+    def fail(self, text: str) -> None:
+        raise ValueError(text, 7)
+
+    def leave(self) -> None:
+        raise SystemExit(3)
+
+    def note_run(self, name: str) -> int:
+        self.ran.append(name)
+        return len(self.ran)
+
+    # --- calls that last until a file is there ------------------------------------------------------------------------
+
+    def hold(self, path: str) -> str:
+        _announce(path)
+        while not Path(path).exists():
+            time.sleep(0.005)
+        return "held"
+
+    @threaded
+    def hold_threaded(self, path: str) -> str:
+        return self.hold(path)
+
+    async def wait(self, path: str) -> str:
+        _announce(path)
+        file = Path(path)
+        try:
+            while not file.exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
+                await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            self.ran.append("cancelled")
+            raise
+        return "waited"
+
+    @locking
+    async def wait_locked(self, path: str) -> str:
+        return await self.wait(path)
+
+    def annotated(self) -> Annotated[str, threaded]:
+        import threading
+
+        return threading.current_thread().name
+
+    @timeout(0.3)
+    async def impatient(self) -> None:
+        await asyncio.Event().wait()
+
+    # --- channels -----------------------------------------------------------------------------------------------------
+
+    def count_to(self, number: int, size: int = 0) -> int:
+        """Many updates of `b`, each in a turn of its own."""
+
+        async def count() -> None:
+            for value in range(1, number + 1):
+                self.tracked_channel_values["b"] = [value, "x" * size] if size else value
+                await asyncio.sleep(0)
+
+        self._counting = asyncio.get_running_loop().create_task(count())
+        return number
+
+    def append(self, value: Any) -> None:
+        self.tracked_channel_values["list"].append(value)
+
+    def change_range(self, low: float) -> None:
+        self.tracked_channel_values["settings"]["range"][0] = low
+
+    def set_a(self, value: Any) -> Any:
+        self.a = value
+        return self.tracked_channel_values["a"]
+
+    def alarm(self, text: str) -> None:
+        self.publish("alarm", {"text": text})
+
+    def log_many(self, number: int, size: int) -> None:
+        async def log() -> None:
+            for value in range(1, number + 1):
+                self.publish("log", [value, "x" * size])
+                await asyncio.sleep(0)
+
+        self._logging = asyncio.get_running_loop().create_task(log())
+
+
+class Quiet:
+    def ping(self) -> str:
+        return "pong"
+
+
+def make_sample() -> Sample:
+    return Sample()
+
+
+quiet = Quiet()
+not_an_object = __import__("json")
+
+
+def _announce(path: str) -> None:
+    """Say that the call runs."""
+    Path(path + ".started").touch()
+
+
+def _nested(levels: int) -> Any:
+    value: Any = 0
+    for _ in range(levels):
+        value = [value]
+    return value
