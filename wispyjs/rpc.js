@@ -177,7 +177,7 @@
 
   // ------------------------------------------------------------------------------------- clock and backoff
 
-  /** Redis' clock, as far as this page knows it: errors make it late, so that a request is never taken for younger. */
+  /** Redis' clock, as far as this page knows it. Errors make it late: no request is ever taken for younger. */
   class ServerClock {
     /** @type {{ms: number, heardAt: number} | null} */
     #reading = null;
@@ -365,7 +365,8 @@
       this.#room = 0;
       this.#inFlight.clear();
       for (const request of unanswered) {
-        request.settle("reject", perhapsExecuted(CODE.outcomeUnknown, `${reason}, before ${request.method} was answered`));
+        const message = `${reason}, before ${request.method} was answered`;
+        request.settle("reject", perhapsExecuted(CODE.outcomeUnknown, message));
       }
     }
 
@@ -427,7 +428,13 @@
       return units * 3 <= room || new TextEncoder().encode(method + params).length <= room;
     }
 
-    /** Ends a request that its caller gives up. @param {Request} request @param {number} [timeout] @param {AbortSignal} [signal] */
+    /**
+     * Ends a request that its caller gives up.
+     *
+     * @param {Request} request
+     * @param {number} [timeout]
+     * @param {AbortSignal} [signal]
+     */
     #watch(request, timeout, signal) {
       /** @param {(sent: boolean) => unknown} reason */
       const giveUp = (reason) => {
@@ -447,7 +454,7 @@
       };
     }
 
-    /** Asks the server to cancel, without an id: the answer that matters is that of the request. @param {Request} request */
+    /** Asks the server to cancel, without an id: the request itself is answered. @param {Request} request */
     #cancel(request) {
       for (const [id, other] of this.#inFlight) {
         if (other === request) {
@@ -559,8 +566,11 @@
       if (subscription.listeners.size === 0) {
         this.#subscriptions.delete(name);
         if (this.#open && subscription.state !== "wanted") {
-          const failed = (/** @type {RpcError} */ error) => this.#open && this.#events.report(error, `leaving ${name} failed`);
-          this.#requests.immediate("rpc.unsubscribe", { channels: [name] }, () => {}, failed);
+          this.#requests.immediate("rpc.unsubscribe", { channels: [name] }, () => {}, (error) => {
+            if (this.#open) { // a lost connection has left it, too
+              this.#events.report(error, `leaving ${name} failed`);
+            }
+          });
         }
       }
     }
@@ -766,7 +776,7 @@
       ({ requests: this.#requests, channels: this.#channels, clock: this.#clock, events: this.#events } = parts);
     }
 
-    /** @param {boolean} [again] also after `close` @throws {RpcError} where that is not meant, or no server is known */
+    /** @param {boolean} [again] also after `close` @throws {RpcError} after it otherwise, or if no server is known */
     start(again = false) {
       if (this.state === "closed" && !again) {
         throw notExecuted(CODE.unavailable, "the connection was closed: call rpc.$connect() to open it again", false);
@@ -820,7 +830,8 @@
         }
         this.#lose(`the server refused the connection: ${error.message}`);
       };
-      this.#requests.immediate("rpc.hello", { client: `wispyjs/${VERSION}` }, (hello) => this.#welcome(hello), refused);
+      const client = `wispyjs/${VERSION}`;
+      this.#requests.immediate("rpc.hello", { client }, (hello) => this.#welcome(hello), refused);
     }
 
     /** @param {any} hello */
@@ -898,7 +909,7 @@
       this.#become("lost", { reason, code });
     }
 
-    /** Drops the socket for good: nothing that it may still receive can be taken for the next one's. @param {string} reason */
+    /** Drops the socket for good: nothing that it may still receive is taken for the next one's. @param {string} reason */
     #disconnect(reason) {
       clearTimeout(this.#timer);
       if (this.#socket) {

@@ -1,4 +1,4 @@
-/** Values: what JavaScript sends, and what it makes of the wire. The table of the wire is that of the Python tests too. */
+/** Values: what JavaScript sends, and what it makes of the wire. The table is that of the Python tests, too. */
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
@@ -39,7 +39,9 @@ test("the same value in two places is no cycle", () => {
   assert.equal(wire([shared, shared]), "[[1],[1]]");
 });
 
-for (const value of [() => {}, Symbol("s"), new Map(), new Set(), /x/, Promise.resolve(1), new Error("e"), new ArrayBuffer(1)]) {
+const UNSENDABLE = [() => {}, Symbol("s"), new Map(), new Set(), /x/, Promise.resolve(1), new Error("e"), new ArrayBuffer(1)];
+
+for (const value of UNSENDABLE) {
   test(`refuses ${Object.prototype.toString.call(value)}`, () => assert.throws(() => encode([value]), TypeError));
 }
 
