@@ -99,6 +99,8 @@ class Binding:
         self.original = type(target)
         self.made: type = self.original
         self._name = name
+        for channel in values:
+            channels.check_new(channel)
         self.followed = [channel for channel in values if self._may_follow(channel)]
         own = {name: value for name in self.followed if (value := self._own_value(name)) is not _MISSING}
         for channel, value in values.items():

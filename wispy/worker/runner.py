@@ -1,14 +1,15 @@
-"""Runs the requests of one object, on the objects' loop; answers and channel updates come out in batches.
+"""Decides when each request of one object runs, on the objects' loop; answers and updates come out in batches.
 
-Rules:
-- Everything here happens on the objects' loop and thread, except where a docstring says otherwise.
+How code runs is the business of `wispy.worker.executor`; who waits for what, that of `wispy.worker.turnstile`.
+Rules here:
+
+- Everything happens on the objects' loop and thread, except where a docstring says otherwise.
 - What ends in one turn of the loop is handed over together, with the channel updates of that turn. A batch of
   synchronous calls costs one hand-over, and no future or task.
 - A call starts when its session's earlier ones have started, its start is not overdue, and the lease allows it: both
   are asked at the last moment before its code runs. Where the lease is gone, calls are held, in order and unanswered.
-- Each call that starts ends in exactly one outcome, whatever its code does. Until then it takes its room: synchronous
-  code cannot be stopped. At its deadline the owner answers for it (`overdue`, `expire`); asynchronous code is
-  cancelled.
+- Until a call ends it takes its room: synchronous code cannot be stopped. At its deadline the owner answers for it
+  (`overdue`, `expire`); asynchronous code is cancelled.
 - Contextvars that one call sets, another does not see.
 
 Bounds: the runner holds what the owner hands in, and the owner hands in only what it has room for.
@@ -16,30 +17,25 @@ Bounds: the runner holds what the owner hands in, and the owner hands in only wh
 
 import asyncio
 import contextvars
-import functools
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, cast
+from collections.abc import Callable
+from typing import Final
 
 from wispy.config.schema import Config
 from wispy.protocol import errors
-from wispy.protocol.errors import RPCError
 from wispy.timing import EarliestTimer
 from wispy.worker import answers
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
-from wispy.worker.modes import Kind, Mode, Modes, longest_run_s
+from wispy.worker.executor import Executor
+from wispy.worker.modes import Kind, Modes, longest_run_s
 from wispy.worker.running import Occupation, Running, label
-from wispy.worker.threads import ThreadPool
+from wispy.worker.served import ServedObject
 from wispy.worker.turnstile import FREE, Job, Turnstile
-
-if TYPE_CHECKING:
-    from wispy.worker.served import ServedObject
 
 log = logging.getLogger("wispy.worker")
 
@@ -49,18 +45,6 @@ one call, while a full batch of quick calls (64 in a fifth of a millisecond) sti
 
 SWEEP_S: Final = 0.02
 """Seconds between two looks at deadlines: many that lie close together cost one look."""
-
-PLAIN: Final = frozenset({type(None), bool, int, float, str, bytes, list, tuple, dict, set})
-"""Types of results that need no look at whether they are awaitable."""
-
-
-class Method(Protocol):
-    """What a path to a method resolves to."""
-
-    @property
-    def function(self) -> Callable[..., Any]: ...
-    def bind(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]: ...
-
 
 OnOutcomes = Callable[[list[Outcome], list[ChannelUpdate]], None]
 
@@ -76,32 +60,36 @@ class Runner:
     """
 
     def __init__(
-        self, served: "ServedObject", config: Config, *, may_start: Callable[[], bool], on_outcomes: OnOutcomes
+        self, served: ServedObject, config: Config, *, may_start: Callable[[], bool], on_outcomes: OnOutcomes
     ) -> None:
-        self._served = served
+        self._name = served.name
         self._access = served.access
         self._channels = served.channels
+        self._loop = served.loop
         self._may_start = may_start
         self._on_outcomes = on_outcomes
-        self._loop = served.loop
         self._thread = threading.get_ident()
         settings = config.of_object(served.name)
         self._modes = Modes(settings.func_caller)
-        self._run_timeout_s: float = settings.func_caller.run_timeout_default  # of what is not a call, and of paths
-        self._errors = answers.ObjectErrors(served.name, with_traceback=settings.interface.traceback_access)
+        self._run_timeout_s: float = settings.func_caller.run_timeout_default  # of all that is not a method
+        # As many threads as Python's own pool would have.
+        places = config.synchronous_task_lock.max_workers or min(32, (os.cpu_count() or 1) + 4)
+        self._turnstile = Turnstile(places)
         self._running = Running(served.name, self._loop, settings.func_caller.hang_warning)
-        size = config.synchronous_task_lock.max_workers or min(32, (os.cpu_count() or 1) + 4)  # as in Python's pool
-        self._pool = ThreadPool(f"wispy-{served.name}", size)
-        self._turnstile = Turnstile(size)
-        self._context = (
-            contextvars.copy_context()
-        )  # what modules have set (a decimal context, ...) each call starts with
+        self._executor = Executor(
+            served.name,
+            served.access,
+            self._loop,
+            turnstile=self._turnstile,
+            running=self._running,
+            object_errors=answers.ObjectErrors(served.name, with_traceback=settings.interface.traceback_access),
+            on_ended=self._ended,
+            watch_deadline=self._sweep_by,
+        )
+        # What modules have set, a decimal context and the like, each call starts with.
+        self._context = contextvars.copy_context()
 
         self._backlog: deque[Call] = deque()  # taken in, and not yet looked at
-        self._jobs = self._running.jobs
-        self._beginning: dict[str, int] = {}  # session to its tasks that have not made their first step
-        self._from_threads: deque[Job] = deque()  # ended in a thread. Written by other threads
-        self._outcomes: list[Outcome] = []  # of this turn
         self._in_turn = False
         self._is_due = False  # a turn is scheduled
         self._is_held = False  # the lease is gone: nothing starts before the owner says so
@@ -128,9 +116,9 @@ class Runner:
 
     def cancel(self, session: str, id: int) -> None:
         """Cancel a call if it can still be. It answers in any case: what has not started CANCELLED, executed no."""
-        job = self._jobs.get((session, id))
+        job = self._running.jobs.get((session, id))
         if job is not None:
-            self._cut_short(job, "caller")
+            self._executor.cut_short(job, "caller")
             return
         call = self._turnstile.find(session, id)
         if call is not None:
@@ -140,13 +128,13 @@ class Runner:
             if call is None:
                 return  # it has ended, or the owner never had it
             self._backlog.remove(call)
-        self._end(call, errors.CANCELLED("the request was cancelled before it started", executed="no").to_json(), True)
+        self._executor.refuse(call, errors.CANCELLED("the request was cancelled before it started", executed="no"))
         self._wake()
 
     async def drain(self) -> list[Call]:
         """Start nothing more, and wait for the calls that run. Returned are those that were not started."""
         self._is_draining = True
-        while self._jobs:
+        while self._running.jobs:
             self._drained = self._loop.create_future()
             await self._drained
         return [*self._turnstile.waiting(), *self._backlog]
@@ -156,9 +144,7 @@ class Runner:
         self._is_draining = self._is_closed = True
         self._channels.on_dirty = None
         self._sweeper.cancel()
-        for job in self._jobs.values():
-            self._cut_short(job, "caller")
-        self._pool.stop()
+        self._executor.close()
 
     # --- for the owner's I/O thread ---------------------------------------------------------------------------------
 
@@ -193,7 +179,7 @@ class Runner:
         try:
             self._loop.call_soon_threadsafe(self._expire, call)
         except RuntimeError:  # the loop is closed: the process ends, and every task with it
-            log.debug("%s expires after the objects' loop was closed", label(self._served.name, call))
+            log.debug("%s expires after the objects' loop was closed", label(self._name, call))
 
     def withdraw(self, call: Call) -> bool:
         """Have a call not start. True: it has not, and will not, so the owner may answer executed no. From any thread.
@@ -248,11 +234,15 @@ class Runner:
 
     def _hand_over(self) -> None:
         updates = self._channels.flush() if self._channels.is_dirty else []
-        outcomes = self._outcomes
-        if outcomes or updates:
-            self._outcomes = []
-            if not self._is_closed:
-                self._on_outcomes(outcomes, updates)
+        outcomes = self._executor.take_outcomes() if self._executor.outcomes else []
+        if (outcomes or updates) and not self._is_closed:
+            self._on_outcomes(outcomes, updates)
+
+    def _ended(self) -> None:
+        """Something has ended, or may start, outside of a turn."""
+        self._wake()
+        if self._drained is not None and not self._running.jobs and not self._drained.done():
+            self._drained.set_result(None)
 
     def _channels_changed(self) -> None:
         """A channel has changed. Called from any thread, once until the next flush."""
@@ -262,7 +252,7 @@ class Runner:
         try:
             self._loop.call_soon_threadsafe(self._wake)
         except RuntimeError:  # the loop is closed: nobody is left who could be told
-            log.debug("a change of %s comes after the objects' loop was closed", self._served.name)
+            log.debug("a change of %s comes after the objects' loop was closed", self._name)
 
     # --- a call starts ----------------------------------------------------------------------------------------------
 
@@ -275,37 +265,45 @@ class Runner:
         self._running.current = call  # from here on the object's code may run: properties on the path, too
         if call.op == "call":
             self._begin_call(call, now)
-        elif self._beginning and call.session in self._beginning:
-            self._wait(Job(call, None, [], {}, FREE), is_turn=True)
+        elif self._executor.is_beginning(call.session):
+            self._postpone(Job(call, None, [], {}, FREE))
         else:
-            self._operate(call)
+            self._executor.operate(call, self._context.copy())
         self._running.current = None
 
     def _begin_call(self, call: Call, now: float) -> None:
         try:
-            method: Method = self._access.resolve_call(call.path)
+            method = self._access.resolve_call(call.path)
             args, kwargs = method.bind(*answers.arguments_of(call))
             function = method.function
             mode = self._modes.of(function)
         except BaseException as error:
-            self._end(call, self._refusal(call, error), True)
+            self._executor.refuse(call, error)
             return
-        is_turn = bool(self._beginning) and call.session in self._beginning and mode.kind is not Kind.ASYNCHRONOUS
-        if mode.kind is Kind.SYNCHRONOUS and not is_turn and not (mode.locking and self._turnstile.is_locked):
-            self._run_here(call, function, args, kwargs, mode, None)
-            return
-        job = Job(call, function, args, kwargs, mode)
-        if is_turn or not self._turnstile.admit(job):
-            self._wait(job, is_turn=is_turn)
+        if mode.kind is not Kind.ASYNCHRONOUS and self._executor.is_beginning(call.session):
+            self._postpone(Job(call, function, args, kwargs, mode))
+        elif mode.kind is Kind.SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
+            call.deadline = now + longest_run_s(mode, call.timeout_s)
+            context = self._context.copy()
+            awaitable = self._executor.run_here(call, function, args, kwargs, context)
+            if awaitable is not None:
+                job = Job(call, function, args, kwargs, mode, context=context)
+                if mode.locking:
+                    self._turnstile.take_lock(job)
+                self._executor.start_task(job, awaitable)
         else:
-            self._launch(job, now)
+            job = Job(call, function, args, kwargs, mode)
+            if self._turnstile.admit(job):
+                self._launch(job, now)
+            else:
+                self._waits(call)
 
     def _may_begin(self, call: Call, now: float) -> bool:
         """The last checks before a call starts. If it may not: it was answered, or it is to be held."""
         call.started = now  # before the checks: see `withdraw`; the owner, too, closes the lease before it looks
         call.deadline = now + self._run_timeout_s
         if now > call.start_by or call.withdrawn:
-            self._end(call, errors.NOT_STARTED().to_json(), True)
+            self._executor.refuse(call, errors.NOT_STARTED())
             return False
         if not self._may_start():
             call.started = None
@@ -313,11 +311,14 @@ class Runner:
             return False
         return True
 
-    def _wait(self, job: Job, *, is_turn: bool) -> None:
-        if is_turn:
-            self._turnstile.postpone(job)
-        job.call.started = None
-        self._sweep_by(job.call.start_by)
+    def _postpone(self, job: Job) -> None:
+        """Have a job wait until its session's tasks have begun."""
+        self._turnstile.postpone(job)
+        self._waits(job.call)
+
+    def _waits(self, call: Call) -> None:
+        call.started = None
+        self._sweep_by(call.start_by)
 
     def _resume(self, job: Job, now: float) -> None:
         """Start the head of a line that has got what it waited for; those behind it come next."""
@@ -335,177 +336,16 @@ class Runner:
 
     def _launch(self, job: Job, now: float) -> None:
         """Run a job that has what it needs."""
-        call, function = job.call, job.function
-        if function is None:
-            self._operate(call)
-            return
-        if job.mode.kind is Kind.SYNCHRONOUS:
-            self._run_here(call, function, job.args, job.kwargs, job.mode, job)
-            return
-        call.deadline = now + longest_run_s(job.mode, call.timeout_s)
-        job.context = self._context.copy()
-        if job.mode.kind is Kind.THREADED:
-            self._jobs[call.session, call.id] = job
-            self._pool.submit(functools.partial(self._run_in_thread, job), self._pool.size - self._turnstile.places)
-            return
-        try:
-            coroutine = job.context.run(function, *job.args, **job.kwargs)
-        except BaseException as error:
-            self._end(call, self._errors.answer(call, error), True)
-            self._turnstile.release(job)
-        else:
-            self._await(job, coroutine)
+        if job.function is not None:
+            job.call.deadline = now + longest_run_s(job.mode, job.call.timeout_s)
+        self._executor.launch(job, self._context.copy())
 
-    # --- a call runs ------------------------------------------------------------------------------------------------
-
-    def _run_here(
-        self,
-        call: Call,
-        function: Callable[..., Any],
-        args: list[Any],
-        kwargs: dict[str, Any],
-        mode: Mode,
-        job: Job | None,
-    ) -> None:
-        """Run a synchronous call, on the loop and at once."""
-        call.deadline = cast(float, call.started) + longest_run_s(mode, call.timeout_s)
-        context = self._context.copy()
-        try:
-            result = context.run(function, *args, **kwargs)
-        except BaseException as error:  # SystemExit and the like too: a page must not end the worker
-            self._end(call, self._errors.answer(call, error), True)
-        else:
-            if type(result) not in PLAIN and is_awaitable(result):
-                job = job or Job(call, function, args, kwargs, mode)
-                job.context = context
-                if mode.locking and not job.has_lock:
-                    self._turnstile.take_lock(job)
-                self._await(job, result)
-                return
-            self._end(call, *answers.result(result))
-        if job is not None:
-            self._turnstile.release(job)
-
-    def _operate(self, call: Call) -> None:
-        """Run what is not a call: it is short, or made of the object's own properties."""
-        try:
-            result = self._context.copy().run(self._operation, call)
-        except BaseException as error:
-            self._end(call, self._refusal(call, error), True)
-        else:
-            self._end(call, *answers.result(result))
-
-    def _operation(self, call: Call) -> Any:
-        access, op = self._access, call.op
-        if op == "get":
-            return access.get(call.path)
-        if op == "set":
-            return access.set(call.path, answers.value_of(call))
-        if op == "delete":
-            return access.delete(call.path)
-        return access.describe(call.path) if op == "describe" else access.source(call.path)
-
-    def _await(self, job: Job, awaitable: Awaitable[Any]) -> None:
-        """Run asynchronous code, or await what other code returned, in a task of its own."""
-        call = job.call
-        self._jobs[call.session, call.id] = job
-        coroutine = self._drive(job, awaitable)
-        if sys.version_info >= (3, 12):
-            job.task = asyncio.Task(coroutine, loop=self._loop, context=job.context, eager_start=True)
-        else:  # its first step comes with the loop's next turn, and the session's next call after that
-            self._beginning[call.session] = self._beginning.get(call.session, 0) + 1
-            job.task = self._loop.create_task(coroutine, context=job.context)
-        self._sweep_by(call.deadline)
-
-    async def _drive(self, job: Job, awaitable: Awaitable[Any]) -> None:
-        """The body of a task: it raises nothing, and ends the job."""
-        job.has_begun = True
-        self._has_begun(job.call.session)
-        if job.cut_short:  # before its first step, when a cancelled task would have been lost without an answer
-            job.task.cancel()
-        try:
-            body, is_error = answers.result(await awaitable)
-        except BaseException as error:
-            body, is_error = self._stopped(job, error), True
-        self._end_job(job, body, is_error)
-
-    def _has_begun(self, session: str) -> None:
-        """A task has made its first step: the session's next call may start."""
-        left = self._beginning.pop(session, 0) - 1
-        if left > 0:
-            self._beginning[session] = left
-        elif left == 0:
-            self._turnstile.resume(session)
-            if self._turnstile.ready:
-                self._wake()
-
-    def _run_in_thread(self, job: Job) -> None:
-        """Run a threaded call. In a thread of the pool: nothing of the runner may be touched that the loop writes."""
-        job.thread = threading.get_ident()
-        context, function = cast(contextvars.Context, job.context), cast(Callable[..., Any], job.function)
-        try:
-            result = context.run(function, *job.args, **job.kwargs)
-        except BaseException as error:
-            job.body, job.is_error = self._errors.answer(job.call, error), True
-        else:
-            if is_awaitable(result):
-                job.awaitable = result
-            else:
-                job.body, job.is_error = answers.result(result)
-        job.thread = None
-        self._from_threads.append(job)
-        try:
-            self._loop.call_soon_threadsafe(self._collect)
-        except RuntimeError:  # the loop is closed: the process ends, nobody waits for the answer
-            log.debug("%s ended after the objects' loop was closed", label(self._served.name, job.call))
-
-    def _collect(self) -> None:
-        """Take in what threads have brought."""
-        while self._from_threads:
-            job = self._from_threads.popleft()
-            if job.awaitable is not None:
-                self._await(job, job.awaitable)
-            else:
-                self._end_job(job, job.body, job.is_error)
-
-    # --- a call ends ------------------------------------------------------------------------------------------------
-
-    def _end(self, call: Call, body: bytes, is_error: bool) -> None:
-        if call.reported:
-            self._running.report_end(call)
-        self._outcomes.append(Outcome(call, b"" if call.expired else body, is_error))
-
-    def _end_job(self, job: Job, body: bytes, is_error: bool) -> None:
-        del self._jobs[job.call.session, job.call.id]
-        self._end(job.call, body, is_error)
-        self._turnstile.release(job)
-        self._wake()
-        if self._drained is not None and not self._jobs and not self._drained.done():
-            self._drained.set_result(None)
-
-    def _refusal(self, call: Call, error: BaseException) -> bytes:
-        return error.to_json() if isinstance(error, RPCError) else self._errors.answer(call, error)
-
-    def _stopped(self, job: Job, error: BaseException) -> bytes:
-        """The answer of a task that raised: object code's own exception, unless it was cut short."""
-        if not job.cut_short or not isinstance(error, asyncio.CancelledError):
-            return self._errors.answer(job.call, error)
-        if job.cut_short == "caller":
-            return errors.CANCELLED().to_json()
-        return errors.TIMED_OUT().to_json()
-
-    # --- a call is cut short, or given up ---------------------------------------------------------------------------
-
-    def _cut_short(self, job: Job, by: Literal["deadline", "caller"]) -> None:
-        if job.task is not None and not job.cut_short:
-            job.cut_short = by
-            if job.has_begun:
-                job.task.cancel()
+    # --- deadlines --------------------------------------------------------------------------------------------------
 
     def _expire(self, call: Call) -> None:
-        job = self._jobs.get((call.session, call.id))
+        job = self._running.jobs.get((call.session, call.id))
         if job is not None:
-            self._cut_short(job, "deadline")
+            self._executor.cut_short(job, "deadline")
 
     def _sweep_by(self, when: float) -> None:
         if when != math.inf:
@@ -515,24 +355,19 @@ class Runner:
         """Cancel and refuse what has passed its deadline, and come back for the next one."""
         now = time.monotonic()
         upcoming = math.inf
-        for job in self._jobs.values():
+        for job in self._running.jobs.values():
             if job.task is None or job.cut_short:
                 continue
             if job.call.deadline <= now:
-                self._cut_short(job, "deadline")
+                self._executor.cut_short(job, "deadline")
             else:
                 upcoming = min(upcoming, job.call.deadline)
         if not self._is_draining:  # what is not started then is the next owner's to answer
             for call in list(self._turnstile.waiting()):
                 if call.start_by < now:
                     self._backlog.extendleft(reversed(self._turnstile.remove(call)))
-                    self._end(call, errors.NOT_STARTED().to_json(), True)
+                    self._executor.refuse(call, errors.NOT_STARTED())
                     self._wake()
                 else:
                     upcoming = min(upcoming, call.start_by)
         self._sweep_by(max(upcoming, now + SWEEP_S))
-
-
-def is_awaitable(result: Any) -> bool:
-    """Whether a result is to be awaited. The class is asked, for an instance may say yes to every name."""
-    return hasattr(cast("type[object]", type(result)), "__await__")

@@ -1,0 +1,130 @@
+"""A served object as a whole: its access, its channels, and what both make of wispy's own attributes."""
+
+import asyncio
+import json
+from typing import Any, ClassVar
+
+import pytest
+
+from wispy.config.schema import Config, InstanceConfig, LimitsConfig
+from wispy.errors import StartError
+from wispy.protocol.errors import RPCError
+from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.runner import Runner
+from wispy.worker.served import ServedObject
+
+
+class Sample:
+    a = 1
+    """sample attribute which can be get/set/deleted from javascript"""
+
+    tracked_channel_values: ClassVar[dict[str, Any]] = {"a": 1, "b": "test", "c": [2, 3], "d": {"e": 5}}
+    event_channels: ClassVar[list[str]] = ["alarm"]
+
+    def test_sum(self, a: int, b: int) -> int:
+        return a + b
+
+    def warn(self, text: str) -> None:
+        self.publish("alarm", text)  # type: ignore[attr-defined]
+
+
+async def serve(target: object, config: Config | None = None) -> ServedObject:
+    return ServedObject("sample", target, config or Config(), asyncio.get_running_loop())
+
+
+async def test_the_first_flush_has_all_values() -> None:
+    served = await serve(Sample())
+    assert {update.channel: json.loads(update.value) for update in served.channels.flush()} == {
+        "a": 1,
+        "b": "test",
+        "c": [2, 3],
+        "d": {"e": 5},
+    }
+
+
+async def test_pages_set_channels_through_attributes_and_do_not_reach_wispys_own() -> None:
+    served = await serve(Sample())
+    access, channels = served.access, served.channels
+    channels.flush()
+    access.set(("a",), 2)
+    access.set(("b",), "x")
+    access.set(("d", "e"), 6)
+    access.delete(("a",))
+    assert access.get(("a",)) == 1
+    assert {update.channel: update.value for update in channels.flush()} == {"a": b"1", "b": b'"x"', "d": b'{"e":6}'}
+    for hidden in ("publish", "tracked_channel_values", "event_channels", "wispy_name", "nothing"):
+        with pytest.raises(RPCError) as absent:
+            access.get((hidden,))
+        assert absent.value.code == -32001
+    told = access.interface()
+    assert sorted(method["name"] for method in told["methods"]) == ["test_sum", "warn"]
+    assert [attribute["name"] for attribute in told["attributes"]] == ["a", "b", "c", "d"]
+
+
+async def test_a_request_is_answered_after_the_updates_that_it_caused() -> None:
+    served = await serve(Sample())
+    hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
+    runner = Runner(served, Config(), may_start=lambda: True, on_outcomes=lambda *given: hand_overs.append(given))
+    runner.begin()
+    hand_overs.clear()
+    runner.run(
+        [
+            Call("s", 1, "set", ("a",), b"5"),
+            Call("s", 2, "call", ("warn",), b'["hot"]'),
+            Call("s", 3, "call", ("test_sum",), b"[4,5]"),
+        ]
+    )
+    ((outcomes, updates),) = hand_overs
+    assert [outcome.body for outcome in outcomes] == [b"null", b"null", b"9"]
+    assert [(update.channel, update.value) for update in updates] == [("a", b"5"), ("alarm", b'"hot"')]
+    runner.close()
+
+
+async def test_an_object_that_is_served_again_goes_on_where_it_was() -> None:
+    sample = Sample()
+    first = await serve(sample)
+    first.access.set(("a",), 7)
+    first.access.set(("b",), "kept")
+    first.close()
+    assert type(sample) is Sample
+    second = await serve(sample)
+    assert second.channels.values == {"a": 7, "b": "kept", "c": [2, 3], "d": {"e": 5}}
+    third = await serve(sample)  # the second one was never closed
+    assert type(sample).__mro__[1] is Sample
+    assert third.channels.values["a"] == 7
+    second.channels.flush()
+    sample.a = 8
+    assert not second.channels.is_dirty
+    assert third.channels.values["a"] == 8
+
+
+async def test_without_added_attributes() -> None:
+    sample: Any = Sample()
+    served = await serve(sample, Config(instance_configs={"sample": InstanceConfig(add_attributes=False)}))
+    assert not hasattr(sample, "publish")
+    served.channels.publish("alarm", 1)
+
+
+async def test_a_plain_object_is_served_too() -> None:
+    class Plain:
+        value = 3
+
+    served = await serve(Plain())
+    assert served.access.get(("value",)) == 3
+    assert served.channels.kinds() == {}
+
+
+@pytest.mark.parametrize(
+    ("declarations", "told"),
+    [
+        ({"tracked_channel_values": [1]}, "tracked_channel_values is a dict"),
+        ({"tracked_channel_values": {5: 1}}, "named by a text"),
+        ({"event_channels": "alarm"}, "event_channels is a list"),
+        ({"event_channels": ["a"], "tracked_channel_values": {"a": 1}}, "'a' is an event channel"),
+        ({"tracked_channel_values": {"a": 1, "b": 2, "c": 3}}, "may have 2 channels"),
+    ],
+)
+async def test_impossible_declarations_are_told(declarations: dict[str, Any], told: str) -> None:
+    target = type("Target", (), declarations)()
+    with pytest.raises(StartError, match=f"the object sample cannot be served: .*{told}"):
+        await serve(target, Config(limits=LimitsConfig(channels_per_object=2)))

@@ -1,0 +1,57 @@
+"""One object as a worker serves it: the instance, what pages may touch of it, and its channels."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, cast
+
+from wispy.config.schema import Config
+from wispy.errors import StartError
+from wispy.worker.access import Access
+from wispy.worker.binding import EVENTS, VALUES, Binding, binding_of
+from wispy.worker.channels import Channels, event_channels
+
+
+class ServedObject:
+    """An object that is being served. Built in the objects' thread, once its lease is acquired; `close` ends it.
+
+    Args:
+        name: the object's name.
+        target: the instance.
+        config: all settings.
+        loop: the objects' loop.
+
+    Raises:
+        StartError: what the object says of its channels cannot be; the text says what.
+    """
+
+    def __init__(self, name: str, target: object, config: Config, loop: asyncio.AbstractEventLoop) -> None:
+        former = binding_of(target)
+        if former is not None:  # an instance that outlived its former lease
+            former.release()
+        settings = config.of_object(name)
+        self.name = name
+        self.target = target
+        self.loop = loop
+        try:
+            events = event_channels(getattr(target, EVENTS, None) or ())
+            limit = config.limits.channels_per_object
+            self.channels = Channels(name, events, history=config.history.length, limit=limit)
+            values = _declared_values(target)
+            self._binding = Binding(name, target, self.channels, values, add_attributes=settings.add_attributes)
+        except (TypeError, ValueError) as error:
+            raise StartError(f"the object {name} cannot be served: {error}") from error
+        hidden = self._binding.added | {VALUES, EVENTS}
+        self.access = Access(target, settings.interface, hidden=hidden)
+
+    def close(self) -> None:
+        """Give the object back as it was, with its values as they are now."""
+        self._binding.release()
+
+
+def _declared_values(target: object) -> dict[str, Any]:
+    declared = getattr(target, VALUES, None)
+    if declared is None:
+        return {}
+    if not isinstance(declared, Mapping):
+        raise TypeError(f"{VALUES} is a dict of channel names and their first values, not {type(declared).__name__}")
+    return dict(cast(Mapping[str, Any], declared))
