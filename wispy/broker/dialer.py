@@ -1,10 +1,10 @@
 """Keeping a connection to Redis up: connecting, handshake, reconnecting with backoff, one log line per outage."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import random
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -82,8 +82,7 @@ class Dialer:
         if self._task is None:
             return
         self._task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await self._task
+        await asyncio.wait([self._task])
         if self.connection is not None:
             connection = self.connection
             connection.drop("the link was stopped")
@@ -120,9 +119,11 @@ class Dialer:
                 connection.server = await shake_hands(connection, address, self.name)
         except TimeoutError:
             connection.drop("no answer")
+            await connection.closed
             raise TimeoutError(f"no answer within {self._connect_timeout_s:g} s") from None
         except BaseException:
             connection.drop("the handshake failed")
+            await connection.closed
             raise
         return connection
 
@@ -176,8 +177,10 @@ async def shake_hands(connection: Connection, address: RedisAddress, name: str) 
         login.append(("AUTH", address.user, address.password) if address.user else ("AUTH", address.password))
     if address.database:
         login.append(("SELECT", address.database))
-    # The one call in which INFO takes several sections: Redis 7. SETNAME is a courtesy to people: it may be refused.
-    commands = [*login, ("INFO", "server", "replication", "persistence", "memory"), ("CLIENT", "SETNAME", name)]
+    look = ("INFO", "server", "replication", "persistence", "memory")  # several sections at once: Redis 7
+    # A courtesy to people who look at CLIENT LIST: it may be refused. Names are printable ASCII there, without spaces.
+    introduction = ("CLIENT", "SETNAME", "wispy-" + re.sub("[^!-~]", "-", name))
+    commands = [*login, look, introduction]
     replies: list[Any] = await asyncio.gather(
         *(connection.call(*command) for command in commands), return_exceptions=True
     )

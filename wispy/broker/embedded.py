@@ -7,7 +7,9 @@ the server and removes the directory. (PR_SET_PDEATHSIG is Linux only, and fires
 """
 
 import contextlib
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -91,9 +93,14 @@ class EmbeddedServer:
         if self._stopped:
             return
         self._stopped = True
+        if self._keeper.returncode is None:  # else its process group may be another's
+            # Not by the pipe: a process that was forked from this one may hold its writing end too.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._keeper.pid, signal.SIGKILL)
         assert self._keeper.stdin is not None  # it is a pipe
-        self._keeper.stdin.close()  # the shell does the rest, as it would after our death
+        self._keeper.stdin.close()
         self._keeper.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S

@@ -92,6 +92,7 @@ class Keys:
             keys = self._of[name] = ObjectKeys.of(self.prefix, name)
         return keys
 
-    def probe(self, token: str) -> str:
-        """Pub/sub: on which one subscriber hears itself, to know that it still hears."""
-        return f"{self.prefix}probe:{token}"
+
+def probe_channel(prefix: str, subscriber: str) -> str:
+    """Pub/sub: on which one subscriber hears itself, to know that it still hears."""
+    return f"{prefix}probe:{subscriber}"

@@ -31,7 +31,7 @@ _FIRST_CLOCK_REFRESH_S = 1.0
 class Link:
     """One connection to Redis with implicit pipelining.
 
-    `name` is for logs and CLIENT LIST (no spaces). `command_timeout_s` is the longest wait for a reply before the
+    `name` is for logs and CLIENT LIST. `command_timeout_s` is the longest wait for a reply before the
     connection is given up; it must exceed the block time of blocking reads. None: no deadline, and no refresh of the
     server's clock; for links that block for ever. `max_queued_bytes` bounds what is held for a stalled server; past
     it, commands fail with `LinkDown`.

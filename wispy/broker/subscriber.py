@@ -21,6 +21,7 @@ from wispy.broker.address import RedisAddress
 from wispy.broker.connection import Connection
 from wispy.broker.dialer import Backoff, Dialer
 from wispy.broker.errors import BrokerError, LinkDown, ReplyError
+from wispy.broker.keys import probe_channel
 from wispy.broker.link import Link, notify
 from wispy.broker.server import Server
 
@@ -71,7 +72,7 @@ class Subscriber:
         """Called once after all messages of one socket read were handed out."""
         self.deaf = True
         """Whether it is in doubt that this connection hears what is published. For readiness."""
-        self._probe_channel = f"{prefix}probe:{name}-{secrets.token_hex(8)}".encode()
+        self._probe_channel = probe_channel(prefix, f"{name}-{secrets.token_hex(8)}").encode()
         self._probe_interval_s = probe_interval_s
         self._heard = False  # a message came in this read
         self._heard_at = 0.0  # when the last message came; all times here are the loop's

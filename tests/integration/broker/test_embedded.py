@@ -91,6 +91,23 @@ def test_ends_with_its_parent(end: str, send: signal.Signals | None) -> None:
     wait_until_blocking(lambda: not Path(directory).exists(), "its directory is gone")
 
 
+FORKED = """
+import multiprocessing, time
+from wispy.broker.embedded import EmbeddedServer
+server = EmbeddedServer.start()
+child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+child.start()
+server.stop()
+child.kill()
+print(server.directory.exists())
+"""
+
+
+def test_stop_does_not_wait_for_processes_that_were_forked() -> None:
+    ended = subprocess.run([sys.executable, "-c", FORKED], capture_output=True, text=True, timeout=20, check=True)
+    assert ended.stdout == "False\n"
+
+
 def test_ctrl_c_in_the_terminal_does_not_reach_it() -> None:
     server = EmbeddedServer.start()
     try:

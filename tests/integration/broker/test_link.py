@@ -79,6 +79,29 @@ async def test_a_caller_that_no_longer_waits_is_no_trouble(link: Link) -> None:
 # -- handshake
 
 
+async def test_connects_over_tcp(open_link: OpenLink, unused_tcp_port: int) -> None:
+    server = await asyncio.to_thread(EmbeddedServer.start, extra=["--port", str(unused_tcp_port)])
+    try:
+        link = await open_link(f"redis://127.0.0.1:{unused_tcp_port}")
+        assert await link.call("ECHO", 1) == b"1"
+        await link.stop()
+    finally:
+        server.stop()
+
+
+async def test_gives_a_server_up_that_does_not_answer_the_handshake(
+    valkey: EmbeddedServer, open_link: OpenLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with Relay(valkey.url) as relay:
+        relay.is_swallowing = True
+        link = await open_link(relay.url, wait=False, connect_timeout_s=0.1)
+        await wait_until(lambda: relay.accepted > 1, "a second try")
+        assert "no answer within 0.1 s" in caplog.text
+        relay.is_swallowing = False
+        await asyncio.wait_for(link.wait_connected(), 10)
+        await link.stop()
+
+
 async def test_knows_the_server_and_its_clock(link: Link) -> None:
     server = link.server
     assert server is not None
@@ -86,6 +109,11 @@ async def test_knows_the_server_and_its_clock(link: Link) -> None:
     assert f"run_id:{server.run_id}".encode() in info
     seconds, microseconds = await link.call("TIME")
     assert 0 <= int(seconds) * 1000 + int(microseconds) // 1000 - server.now_ms(time.monotonic()) + 1 < 1000
+
+
+async def test_introduces_itself_to_people(open_link: OpenLink) -> None:
+    link = await open_link(name="reader of größe")
+    assert await link.call("CLIENT", "GETNAME") == b"wispy-reader-of-gr--e"
 
 
 async def test_logs_in_and_chooses_the_database(valkey: EmbeddedServer, open_link: OpenLink, link: Link) -> None:

@@ -1,6 +1,8 @@
+import importlib.resources
 from dataclasses import fields
+from pathlib import Path
 
-from wispy.broker.keys import Keys
+from wispy.broker.keys import Keys, probe_channel
 
 
 def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
@@ -14,7 +16,7 @@ def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
 def test_the_prefix_names_the_database_because_pub_sub_ignores_it() -> None:
     assert Keys("lab:", 3).of("sample").notices == "lab:3:{sample}:notices"
     assert Keys("lab:", 3).objects == "lab:3:objects"
-    assert Keys("lab:").probe("x") == "lab:probe:x"
+    assert probe_channel(Keys("lab:", 3).prefix, "x") == "lab:3:probe:x"
 
 
 def test_lasting_names_every_key_and_no_channel_of_pub_sub() -> None:
@@ -37,3 +39,20 @@ def test_the_cache_of_objects_is_bounded() -> None:
     for number in range(5000):
         keys.of(f"made-up-{number}")
     assert len(keys._of) <= 1024
+
+
+def test_the_reference_page_names_every_key_and_channel() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-schema.md").read_text("utf-8")
+    keys = Keys().of("sample")
+    names = [getattr(keys, field.name) for field in fields(keys) if field.name != "base"]
+    names += [keys.history("<channel>"), keys.updates("<channel>"), keys.replies("<frontend>")]
+    names += [keys.body("<session>", "<id>"), Keys().objects, probe_channel("wispy:", "<name>")]
+    assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_the_reference_page_names_every_script() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-schema.md").read_text("utf-8")
+    scripts = importlib.resources.files("wispy.broker").joinpath("scripts").iterdir()
+    names = [script.name.removesuffix(".lua") for script in scripts if script.name.endswith(".lua")]
+    assert len(names) == 9
+    assert [name for name in names if f"| `{name}` |" not in page] == []
