@@ -113,6 +113,14 @@ test("a refused hello is reported, and tried again later", (t) => {
   assert.equal(lab.sockets.length, 2);
 });
 
+test("a hello that may succeed later is no error, only a lost connection", (t) => {
+  const lab = new Lab(t);
+  lab.saysHello = false;
+  const socket = lab.connect();
+  socket.refuse(socket.hello, -32013, { retryable: true }, "Redis cannot be reached");
+  assert.deepEqual([lab.errors, lab.rpc.$state], [[], "lost"]);
+});
+
 test("silence is probed after the server's pings should have come; an answer keeps the connection", (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

@@ -124,6 +124,21 @@ test("what could not be sent for 30 s was not executed", async (t) => {
   assert.equal((await late).executed, "maybe");
 });
 
+test("what waits for a place on a busy connection is not too old", (t) => {
+  const lab = new Lab(t);
+  lab.hello = { limits: { in_flight: 2 } };
+  const socket = lab.connect();
+  lab.rpc.sample.f("long");
+  lab.rpc.sample.f("patient");
+  const [long] = socket.received;
+  for (let i = 0; i < 4; i += 1) {
+    lab.pass(20_000);
+    socket.notify("rpc.update", { channel: "other.a", value: 1, at: "e:1" });
+  }
+  socket.answer(long, null);
+  assert.deepEqual(socket.last.params, ["patient"]);
+});
+
 test("a time-out ends a request that waits with no, one that was sent with maybe and a cancel", async (t) => {
   const lab = new Lab(t);
   const { sample } = lab.rpc.$options({ timeout: 300 });
