@@ -1,0 +1,296 @@
+"""What pages may do to one served object: get, set, delete, call, describe.
+
+Rules:
+- Decided before anything is touched: each name of a path against the static table of the class of what holds it
+  (`wispy.worker.class_table`); only then is it read. A name that is hidden and one that is absent end in the same
+  error, and no property and no `__getattr__` has run.
+- A path goes on through dicts and lists by key, and through objects of the served object's own package; attributes at
+  most `max_interface_depth` deep. It ends at everything else.
+- What is set becomes what its annotation says, or is refused. Without an annotation it takes the place of data only: a
+  child object, a lock or a callback stays. New names are not made, and nothing is ever set on a class.
+- What an allowed name does when it is touched is the object's own code: its exceptions pass through.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from wispy.protocol import errors
+from wispy.worker import annotations, containers
+from wispy.worker.annotations import UNKNOWN
+from wispy.worker.class_table import OWN_DATA, ClassTable, ClassTables, Kind, Member, is_code, own_method
+from wispy.worker.class_table import Interface as TableInterface
+from wispy.worker.containers import CONTAINERS, SCALARS
+from wispy.worker.describing import Describer
+from wispy.worker.signatures import Signature
+
+_PLAIN: Final = SCALARS | CONTAINERS
+"""Types of values that need no look at whether they are to be hidden."""
+
+REMEMBERED_METHODS: Final = 1000
+"""Functions kept in attributes of instances, as remembered with their signatures. Past it the memory starts afresh:
+a program that makes functions as it goes must not fill it."""
+
+
+class Interface(TableInterface, Protocol):
+    """The part of the configuration that says what is served: `interface`."""
+
+    @property
+    def max_interface_depth(self) -> int: ...
+    @property
+    def source_access(self) -> bool: ...
+
+
+class BoundMethod:
+    """A method of an object, ready to be called."""
+
+    __slots__ = ("bind", "function")
+
+    def __init__(self, function: Callable[..., Any], signature: Signature) -> None:
+        self.function = function
+        self.bind = signature.bind
+        """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
+
+
+class Place:
+    """Where a path ends: a name, and what holds it.
+
+    Args:
+        holder: what holds it.
+        table: the table of the holder's class; None for a dict or list.
+        name: the name.
+        origin: of a dict or list that stands in a class, or in another one that does: the place in the class.
+    """
+
+    __slots__ = ("holder", "name", "origin", "table")
+
+    def __init__(self, holder: Any, table: ClassTable | None, name: str, origin: "Place | None") -> None:
+        self.holder = holder
+        self.table = table
+        self.name = name
+        self.origin = origin
+
+
+class Access:
+    """All that pages may do to one object.
+
+    Paths are the names below the object's own. Every method raises `RPCError`: NOT_FOUND for what is absent or hidden,
+    INVALID_PARAMS for what is there but cannot be asked for in this way; and what the object's own code raises.
+
+    Args:
+        target: the object.
+        interface: what of it is served, by the configuration.
+        hidden: names of wispy's own on the object, which are not served.
+    """
+
+    def __init__(self, target: object, interface: Interface, *, hidden: frozenset[str] = frozenset()) -> None:
+        self._target = target
+        self._interface = interface
+        self._tables = ClassTables(type(target), interface, hidden)
+        self._table = None if type(target) in CONTAINERS else self._tables.root
+        self._namespace = self._tables.root.namespace
+        self._methods = self._bound_methods()
+        self._own_methods: dict[Any, Member] = {}
+        """Functions in attributes of instances, with their signatures."""
+        self._describer = Describer(self._tables, interface)
+
+    def _bound_methods(self) -> dict[str, BoundMethod]:
+        """The object's methods, ready to be called: nearly every request is for one of them."""
+        members = self._tables.root.members.items()
+        return {
+            name: BoundMethod(member.static.__get__(self._target, type(self._target)), member.signature)
+            for name, member in members
+            if member.signature is not None
+        }
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def get(self, path: tuple[str, ...]) -> Any:
+        """The value of an attribute, a property or an item."""
+        if not path and self._table is None:
+            return self._target
+        place = self._place(path)
+        if place.table is None:
+            return self._shown(containers.get_item(place.holder, place.name))
+        if self._member(place).kind is Kind.METHOD:
+            raise errors.INVALID_PARAMS(f"{place.name} is a method: call it")
+        return self._shown(getattr(place.holder, place.name))
+
+    def resolve_call(self, path: tuple[str, ...]) -> BoundMethod:
+        """The method at a path."""
+        if len(path) == 1:
+            method = self._methods.get(path[0])
+            # An attribute of the instance may stand before the method of its class.
+            if method is not None and path[0] not in self._namespace(self._target):
+                return method
+        place = self._place(path)
+        if place.table is None:
+            raise errors.NOT_FOUND()
+        member = self._member(place)
+        if member.signature is None:
+            raise errors.INVALID_PARAMS(f"{place.name} is not a method")
+        return BoundMethod(getattr(place.holder, place.name), member.signature)
+
+    # --- changing ---------------------------------------------------------------------------------------------------
+
+    def set(self, path: tuple[str, ...], value: Any) -> None:
+        """Give an attribute, a property or an item another value, as it came from a page."""
+        place = self._place(path)
+        if place.table is None:
+            containers.set_item(self._own_container(place, path), place.name, value)
+            return
+        member = self._member(place)
+        if not member.is_settable:
+            raise errors.INVALID_PARAMS(f"{place.name} cannot be set: it is {_description(member)}")
+        if member.annotation is not UNKNOWN:
+            value = _converted(value, member.annotation, path)
+        elif member.kind is Kind.ATTRIBUTE:
+            self._check_replaceable(place, place.table, member)
+        setattr(place.holder, place.name, value)
+
+    def delete(self, path: tuple[str, ...]) -> None:
+        """Delete an attribute or an item, or through a property that has a deleter."""
+        place = self._place(path)
+        if place.table is None:
+            containers.delete_item(self._own_container(place, path), place.name)
+            return
+        member = self._member(place)
+        if not member.is_deletable:
+            raise errors.INVALID_PARAMS(f"{place.name} cannot be deleted: it is {_description(member)}")
+        if member.kind is Kind.ATTRIBUTE:
+            self._check_replaceable(place, place.table, member)
+        delattr(place.holder, place.name)
+
+    def _check_replaceable(self, place: Place, table: ClassTable, member: Member) -> None:
+        current = table.current(place.holder, place.name, member)
+        if member.annotation is UNKNOWN and current is not UNKNOWN and not containers.is_data(current):
+            kind = type(current).__name__
+            raise errors.INVALID_PARAMS(f"{place.name} is more than data, a {kind}: it cannot be replaced or deleted")
+
+    def _own_container(self, place: Place, path: tuple[str, ...]) -> Any:
+        """The dict or list to change: what stood in the class until now, and would change for all, is copied first."""
+        origin = place.origin
+        if origin is None:
+            return place.holder
+        setattr(origin.holder, origin.name, containers.copied(getattr(origin.holder, origin.name)))
+        return self._place(path).holder
+
+    # --- telling ----------------------------------------------------------------------------------------------------
+
+    def describe(self, path: tuple[str, ...]) -> dict[str, Any]:
+        """What is at a path: kind, type, documentation; of a method its signature, of an object its members."""
+        if not path:
+            return self._describer.whole(self._target, self._table)
+        place = self._place(path)
+        if place.table is None:
+            return self._describer.item(place.name, self._shown(containers.get_item(place.holder, place.name)))
+        member = self._member(place)
+        value = UNKNOWN
+        if member.kind is Kind.ATTRIBUTE:
+            value = place.table.current(place.holder, place.name, member)
+        described = self._describer.member(place.name, member, value)
+        if described["kind"] == "object":
+            described |= self._describer.whole(value, self._tables.of_value(value))
+        return described
+
+    def source(self, path: tuple[str, ...]) -> str:
+        """The Python source of a method or property, where `source_access` is on."""
+        if not self._interface.source_access or not path:
+            raise errors.NOT_FOUND()
+        place = self._place(path)
+        if place.table is None:
+            raise errors.NOT_FOUND()
+        return self._describer.source(self._member(place))
+
+    def interface(self) -> dict[str, Any]:
+        """All that is served of the object and of what is nested in it: `{"doc", "methods", "attributes"}`."""
+        if self._table is None:
+            return {"doc": "", "methods": [], "attributes": []}
+        return self._describer.interface(self._target, self._table)
+
+    # --- the way along a path ---------------------------------------------------------------------------------------
+
+    def _place(self, path: tuple[str, ...]) -> Place:
+        """Where a path ends; all of it but its last name was found, and may be touched."""
+        if not path:
+            raise errors.INVALID_PARAMS("this is the object itself: name one of its attributes")
+        place = Place(self._target, self._table, path[0], None)
+        depth = 0
+        for name in path[1:]:
+            if place.table is not None:
+                depth += 1
+            place = self._next(place, name)
+            if place.table is not None and depth >= self._interface.max_interface_depth:
+                raise errors.NOT_FOUND()
+        return place
+
+    def _next(self, place: Place, name: str) -> Place:
+        """One name further: enter what is at a place."""
+        origin: Place | None = None
+        if place.table is None:
+            value = containers.get_item(place.holder, place.name)
+            origin = place.origin
+        else:
+            member = self._member(place)
+            if member.kind is Kind.METHOD:
+                raise errors.NOT_FOUND()
+            if member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE:
+                origin = place if place.name not in place.table.namespace(place.holder) else None
+            value = getattr(place.holder, place.name)
+        if type(value) in CONTAINERS:
+            return Place(value, None, name, origin)
+        table = self._tables.of_value(value)
+        if table is None or table.is_restricted(value):
+            raise errors.NOT_FOUND()
+        return Place(value, table, name, None)
+
+    def _member(self, place: Place) -> Member:
+        """What the name of a place is, if it may be touched."""
+        table, name = place.table, place.name
+        assert table is not None
+        member = table.members.get(name)
+        own = table.namespace(place.holder)
+        if name in own and (member is None or member.kind is Kind.METHOD):
+            if member is None and not table.is_own_attribute(name):
+                raise errors.NOT_FOUND()
+            if table.is_own_function(own[name]):
+                return self._own_method(own[name])
+            member = OWN_DATA
+        elif member is None:
+            raise errors.NOT_FOUND()
+        if member.kind is Kind.ATTRIBUTE:
+            self._shown(table.current(place.holder, name, member))
+        return member
+
+    def _own_method(self, function: Any) -> Member:
+        """A function that the object's code has put into an attribute of an instance."""
+        member = self._own_methods.get(function)
+        if member is None:
+            if len(self._own_methods) >= REMEMBERED_METHODS:
+                self._own_methods.clear()
+            member = self._own_methods[function] = own_method(function)
+        return member
+
+    def _shown(self, value: Any) -> Any:
+        """A value that was found, unless it is to be hidden after all: a part of the program, or marked so."""
+        if type(value) in _PLAIN or value is UNKNOWN:
+            return value
+        if is_code(value) or self._tables.is_restricted(value):
+            raise errors.NOT_FOUND()
+        return value
+
+
+def _converted(value: Any, annotation: Any, path: tuple[str, ...]) -> Any:
+    try:
+        return annotations.convert(value, annotation)
+    except msgspec.ValidationError as error:
+        raise errors.INVALID_PARAMS(f"{'.'.join(path)}: {error}") from error
+
+
+def _description(member: Member) -> str:
+    if member.kind is Kind.METHOD:
+        return "a method"
+    if member.kind is Kind.PROPERTY:
+        return "a property that only the object's own code changes"
+    return "a constant" if member.is_constant else "of a type that no page can send"

@@ -1,0 +1,124 @@
+"""What the author of a class has annotated, and values converted to it.
+
+Rules:
+- An annotation is evaluated by itself: one that names what only a type checker has imported spoils no other. What
+  cannot be evaluated counts as not annotated.
+- Conversion takes the types that JSON lacks from their text, as encoding wrote them, and coerces nothing else: no text
+  to a number, no number to a truth value, no fraction to an integer.
+- `Final` and `ClassVar` attributes are not set from a page, nor those whose annotation has a part that no JSON value
+  becomes: the author's own objects, functions, arrays.
+"""
+
+import inspect
+import logging
+import sys
+import types
+import typing
+from typing import Any, Final, cast
+
+import msgspec
+
+log = logging.getLogger("wispy.worker")
+
+UNKNOWN: Final[Any] = object()
+"""There is no annotation, or it cannot be evaluated."""
+
+
+def own_annotations(cls: type) -> dict[str, Any]:
+    """The annotations in the body of a class, not of its bases, as they stand there."""
+    try:
+        return inspect.get_annotations(cls)
+    except Exception as error:  # Python 3.14 evaluates them here, and the author's text may raise anything
+        log.warning("the annotations of %s cannot be read, values are not checked against them: %s", cls, error)
+        return {}
+
+
+def evaluate(annotation: Any, owner: type) -> Any:
+    """The type that an annotation in the body of `owner` means, or `UNKNOWN`."""
+    module = sys.modules.get(owner.__module__)
+    return _evaluated(annotation, vars(module) if module else {}, dict(vars(owner)), owner.__qualname__)
+
+
+def evaluate_in(annotation: Any, function: Any) -> Any:
+    """The type that an annotation in the signature of `function` means, or `UNKNOWN`."""
+    names = getattr(function, "__globals__", {})
+    return _evaluated(annotation, names, None, getattr(function, "__qualname__", "a function"))
+
+
+def _evaluated(annotation: Any, names: dict[str, Any], local: dict[str, Any] | None, where: str) -> Any:
+    holder = types.SimpleNamespace(__annotations__={"it": annotation})
+    try:
+        return typing.get_type_hints(holder, names, local, include_extras=True)["it"]
+    except Exception as error:  # the author's text may raise anything
+        log.debug("an annotation in %s cannot be read and does not count: %s", where, error)
+        return UNKNOWN
+
+
+def parameters_of(function: Any) -> list[inspect.Parameter]:
+    """The parameters of a function; none where it does not tell them."""
+    try:
+        return list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError, NameError):
+        return []
+
+
+def is_constant(annotation: Any) -> bool:
+    """Whether the attribute is declared `Final` or `ClassVar`."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return annotation in (Final, typing.ClassVar) or typing.get_origin(annotation) in (Final, typing.ClassVar)
+
+
+def says_nothing(annotation: Any) -> bool:
+    """Whether the annotation lets every value pass."""
+    return annotation in (UNKNOWN, Any, object)
+
+
+def takes_json(annotation: Any) -> bool:
+    """Whether a value from a page can become all of what the annotation says."""
+    try:
+        return not _has_custom_type(msgspec.inspect.type_info(annotation), set())
+    except (TypeError, NameError):  # a union of the author's own classes, and the like
+        return False
+
+
+def _has_custom_type(info: object, seen: set[int]) -> bool:
+    if isinstance(info, msgspec.inspect.CustomType):
+        return True
+    if not isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) or id(info) in seen:
+        return False
+    seen.add(id(info))  # recursive dataclasses
+    for field in info.__struct_fields__:
+        part = getattr(info, field)
+        parts = cast(tuple[object, ...], part) if isinstance(part, tuple) else (part,)
+        if any(_has_custom_type(each, seen) for each in parts):
+            return True
+    return False
+
+
+def convert(value: Any, annotation: Any) -> Any:
+    """`value`, as it came from a page, as what the annotation says.
+
+    Raises:
+        msgspec.ValidationError: it is none; the text names the wrong part.
+    """
+    return msgspec.convert(value, annotation, str_keys=True)
+
+
+def schema_of(annotation: Any) -> dict[str, Any]:
+    """The JSON schema of a type; an empty one, which lets everything pass, where there is none or it is not plain."""
+    if says_nothing(annotation) or is_constant(annotation):
+        return {}
+    try:
+        schema = msgspec.json.schema(annotation)
+    except Exception:  # types of the author that have no schema
+        return {}
+    # Named definitions would have to move to the root of the document that this becomes part of.
+    return {} if "$defs" in schema else schema
+
+
+def text_of(annotation: Any) -> str | None:
+    """An annotation as its author would read it."""
+    if annotation is UNKNOWN or annotation is inspect.Parameter.empty:
+        return None
+    return annotation if isinstance(annotation, str) else inspect.formatannotation(annotation)

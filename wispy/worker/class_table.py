@@ -1,0 +1,387 @@
+"""What of a class a page may touch: worked out once for each class, from what stands in it, without touching anything.
+
+Rules (DESIGN section 6):
+- A name is decided by the first class in the method resolution order that has it. That class must be at home where the
+  served object's class is: in the same top-level package, or for a top-level module and `__main__` the same module. So
+  what a base or mixin of a library brings along is not served.
+- Served are plain functions, class methods and static methods; properties; data. Everything else that a class body may
+  hold is not: modules, classes, functions imported into it, descriptors of other packages.
+- `_x` is served with `include_internals`, `__x` and what Python makes of it (`_Class__x`) with `include_dunders`; what
+  would reach classes, functions or frames, or change the class, is never served (`DENIED`).
+- What carries a true attribute of one of the `access_restricting_attributes` is not served.
+- The class is read once: what is added to it later is not served. Attributes of an instance are looked up in its own
+  `__dict__`, statically, and `__getattr__` is never asked for a name that is not there.
+"""
+
+import functools
+import inspect
+import re
+import sys
+import types
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Any, Final, Protocol, cast
+
+from wispy.worker import annotations
+from wispy.worker.annotations import UNKNOWN
+from wispy.worker.binding import ChannelAttribute
+from wispy.worker.signatures import Signature
+
+DENIED: Final = frozenset(
+    name
+    for names in (
+        # the class, its bases and subclasses: from one of them every class of the process can be reached
+        "__class__ __base__ __bases__ __mro__ __subclasses__ __orig_bases__ __orig_class__ __class_getitem__",
+        "__init_subclass__ __subclasshook__ __instancecheck__ __subclasscheck__ __prepare__ __set_name__",
+        "__parameters__ __type_params__",
+        # the object's and the class' namespaces, past every other rule
+        "__dict__ __slots__ __weakref__ __annotations__ __annotate__ __module__ __qualname__ __name__ __match_args__",
+        "__getattr__ __getattribute__ __setattr__ __delattr__ __dir__ __get__ __set__ __delete__",
+        # making and ending the object anew
+        "__new__ __init__ __post_init__ __del__ __copy__ __deepcopy__ __replace__",
+        # pickling: what is read back is executed
+        "__reduce__ __reduce_ex__ __getstate__ __setstate__ __getnewargs__ __getnewargs_ex__ __getinitargs__",
+        # the insides of functions and modules
+        "__globals__ __builtins__ __code__ __closure__ __func__ __self__ __wrapped__ __defaults__ __kwdefaults__",
+        "__loader__ __spec__ __file__ __path__ __cached__",
+        # what libraries and wispy itself keep in a class
+        "__dataclass_fields__ __dataclass_params__ __attrs_attrs__ __struct_fields__ __struct_config__",
+        "__wispy__ __wispy_binding__",
+    )
+    for name in names.split()
+)
+"""Names that no setting opens."""
+
+
+class Interface(Protocol):
+    """The part of the configuration that tables are made from: `interface`."""
+
+    @property
+    def include_internals(self) -> bool: ...
+    @property
+    def include_dunders(self) -> bool: ...
+    @property
+    def access_restricting_attributes(self) -> tuple[str, ...]: ...
+    @property
+    def allowed_types(self) -> tuple[str, ...]: ...
+
+
+class Kind(Enum):
+    """What a name of a class is."""
+
+    METHOD = "method"
+    PROPERTY = "property"
+    ATTRIBUTE = "attribute"
+
+
+class Member:
+    """What pages may touch under one name.
+
+    Args:
+        kind: what it is.
+        static: what stands in the class: a function, a property, a value; `UNKNOWN` where it is in instances only.
+        annotation: its type; `UNKNOWN` where there is none.
+    """
+
+    __slots__ = ("annotation", "is_constant", "is_json", "kind", "signature", "static")
+
+    def __init__(self, kind: Kind, static: Any = UNKNOWN, annotation: Any = UNKNOWN) -> None:
+        self.kind = kind
+        self.static = static
+        self.is_constant = annotations.is_constant(annotation)
+        self.annotation = UNKNOWN if annotations.says_nothing(annotation) or self.is_constant else annotation
+        self.is_json = self.annotation is UNKNOWN or annotations.takes_json(annotation)
+        """Whether a value from a page can be what the annotation says."""
+        self.signature = _signature(static) if kind is Kind.METHOD else None
+        """Of a method, and only of one."""
+
+    @property
+    def is_settable(self) -> bool:
+        """Whether a page may set it, as far as the class tells."""
+        if self.kind is Kind.PROPERTY:
+            return hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None and self.is_json
+        return self.kind is Kind.ATTRIBUTE and self.is_json and not self.is_constant
+
+    @property
+    def is_deletable(self) -> bool:
+        """Whether a page may delete it, as far as the class tells."""
+        if self.kind is Kind.PROPERTY:
+            return getattr(self.static, "fdel", None) is not None
+        return self.is_settable
+
+
+OWN_DATA: Final = Member(Kind.ATTRIBUTE)
+"""What an instance has in its own namespace, and its class says nothing of."""
+
+
+def own_method(function: Any) -> Member:
+    """A function that an instance has in its own namespace."""
+    return Member(Kind.METHOD, function if isinstance(function, types.MethodType) else staticmethod(function))
+
+
+def _signature(static: Any) -> Signature:
+    return Signature(plain_function(static), is_bound=not isinstance(static, staticmethod))
+
+
+def plain_function(static: Any) -> Any:
+    """The function within a method, as it stands in a class or is bound."""
+    if isinstance(static, staticmethod | classmethod | types.MethodType):
+        return cast(Any, static).__func__
+    return static
+
+
+class ClassTable:
+    """The names of one class that pages may touch.
+
+    Args:
+        cls: the class.
+        interface: what is served, by the configuration.
+        hidden: names of wispy's own, never served.
+    """
+
+    def __init__(self, cls: type, interface: Interface, hidden: frozenset[str] = frozenset()) -> None:
+        self.cls = cls
+        self.members: dict[str, Member] = {}
+        self._interface = interface
+        self._hidden = hidden.union(interface.access_restricting_attributes)
+        self._home = home_of(cls.__module__)
+        self._slots: dict[str, Any] = {}
+        """Name to descriptor, of data that is neither in the class nor in the instance's namespace."""
+        self._taken: set[str] = set()
+        """All names that stand in the class or a base: those that are no members are not served."""
+        own = [each for each in cls.__mro__ if home_of(each.__module__) == self._home]
+        declared = _declarations(own)
+        for each in cls.__mro__:
+            for name, static in list(vars(each).items()):
+                if name not in self._taken:
+                    self._taken.add(name)
+                    if each in own and self.is_public(name):
+                        self._add(name, static, declared.get(name))
+        for name, (annotation, owner) in declared.items():
+            if name not in self._taken and self.is_public(name):
+                self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotations.evaluate(annotation, owner))
+        self.namespace: Final = _namespace_reader(cls)
+        """Reads an instance's own attributes, name to value, without touching any."""
+
+    def current(self, instance: object, name: str, member: Member) -> Any:
+        """What a data attribute holds, found without any code of the object; `UNKNOWN` where it is not set."""
+        own = self.namespace(instance)
+        if name in own:
+            return own[name]
+        if member.static is not UNKNOWN:
+            return member.static
+        try:
+            return self._slots[name].__get__(instance, type(instance)) if name in self._slots else UNKNOWN
+        except AttributeError:
+            return UNKNOWN
+
+    def is_restricted(self, instance: object) -> bool:
+        """Whether an instance itself is marked as not to be served; what its class says is asked beforehand."""
+        own = self.namespace(instance)
+        return any(own.get(name) for name in self._interface.access_restricting_attributes)
+
+    def is_public(self, name: str) -> bool:
+        """Whether the rules of underscores let a name pass."""
+        if not name.startswith("_"):
+            return name not in self._hidden
+        if name in DENIED or name in self._hidden:
+            return False
+        if name.startswith("__") or _MANGLED.match(name):
+            return self._interface.include_dunders
+        return self._interface.include_internals
+
+    def is_own_attribute(self, name: str) -> bool:
+        """Whether a name found in the namespace of an instance, and not among the members, may be served."""
+        return name not in self._taken and self.is_public(name)
+
+    def is_own_function(self, value: Any) -> bool:
+        """Whether a value is a function that pages may call: plain Python of this package, not restricted."""
+        if isinstance(value, types.MethodType):
+            value = value.__func__
+        return (
+            isinstance(value, types.FunctionType)
+            and home_of(value.__module__ or "") == self._home
+            and not is_restricted(value, self._interface)
+        )
+
+    def _add(self, name: str, static: Any, declared: tuple[Any, type] | None) -> None:
+        kind = self._kind_of(static)
+        if kind is None or any(is_restricted(part, self._interface) for part in _parts(static)):
+            return
+        annotation = annotations.evaluate(*declared) if declared else UNKNOWN
+        if kind is Kind.PROPERTY:
+            annotation = _property_type(static)
+        elif isinstance(static, types.MemberDescriptorType | ChannelAttribute):
+            self._slots[name] = static
+            static = UNKNOWN
+        self.members[name] = Member(kind, static, annotation)
+
+    def _kind_of(self, static: Any) -> Kind | None:
+        if isinstance(static, types.MemberDescriptorType | ChannelAttribute):
+            return Kind.ATTRIBUTE
+        if isinstance(static, property | functools.cached_property):
+            return Kind.PROPERTY
+        if isinstance(static, types.FunctionType | staticmethod | classmethod | _CachedFunction):
+            return Kind.METHOD if self._is_method(plain_function(static)) else None
+        if is_code(static):
+            return None
+        kind = cast(type[object], type(static))
+        if hasattr(kind, "__get__") or callable(static):
+            # Descriptors and callables of the author's own package are known to him; of others, nobody knows what
+            # they do when they are touched.
+            is_own = home_of(kind.__module__) == self._home and kind.__module__ != "builtins"
+            return (Kind.PROPERTY if hasattr(kind, "__get__") else Kind.ATTRIBUTE) if is_own else None
+        return Kind.ATTRIBUTE
+
+    def _is_method(self, function: Any) -> bool:
+        """Whether a function in the class is a method of it, and not one imported into its body."""
+        if isinstance(function, _CachedFunction):
+            function = function.__wrapped__
+        if not isinstance(function, types.FunctionType):
+            return False
+        # What another package's decorator has wrapped has that package's module, and this in its name.
+        return home_of(function.__module__ or "") == self._home or "<locals>" in function.__qualname__
+
+
+class ClassTables:
+    """The tables of the classes that pages meet below one served object.
+
+    Args:
+        root: the served object's class.
+        interface: what is served, by the configuration.
+        hidden: names of wispy's own on the served object.
+    """
+
+    def __init__(self, root: type, interface: Interface, hidden: frozenset[str]) -> None:
+        self.root = ClassTable(root, interface, hidden)
+        self._interface = interface
+        self._home = home_of(root.__module__)
+        self._known: dict[type, ClassTable | None] = {root: self.root}
+
+    def of(self, cls: type) -> ClassTable | None:
+        """The table of the class of a nested object; None where such an object is not to be entered."""
+        if cls in self._known:
+            return self._known[cls]
+        if len(self._known) >= MAX_TABLES:
+            self._known = {self.root.cls: self.root}
+        table = ClassTable(cls, self._interface) if self._may_enter(cls) else None
+        self._known[cls] = table
+        return table
+
+    def of_value(self, value: object) -> ClassTable | None:
+        """The table of the class of a value."""
+        return self.of(type(value))
+
+    def is_restricted(self, value: Any) -> bool:
+        """Whether a value, or its class, is marked as not to be served."""
+        return is_restricted(value, self._interface)
+
+    def _may_enter(self, cls: type) -> bool:
+        home = home_of(cls.__module__)
+        is_named = any(_is_named(cls, name) for name in self._interface.allowed_types)
+        if home == "builtins" or not (home == self._home or is_named):
+            return False
+        return not issubclass(cls, type | types.ModuleType) and not is_restricted(cls, self._interface)
+
+
+MAX_TABLES: Final = 1000
+"""Classes whose tables are kept. A program that makes classes as it goes must not fill the memory with theirs."""
+
+_CachedFunction: Final[Any] = type(functools.lru_cache(lambda: None))
+
+_CODE: Final[Any] = (
+    type,
+    types.ModuleType,
+    types.FunctionType,
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.MethodWrapperType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.GetSetDescriptorType,
+    types.CodeType,
+    types.FrameType,
+    types.TracebackType,
+    types.CellType,
+    types.MappingProxyType,
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    _CachedFunction,
+    functools.partial,
+    functools.partialmethod,
+)
+
+_MANGLED: Final = re.compile(r"_[^_]\w*?__\w")
+"""What Python makes of `__name` within a class."""
+
+
+def home_of(module: str) -> str:
+    """The top-level package of a module, or the module itself where it is in none."""
+    return module.partition(".")[0]
+
+
+def is_code(value: Any) -> bool:
+    """Whether a value is a part of the program rather than data: a module, a class, a function, a frame."""
+    return isinstance(value, _CODE)
+
+
+def is_restricted(value: Any, interface: Interface) -> bool:
+    """Whether a function, class or object bears one of the attributes that hide it. Nothing of it is touched."""
+    return any(bool(inspect.getattr_static(value, name, False)) for name in interface.access_restricting_attributes)
+
+
+def _parts(static: Any) -> list[Any]:
+    """What an author may have marked of a thing in a class."""
+    if isinstance(static, property):
+        return [static, *filter(None, (static.fget, static.fset, static.fdel))]
+    if isinstance(static, functools.cached_property):
+        return [static, cast(Any, static).func]
+    if isinstance(static, staticmethod | classmethod):
+        return [static, plain_function(static)]
+    return [static]
+
+
+def _property_type(static: Any) -> Any:
+    """The type that a property takes, or else gives."""
+    setter = getattr(static, "fset", None)
+    if setter is not None:
+        parameters = list(annotations.parameters_of(setter))[1:2]
+        if parameters and parameters[0].annotation is not inspect.Parameter.empty:
+            return annotations.evaluate_in(parameters[0].annotation, setter)
+    getter = getattr(static, "fget", None) or getattr(static, "func", None)
+    given = getattr(getter, "__annotations__", {}).get("return", UNKNOWN)
+    return given if given is UNKNOWN else annotations.evaluate_in(given, getter)
+
+
+def _declarations(classes: list[type]) -> dict[str, tuple[Any, type]]:
+    """Name to its annotation and the class that this stands in, the first in the order of classes."""
+    declared: dict[str, tuple[Any, type]] = {}
+    for cls in classes:
+        for name, annotation in annotations.own_annotations(cls).items():
+            declared.setdefault(name, (annotation, cls))
+    return declared
+
+
+def _namespace_reader(cls: type) -> Callable[[object], Mapping[str, Any]]:
+    """How to read the `__dict__` of instances: past any property that a class may have put in its place."""
+    for each in cls.__mro__:
+        static = vars(each).get("__dict__")
+        if isinstance(static, types.GetSetDescriptorType):
+            return cast(Callable[[object], Mapping[str, Any]], static.__get__)
+        if static is not None:
+            break
+    return _no_namespace
+
+
+def _no_namespace(_: object) -> Mapping[str, Any]:
+    return {}
+
+
+def _is_named(cls: type, name: str) -> bool:
+    """Whether `name` of the configuration, `package.Class`, means this class; packages export under shorter names."""
+    module, _, class_name = name.rpartition(".")
+    return f"{cls.__module__}.{cls.__qualname__}" == name or (
+        module in sys.modules and vars(sys.modules[module]).get(class_name) is cls
+    )

@@ -1,0 +1,175 @@
+"""What pages are told of an object: kinds, types, signatures, documentation, source.
+
+Rules:
+- What a page may not touch is not told of. Nothing of the object's code runs: of a property its declared type is told,
+  not the type of its value.
+- Values are not shown, nor defaults of parameters that are more than a number or a word.
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any, Final, Protocol
+
+from wispy.protocol import errors
+from wispy.worker import annotations, containers
+from wispy.worker.annotations import UNKNOWN
+from wispy.worker.class_table import (
+    OWN_DATA,
+    ClassTable,
+    ClassTables,
+    Kind,
+    Member,
+    is_code,
+    own_method,
+    plain_function,
+)
+from wispy.worker.modes import marks_of
+
+MAX_DESCRIBED: Final = 1000
+"""Names in the description of an object with all that is nested in it: more than anyone reads, and objects that refer
+to one another could go on for long."""
+
+MAX_DOC: Final = 4000
+"""Characters of a documentation text: a page of a tooltip, not a manual in a docstring."""
+
+
+class Interface(Protocol):
+    """The part of the configuration that is read here: `interface`."""
+
+    @property
+    def max_interface_depth(self) -> int: ...
+
+
+class Describer:
+    """Describes what one served object offers.
+
+    Args:
+        tables: the tables of its class and those of nested objects.
+        interface: what is served, by the configuration.
+    """
+
+    def __init__(self, tables: ClassTables, interface: Interface) -> None:
+        self._tables = tables
+        self._interface = interface
+
+    def whole(self, target: object, table: ClassTable | None) -> dict[str, Any]:
+        """An object with its members, those of nested objects left out; or a dict or list."""
+        if table is None:
+            return {"kind": "object", "type": type(target).__name__, "doc": "", "methods": [], "attributes": []}
+        return {"kind": "object", "type": table.cls.__name__, **self._sorted(table, list(self._members(target, table)))}
+
+    def item(self, name: str, value: Any) -> dict[str, Any]:
+        """An item of a dict or list."""
+        return {"name": name, "kind": "item", "type": type(value).__name__}
+
+    def member(self, name: str, member: Member, value: Any) -> dict[str, Any]:
+        """An attribute, property or method.
+
+        Args:
+            name: its name.
+            member: what the class says of it.
+            value: of an attribute, what it holds; else `UNKNOWN`.
+        """
+        if member.signature is not None:
+            return _describe_method(name, member)
+        return {
+            "name": name,
+            "kind": "object" if self._table_of(value) is not None else member.kind.value,
+            "type": _type_text(member, value),
+            "schema": annotations.schema_of(member.annotation),
+            "settable": member.is_settable
+            and (member.annotation is not UNKNOWN or value is UNKNOWN or containers.is_data(value)),
+            "doc": _doc(member.static) if member.kind is Kind.PROPERTY else "",
+        }
+
+    def source(self, member: Member) -> str:
+        """The Python source of a method or property.
+
+        Raises:
+            RPCError: INVALID_PARAMS, it is neither, or its source is not to be had.
+        """
+        static = member.static
+        if member.kind is Kind.PROPERTY:
+            static = getattr(static, "fget", None) or getattr(static, "func", None)
+        elif member.kind is not Kind.METHOD:
+            raise errors.INVALID_PARAMS("only methods and properties have a source")
+        try:
+            return inspect.getsource(plain_function(static))
+        except (OSError, TypeError) as error:
+            raise errors.INVALID_PARAMS("its source is not to be had: it was not read from a file") from error
+
+    def interface(self, target: object, table: ClassTable) -> dict[str, Any]:
+        """The members of an object and of all that is nested in it, under dotted names."""
+        rows: list[tuple[str, Member, Any]] = []
+        pending: list[tuple[str, Any, ClassTable, int]] = [("", target, table, 1)]
+        met = {id(target)}
+        while pending:
+            prefix, holder, its_table, depth = pending.pop(0)
+            for name, member, value in self._members(holder, its_table):
+                if len(rows) >= MAX_DESCRIBED:
+                    return self._sorted(table, rows)
+                rows.append((prefix + name, member, value))
+                nested = self._table_of(value)
+                if nested is not None and depth < self._interface.max_interface_depth and id(value) not in met:
+                    met.add(id(value))
+                    pending.append((f"{prefix}{name}.", value, nested, depth + 1))
+        return self._sorted(table, rows)
+
+    def _sorted(self, table: ClassTable, rows: list[tuple[str, Member, Any]]) -> dict[str, Any]:
+        described = [self.member(*row) for row in sorted(rows, key=lambda row: row[0])]
+        return {
+            "doc": _doc(table.cls),
+            "methods": [each for each in described if each["kind"] == Kind.METHOD.value],
+            "attributes": [each for each in described if each["kind"] != Kind.METHOD.value],
+        }
+
+    def _members(self, holder: Any, table: ClassTable) -> Iterator[tuple[str, Member, Any]]:
+        """Name, member and, of attributes, value, of what pages may touch."""
+        own = dict(table.namespace(holder))
+        for name in [*table.members, *(name for name in own if name not in table.members)]:
+            member = table.members.get(name)
+            if member is None and not table.is_own_attribute(name):
+                continue
+            if (member is None or member.kind is Kind.METHOD) and name in own:
+                member = own_method(own[name]) if table.is_own_function(own[name]) else OWN_DATA
+            assert member is not None
+            value = table.current(holder, name, member) if member.kind is Kind.ATTRIBUTE else UNKNOWN
+            if not self._is_hidden(value):
+                yield name, member, value
+
+    def _is_hidden(self, value: Any) -> bool:
+        if value is UNKNOWN:
+            return False
+        return is_code(value) or self._tables.is_restricted(value)
+
+    def _table_of(self, value: Any) -> ClassTable | None:
+        return None if value is UNKNOWN else self._tables.of_value(value)
+
+
+def _describe_method(name: str, member: Member) -> dict[str, Any]:
+    signature = member.signature
+    assert signature is not None
+    function = signature.function
+    marks = marks_of(function)
+    return {
+        "name": name,
+        "kind": Kind.METHOD.value,
+        "signature": f"{name.rpartition('.')[2]}{signature}",
+        "params": signature.describe(),
+        "returns": signature.returned(),
+        "async": inspect.iscoroutinefunction(function),
+        "idempotent": bool(marks.idempotent),
+        "doc": _doc(function),
+    }
+
+
+def _type_text(member: Member, value: Any) -> str | None:
+    if member.annotation is not UNKNOWN:
+        return annotations.text_of(member.annotation)
+    return None if value is UNKNOWN else type(value).__name__
+
+
+def _doc(described: Any) -> str:
+    """The documentation of a class, function or property; of a class not that of a base."""
+    text = vars(described).get("__doc__") if isinstance(described, type) else getattr(described, "__doc__", None)
+    return inspect.cleandoc(text)[:MAX_DOC] if isinstance(text, str) else ""

@@ -1,0 +1,126 @@
+"""Arguments checked against a method's signature, before anything of the method runs.
+
+Rules:
+- The signature is read once for each function; a call with plain positional arguments costs a comparison of numbers.
+- Named arguments are Python names. None may be the parameter that stands for the object itself, even where the method
+  takes any: Python would take it for a second `self`. Nor may one that the method does not declare begin with two
+  underscores: what is gathered in `**kwargs` often ends in a `setattr`.
+"""
+
+import inspect
+from collections.abc import Callable
+from typing import Any, Final
+
+from wispy.protocol import errors
+from wispy.protocol.errors import RPCError
+from wispy.worker import annotations
+
+_PLAIN_KINDS: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class Signature:
+    """What a method takes.
+
+    Args:
+        function: the plain function.
+        is_bound: whether its first parameter is the object or class, and given by Python.
+    """
+
+    __slots__ = ("_greatest", "_implicit", "_least", "function", "parameters", "returns", "signature")
+
+    def __init__(self, function: Callable[..., Any], *, is_bound: bool) -> None:
+        self.function = function
+        try:
+            signature = inspect.signature(function)
+        except (
+            TypeError,
+            ValueError,
+            NameError,
+        ):  # one that does not tell, or Python 3.14 and a name for type checkers only
+            signature = inspect.signature(_anything)
+        parameters = list(signature.parameters.values())
+        self._implicit: str | None = None
+        if is_bound and parameters and parameters[0].kind in _PLAIN_KINDS:
+            self._implicit = parameters.pop(0).name
+        self.parameters = parameters
+        self.returns = signature.return_annotation
+        self.signature = signature.replace(parameters=parameters)
+        positional = [each for each in parameters if each.kind in _PLAIN_KINDS]
+        required = [each for each in parameters if each.default is each.empty and each.kind not in _GATHERING]
+        self._least = len(required)
+        self._greatest = len(positional)
+        if any(each.kind is each.KEYWORD_ONLY for each in required):
+            self._greatest = -1  # never enough without names: always the long way
+
+    def bind(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """The arguments to call the method with, once they are known to fit.
+
+        Raises:
+            RPCError: INVALID_PARAMS, which says what does not fit.
+        """
+        if not kwargs and self._least <= len(args) <= self._greatest:
+            return args, kwargs
+        for name in kwargs:
+            self._check_name(name)
+        try:
+            self.signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise self._refusal(str(error)) from error
+        return args, kwargs
+
+    def _check_name(self, name: str) -> None:
+        is_declared = name in self.signature.parameters
+        if not name.isidentifier() or name == self._implicit or (name.startswith("__") and not is_declared):
+            raise self._refusal(f"got an unexpected keyword argument {name[:100]!r}")
+
+    def _refusal(self, reason: str) -> RPCError:
+        return errors.INVALID_PARAMS(f"{self.function.__name__}(): {reason}")
+
+    def describe(self) -> list[dict[str, Any]]:
+        """The parameters: name, kind, whether required, type, default where JSON can say it, and schema."""
+        return [self._describe(each) for each in self.parameters]
+
+    def _describe(self, parameter: inspect.Parameter) -> dict[str, Any]:
+        described: dict[str, Any] = {
+            "name": parameter.name,
+            "kind": parameter.kind.name.lower(),
+            "required": parameter.default is parameter.empty and parameter.kind not in _GATHERING,
+            "type": annotations.text_of(parameter.annotation),
+            "schema": self._schema(parameter.annotation),
+        }
+        if type(parameter.default) in _SHOWN_DEFAULTS:
+            described["default"] = parameter.default
+        return described
+
+    def returned(self) -> dict[str, Any]:
+        """The schema of what the method returns."""
+        return self._schema(self.returns)
+
+    def _schema(self, annotation: Any) -> dict[str, Any]:
+        if annotation is inspect.Parameter.empty:
+            return {}
+        return annotations.schema_of(annotations.evaluate_in(annotation, inspect.unwrap(self.function)))
+
+    def __str__(self) -> str:
+        """As in Python, but for defaults that are more than a number or a word: they may say too much."""
+        shown = [
+            each
+            if each.default is each.empty or type(each.default) in _SHOWN_DEFAULTS
+            else each.replace(default=_Ellipsis())
+            for each in self.parameters
+        ]
+        return str(self.signature.replace(parameters=shown))
+
+
+def _anything(*args: Any, **kwargs: Any) -> None: ...
+
+
+class _Ellipsis:
+    """Stands for a default value that is not shown."""
+
+    def __repr__(self) -> str:
+        return "..."
+
+
+_SHOWN_DEFAULTS: Final = frozenset({type(None), bool, int, float, str})
+_GATHERING: Final = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
