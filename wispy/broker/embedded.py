@@ -23,6 +23,9 @@ from wispy.errors import StartError
 _START_TIMEOUT_S = 10.0
 _POLL_S = 0.005
 
+# It is killed, and has nothing to write: more than that is a fault.
+_STOP_TIMEOUT_S = 5.0
+
 # The kernel's limit of a unix socket's path is 104 bytes on macOS and 108 on Linux, with its final zero.
 _MAX_SOCKET_PATH = 100
 
@@ -33,14 +36,14 @@ exec 3<&0 </dev/null
 directory=$1; shift
 "$@" >"$directory/log" 2>&1 3<&- &
 server=$!
-( read -r _ <&3; [ -e "$directory/ended" ] || kill -9 $server; rm -rf -- "$directory" ) >/dev/null 2>&1 &
+( read -r _ <&3; [ -e "$directory/ended" ] || kill -9 $server ) >/dev/null 2>&1 &
 exec 3<&-
 echo $server
 exec >&-
 wait $server
-status=$?
-[ -d "$directory" ] && echo $status >"$directory/ended"
+echo $? >"$directory/ended"
 wait
+rm -rf -- "$directory"
 """
 
 
@@ -93,13 +96,15 @@ class EmbeddedServer:
         if self._stopped:
             return
         self._stopped = True
-        if self._keeper.returncode is None:  # else its process group may be another's
-            # Not by the pipe: a process that was forked from this one may hold its writing end too.
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._keeper.pid, signal.SIGKILL)
         assert self._keeper.stdin is not None  # it is a pipe
-        self._keeper.stdin.close()
-        self._keeper.wait()
+        # A line, because the end of the pipe does not come while a process that was forked from this one holds it too.
+        with contextlib.suppress(BrokenPipeError), self._keeper.stdin as pipe:
+            pipe.write(b"stop\n")
+        try:
+            self._keeper.wait(_STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:  # part of the keeper was killed
+            os.killpg(self._keeper.pid, signal.SIGKILL)
+            self._keeper.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _wait_ready(self) -> None:

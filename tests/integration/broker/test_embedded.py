@@ -124,6 +124,17 @@ def test_a_server_that_crashed_is_no_trouble_at_the_end() -> None:
     assert not server.directory.exists()
 
 
+def test_stop_ends_it_also_when_its_keeper_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded, "_STOP_TIMEOUT_S", 0.1)
+    server = EmbeddedServer.start()
+    for process in psutil.Process(server._keeper.pid).children():
+        if process.pid != server.pid:
+            process.kill()
+    server.stop()
+    wait_until_blocking(lambda: not is_running(server.pid), "the server has ended")
+    assert not server.directory.exists()
+
+
 def test_says_why_it_did_not_start() -> None:
     with pytest.raises(StartError, match=r"did not start: .*Bad directive"):
         EmbeddedServer.start(extra=["--no-such-setting", "1"])
