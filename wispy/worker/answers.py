@@ -41,22 +41,19 @@ def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
     Raises:
         RPCError: INVALID_PARAMS, the params are not what they should be.
     """
-    positional: list[Any] = []
-    named: dict[str, Any] = {}
     try:
-        given: Any = decode(call.params) if call.params else positional
-        extra: Any = decode(call.kwargs) if call.kwargs else named
+        given: Any = decode(call.params) if call.params else []
+        extra: Any = decode(call.kwargs) if call.kwargs else {}
     except DecodeError as error:
         raise errors.INVALID_PARAMS(f"the arguments cannot be read: {error}") from error
-    if type(given) is list:
-        positional = cast(list[Any], given)
-    elif type(given) is dict:
-        named = cast(dict[str, Any], given)
-    else:
-        raise errors.INVALID_PARAMS("arguments are an array, or an object of named ones")
     if type(extra) is not dict:
         raise errors.INVALID_PARAMS("named arguments are an object")
-    return positional, {**named, **extra} if extra else named
+    named = cast(dict[str, Any], extra)
+    if type(given) is list:
+        return cast(list[Any], given), named
+    if type(given) is dict:
+        return [], {**given, **named}
+    raise errors.INVALID_PARAMS("arguments are an array, or an object of named ones")
 
 
 def value_of(call: Call) -> Any:

@@ -283,7 +283,7 @@ class Runner:
         if mode.kind is not Kind.ASYNCHRONOUS and self._executor.is_beginning(call.session):
             self._postpone(Job(call, function, args, kwargs, mode))
         elif mode.kind is Kind.SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
-            call.deadline = now + longest_run_s(mode, call.timeout_s)
+            call.deadline = now + (mode.timeout_s if call.timeout_s is None else longest_run_s(mode, call.timeout_s))
             context = self._context.copy()
             awaitable = self._executor.run_here(call, function, args, kwargs, context)
             if awaitable is not None:
@@ -364,10 +364,10 @@ class Runner:
                 upcoming = min(upcoming, job.call.deadline)
         if not self._is_draining:  # what is not started then is the next owner's to answer
             for call in list(self._turnstile.waiting()):
-                if call.start_by < now:
+                if call.start_by >= now:
+                    upcoming = min(upcoming, call.start_by)
+                elif self._turnstile.find(call.session, call.id) is call:  # else it left with the head before it
                     self._backlog.extendleft(reversed(self._turnstile.remove(call)))
                     self._executor.refuse(call, errors.NOT_STARTED())
                     self._wake()
-                else:
-                    upcoming = min(upcoming, call.start_by)
         self._sweep_by(max(upcoming, now + SWEEP_S))
