@@ -32,7 +32,7 @@ class Client(WSListener):
         self.closed: str | None = None  # why, once it is closed
         self.clock_offset_ms = 0.0  # Redis' clock minus our monotonic one, from rpc.hello
         self._write: Any = None  # the transport's write: raw frames, no copy
-        self._questions: dict[int, asyncio.Future[Reply]] = {}
+        self._questions: dict[int, asyncio.Future[Reply]] = {}  # unanswered, oldest first
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         self.transport = transport
@@ -65,7 +65,7 @@ class Client(WSListener):
         """Send a request with its own number; the future gets the reply."""
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
         if method != "rpc.hello":
-            request["wispy"] = {"ack": number - 1, "at": self.now_ms()}
+            request["wispy"] = {"ack": next(iter(self._questions), number) - 1, "at": self.now_ms()}
         question: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._questions[number] = question
         self.send_frames(frame(msgspec.json.encode(request)))

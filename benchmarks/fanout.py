@@ -16,8 +16,7 @@ from benchmarks.wire import Reply
 
 # Saturation: the server always has a batch to publish while the one before is on its way, and never more than these
 # two: a third is asked for when all subscribers have all of the first. So it is as fast as deliveries allow, and no
-# queue grows.
-BATCH = 16
+# queue grows. The size of a batch bounds how many updates a server can send in one write.
 BATCHES_IN_FLIGHT = 2
 
 STREAM_MARGIN_S = 0.5  # a stream outlasts the window by this
@@ -33,6 +32,7 @@ class Feed:
     def __init__(self, load: FanoutLoad, tally: Tally, errors: Counter[str]) -> None:
         self.channel = f"bench.{load.channel}"
         self.subscribers = load.subscribers
+        self.batch = load.batch
         self.tally = tally
         self.errors = errors
         self.skipped = 0
@@ -84,7 +84,7 @@ class Subscriber(Client):
     def listen(self, newest: int) -> None:
         """Count from here on: `newest` is the number of the last update before the load starts."""
         self._last = newest
-        self._milestone = newest + BATCH
+        self._milestone = newest + self._feed.batch
         self.listening = True
 
     def message_received(self, payload: bytes, last_of_read: bool) -> None:
@@ -104,7 +104,7 @@ class Subscriber(Client):
         feed.tally.by_connection[self._index] += 1
         while number >= self._milestone:
             feed.passed(self._milestone)
-            self._milestone += BATCH
+            self._milestone += feed.batch
 
     def _skip_to(self, number: int) -> None:
         if number <= self._last:
@@ -118,10 +118,11 @@ class Subscriber(Client):
 class Director(Client):
     """The connection that tells the server to publish."""
 
-    def __init__(self, channel: str, errors: Counter[str]) -> None:
+    def __init__(self, load: FanoutLoad, errors: Counter[str]) -> None:
         super().__init__()
+        self._batch = load.batch
         self._number = 0
-        self._method = "bench.push_events" if channel == "event" else "bench.push"
+        self._method = "bench.push_events" if load.channel == "event" else "bench.push"
         self._errors = errors
         self._orders: set[asyncio.Future[Reply]] = set()  # not answered yet
 
@@ -132,7 +133,7 @@ class Director(Client):
 
     def push(self) -> None:
         """Have another batch published."""
-        self._order(self._method, [BATCH])
+        self._order(self._method, [self._batch])
 
     async def settle(self) -> None:
         """Wait until the server has published all it was told to."""
@@ -163,7 +164,7 @@ async def run_fanout(job: Job, load: FanoutLoad) -> Measure:
     tally = Tally(load.subscribers)
     feed = Feed(load, tally, errors)
     subscribers = [Subscriber(index, feed) for index in range(load.subscribers)]
-    director = Director(load.channel, errors)
+    director = Director(load, errors)
     await open_all([director, *subscribers], job.url)
     await asyncio.gather(*(client.greet() for client in [director, *subscribers]))
     newest = await director.newest()

@@ -10,7 +10,7 @@ import msgspec
 
 from benchmarks.jobs import CallLoad, FanoutLoad, IdleLoad, IdleMeasure, Job, Measure
 from benchmarks.processes import cpu_of, cpu_since, placed_on
-from benchmarks.scenarios import IDLE_CONNECTIONS, SUBSCRIBERS, Contest, Entry
+from benchmarks.scenarios import IDLE_CONNECTIONS, SATURATION, Contest, Entry
 from benchmarks.systems import BenchmarkError, System, Tornado, Wispy, run_generator
 
 IDLE_SETTLE_S = 3.0
@@ -179,8 +179,8 @@ def run_scaling(plan: Plan, progress: Progress) -> Scaling:
     with running([], one, two):
         for turn in range(plan.rounds):
             progress(f"one and two frontend processes: round {turn + 1} of {plan.rounds}")
-            scaling.one.append(measure(free, FanoutLoad(SUBSCRIBERS), one))
-            scaling.two.append(measure(free, FanoutLoad(SUBSCRIBERS), two))
+            scaling.one.append(measure(free, SATURATION, one))
+            scaling.two.append(measure(free, SATURATION, two))
     return scaling
 
 

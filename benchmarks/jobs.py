@@ -30,10 +30,11 @@ class CallLoad(msgspec.Struct, frozen=True, tag="calls"):
 
 
 class FanoutLoad(msgspec.Struct, frozen=True, tag="fanout"):
-    """Updates to many subscribers: `rate` updates a second, or, without it, as fast as they are delivered."""
+    """Updates to many subscribers: `rate` updates a second, or batches of `batch` as fast as they are delivered."""
 
     subscribers: int
     rate: float = 0
+    batch: int = 1
     channel: Literal["tick", "event"] = "tick"
 
 

@@ -32,6 +32,7 @@ class Publisher:
     def __init__(self, emit: Callable[[str], None]) -> None:
         self._emit = emit
         self.number = 0  # of the newest update
+        self._pushing = asyncio.Lock()  # two batches in one turn would be one update: a value channel keeps the newest
 
     def publish(self) -> None:
         """Publish one update."""
@@ -40,10 +41,11 @@ class Publisher:
 
     async def push(self, count: int) -> int:
         """Publish `count` updates, each in its own turn of the loop; returns the number of the newest."""
-        for _ in range(count):
-            self.publish()
-            await asyncio.sleep(0)
-        return self.number
+        async with self._pushing:
+            for _ in range(count):
+                self.publish()
+                await asyncio.sleep(0)
+            return self.number
 
     async def stream(self, per_s: float, seconds: float) -> int:
         """Publish at a steady pace for a while; returns the number of the newest update."""

@@ -118,16 +118,25 @@ def _fairness_table(rows: Sequence[Row]) -> Table:
 
 
 def _scaling_table(scaling: Scaling) -> Table:
-    head = ["fan-out at saturation", "deliveries /s", *(f"{role} us" for role in ROLES), "frontends busy", "cores used"]
+    head = [
+        "fan-out at saturation",
+        "deliveries /s",
+        *(f"{role} us" for role in ROLES),
+        "frontends busy",
+        "cores used",
+        "own cores /s",
+    ]
     note = (
         "All processes, the load generator too, share all cores: cores used says how much of the machine they took "
-        "together. busy: each frontend process, part of a core (with two, the first is the parent, which only listens)."
+        "together. busy: each frontend process, part of a core (of two, the first is the parent that listens). "
+        "own cores: deliveries for each CPU second of the busiest frontend process, as if it had a core to itself."
     )
     body: list[list[str]] = []
     for name, measures in (("one frontend process", scaling.one), ("two", scaling.two)):
         busy = " + ".join(f"{share:.0%}" for share in _frontend_shares(measures))
         spent = f"{median(measure.cores_used for measure in measures):.2f}"
-        body.append([name, _rate(measures), *_by_role(measures), busy, spent])
+        alone = f"{median(measure.operations / max(measure.cpu_s['frontend']) for measure in measures):,.0f}"
+        body.append([name, _rate(measures), *_by_role(measures), busy, spent, alone])
     return Table("A second frontend process", head, body, note)
 
 
