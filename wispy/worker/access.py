@@ -254,13 +254,15 @@ class Access:
         if name in own and (member is None or member.kind is Kind.METHOD):
             if member is None and not table.is_own_attribute(name):
                 raise errors.NOT_FOUND()
-            if table.is_own_function(own[name]):
-                return self._own_method(own[name])
+            value = own[name]
+            if table.is_own_function(value):
+                return self._own_method(value)
             member = OWN_DATA
         elif member is None:
             raise errors.NOT_FOUND()
-        if member.kind is Kind.ATTRIBUTE:
-            self._shown(table.current(place.holder, name, member))
+        else:
+            value = table.current(place.holder, name, member) if member.kind is Kind.ATTRIBUTE else UNKNOWN
+        self._shown(value)
         return member
 
     def _own_method(self, function: Any) -> Member:
@@ -276,7 +278,8 @@ class Access:
         """A value that was found, unless it is to be hidden after all: a part of the program, or marked so."""
         if type(value) in _PLAIN or value is UNKNOWN:
             return value
-        if is_code(value) or self._tables.is_restricted(value):
+        table = self._tables.of_value(value)
+        if table.is_restricted(value) if table is not None else is_code(value) or self._tables.is_restricted(value):
             raise errors.NOT_FOUND()
         return value
 

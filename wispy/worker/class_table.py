@@ -196,10 +196,10 @@ class ClassTable:
 
     def is_own_function(self, value: Any) -> bool:
         """Whether a value is a function that pages may call: plain Python of this package, not restricted."""
-        if isinstance(value, types.MethodType):
+        if type(value) is types.MethodType:
             value = value.__func__
         return (
-            isinstance(value, types.FunctionType)
+            type(value) is types.FunctionType
             and home_of(value.__module__ or "") == self._home
             and not is_restricted(value, self._interface)
         )
