@@ -101,7 +101,7 @@ class Client:
     async def error(self, method: str, params: Any = None) -> RemoteError:
         """The error with which a request is answered."""
         answer = await asyncio.wait_for(await self.start(method, params), ANSWER_TIMEOUT_S)
-        assert "error" in answer, f"an error was expected: {answer}"
+        assert "error" in answer, f"an error was expected: {str(answer)[:300]}"
         return RemoteError(answer["error"])
 
     async def get(self, path: str) -> Any:

@@ -116,6 +116,7 @@ class Desk:
         self._memory = memory
         self._max_start_delay_s = max_start_delay_s
         self._max_reply_bytes = max_reply_bytes
+        self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._hand_over = hand_over
         self._on_fenced = on_fenced
         self._calls: dict[tuple[str, int], Call] = {}
@@ -218,7 +219,7 @@ class Desk:
             if token.answered:
                 continue
             body = outcome.body
-            if len(body) > MAX_INLINE_BODY:
+            if len(body) > self._max_inline_body and not outcome.is_error:
                 self._settle_large(call, body)
                 continue
             kind = relay.ERROR if outcome.is_error else relay.RESULT

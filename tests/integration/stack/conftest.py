@@ -17,14 +17,22 @@ MakeStack = Callable[..., Stack]
 @pytest.fixture(scope="module")
 def shared_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A frontend and a worker for all tests of a module, which leave `sample` as they found it."""
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"))
+    stack = start_stack(valkey_server, tmp_path_factory)
+    yield stack
+    stack.close()
+    check_keys(valkey_server, stack)
+
+
+def start_stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, **config: Any) -> Stack:
+    """A worker with `sample` and `quiet`, and a frontend, in this order."""
+    stack = Stack(server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
     try:
         stack.worker("sample=served:Sample", "quiet=served:quiet")
         stack.frontend()
-        yield stack
-    finally:
+    except BaseException:
         stack.close()
-    check_keys(valkey_server, stack)
+        raise
+    return stack
 
 
 @pytest.fixture

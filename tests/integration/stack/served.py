@@ -50,6 +50,8 @@ class Sample:
 
     def value(self, name: str) -> Any:
         """What clients cannot send, but objects may return."""
+        endless: list[Any] = []
+        endless.append(endless)
         return {
             "nan": [float("nan"), float("inf"), float("-inf")],
             "big": 2**80,
@@ -57,7 +59,7 @@ class Sample:
             "point": Point(1.5, 2.5),
             "bytes": b"\x00\xff",
             "object": object(),
-            "deep": _nested(200),
+            "endless": endless,
         }[name]
 
     def large(self, size: int) -> str:
@@ -160,10 +162,3 @@ not_an_object = __import__("json")
 def _announce(path: str) -> None:
     """Say that the call runs."""
     Path(path + ".started").touch()
-
-
-def _nested(levels: int) -> Any:
-    value: Any = 0
-    for _ in range(levels):
-        value = [value]
-    return value
