@@ -34,7 +34,7 @@ def _cases() -> Iterator[Any]:
                 yield pytest.param(shell, situation, id=f"{shell}-{situation['case']}")
 
 
-@pytest.mark.parametrize(("shell", "situation"), _cases())
+@pytest.mark.parametrize(("shell", "situation"), list(_cases()))
 async def test_situation(situation: dict[str, Any], settings: WebSocketSettings) -> None:
     closes = situation.get("closes")
     sent = encode_all(situation["send"])

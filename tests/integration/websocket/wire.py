@@ -16,6 +16,7 @@ import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
 
 KINDS = {"cont": 0, "text": 1, "binary": 2, "close": 8, "ping": 9, "pong": 10}
 _NAMES = {opcode: kind for kind, opcode in KINDS.items()}
@@ -113,6 +114,13 @@ class WireClient:
         self.writer.write(upgrade_request(**headers) + early)
         return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), _TIMEOUT_S)
 
+    def pause(self) -> None:
+        """Read nothing from the socket until `resume`: the kernel's buffers fill."""
+        cast("asyncio.ReadTransport", self.writer.transport).pause_reading()
+
+    def resume(self) -> None:
+        cast("asyncio.ReadTransport", self.writer.transport).resume_reading()
+
     def send(self, *frames: str) -> None:
         self.writer.write(b"".join(map(encode, frames)))
 
@@ -131,6 +139,12 @@ class WireClient:
         """Return the server's next frame; None at its end of data."""
         return await asyncio.wait_for(self._receive(), _TIMEOUT_S)
 
+    async def receive_compressed(self) -> Frame:
+        """Return the next frame, which must be compressed, without inflating it."""
+        frame = await asyncio.wait_for(self._receive(reserved=0x40), _TIMEOUT_S)
+        assert frame is not None
+        return frame
+
     async def receive_all(self) -> list[Frame]:
         """Return all frames up to the server's end of data."""
         frames: list[Frame] = []
@@ -143,7 +157,7 @@ class WireClient:
         for frame in frames:
             assert await self.receive() == expected(frame)
 
-    async def _receive(self) -> Frame | None:
+    async def _receive(self, reserved: int = 0) -> Frame | None:
         try:
             first, length = await self.reader.readexactly(2)
             if length >= 126:
@@ -151,7 +165,7 @@ class WireClient:
             payload = await self.reader.readexactly(length)
         except (asyncio.IncompleteReadError, ConnectionError):
             return None
-        assert first & 0x70 == 0, "reserved bits"
+        assert first & 0x70 == reserved, "reserved bits"
         return Frame(_NAMES[first & 0x0F], payload, bool(first & 0x80))
 
 

@@ -114,7 +114,8 @@ class Connection(Protocol):
     def pause_reading(self) -> None:
         """Deliver no further message until `resume_reading`; also from within `message_received`. May be repeated.
 
-        What has arrived is kept; then the socket is not read any more, so that the peer is held back by TCP.
+        What has arrived is kept; then the socket is not read any more, so that the peer is held back by TCP. Until it
+        is, nothing is seen of the peer, not even its end: pause only for what ends by itself.
         """
         ...
 

@@ -41,7 +41,8 @@ class NotingProtocol(WebSocketProtocol13):
         if code is not None and not is_close_code(code):
             # Tornado would echo whatever number the peer made up.
             code, reason = CloseCode.PROTOCOL_ERROR, "invalid Close code"
-        if self.first_close is None:
+        # Tornado also comes here to tidy up after a connection that broke.
+        if self.first_close is None and not self.stream.closed():
             self.first_close = (CloseCode.NO_STATUS if code is None else code, reason or self.close_reason or "")
         super().close(code, reason)
 
@@ -213,7 +214,12 @@ class TornadoConnection:
         if written.done():
             self._wrote(written, size)
         else:
-            written.add_done_callback(lambda done: self._wrote(done, size))
+            written.add_done_callback(lambda done: self._drained(done, size))
+
+    def _drained(self, written: Future[None], size: int) -> None:
+        # The peer has made room for it: a sign of life.
+        self._heard = True
+        self._wrote(written, size)
 
     def _wrote(self, written: Future[None], size: int) -> None:
         self.buffered -= size

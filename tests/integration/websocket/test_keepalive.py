@@ -1,0 +1,182 @@
+"""Pings and time-outs: first of noting objects, then of real connections."""
+
+import asyncio
+
+import pytest
+
+from tests.integration.websocket.servers import serve
+from tests.integration.websocket.wire import open_websocket
+from tests.support.waiting import wait_until
+from wispy.frontend.websocket.keepalive import Keepalive
+from wispy.frontend.websocket.seam import CloseCode, WebSocketSettings
+
+INTERVAL_S = 0.2
+PONG_S = 0.1
+CLOSE_S = 0.15
+
+SETTINGS = WebSocketSettings(ping_interval_s=INTERVAL_S, pong_timeout_s=PONG_S, close_timeout_s=CLOSE_S)
+
+
+class Peer:
+    """Notes when it is pinged and cut, and answers pings or does not."""
+
+    def __init__(self, keepalive: Keepalive, *, answers: bool = False, talks: bool = False) -> None:
+        self._keepalive = keepalive
+        self._answers = answers
+        self._talks = talks
+        self._heard = True
+        self._loop = asyncio.get_running_loop()
+        self._start = self._loop.time()
+        self.pings_s: list[float] = []
+        self.cut_s: float | None = None
+        self.reason = ""
+
+    def ping(self) -> None:
+        self.pings_s.append(self._loop.time() - self._start)
+        self._heard = self._answers
+
+    def seems_alive(self) -> bool:
+        alive = self._heard or self._talks
+        self._heard = False
+        return alive
+
+    def cut(self, reason: str) -> None:
+        self.cut_s = self._loop.time() - self._start
+        self.reason = reason
+        self._keepalive.discard(self)
+
+
+@pytest.fixture
+async def keepalive() -> Keepalive:
+    return Keepalive(SETTINGS, asyncio.get_running_loop())
+
+
+async def test_a_silent_peer_is_pinged_and_then_cut(keepalive: Keepalive) -> None:
+    peer = Peer(keepalive)
+    keepalive.add(peer)
+    await wait_until(lambda: peer.cut_s is not None, "the peer is cut off")
+    assert len(peer.pings_s) == 1
+    assert peer.pings_s[0] >= INTERVAL_S * 0.99
+    assert peer.cut_s is not None
+    assert peer.cut_s >= (INTERVAL_S + PONG_S) * 0.99
+    assert peer.reason == "no answer to a ping"
+    assert len(keepalive) == 0
+
+
+async def test_a_peer_that_answers_is_pinged_in_each_interval(keepalive: Keepalive) -> None:
+    peer = Peer(keepalive, answers=True)
+    keepalive.add(peer)
+    await wait_until(lambda: len(peer.pings_s) == 3, "three pings")
+    assert peer.cut_s is None
+    keepalive.stop()
+
+
+async def test_a_peer_that_talks_is_not_pinged(keepalive: Keepalive) -> None:
+    talker = Peer(keepalive, talks=True)
+    silent = Peer(keepalive)
+    keepalive.add(talker)
+    keepalive.add(silent)
+    await wait_until(lambda: silent.cut_s is not None, "the silent peer is cut off")
+    assert talker.pings_s == []
+    assert len(keepalive) == 1
+    keepalive.stop()
+
+
+async def test_a_closing_peer_is_cut_after_the_close_time_out(keepalive: Keepalive) -> None:
+    """Earlier than the next look at it as an open one, and without a ping."""
+    peer = Peer(keepalive)
+    keepalive.add(peer)
+    keepalive.expect_end(peer)
+    keepalive.expect_end(peer)
+    await wait_until(lambda: peer.cut_s is not None, "the peer is cut off")
+    assert peer.cut_s is not None
+    assert peer.cut_s >= CLOSE_S * 0.99
+    assert peer.reason == "close timed out"
+    assert peer.pings_s == []
+
+
+async def test_a_discarded_peer_is_forgotten(keepalive: Keepalive) -> None:
+    gone, silent = Peer(keepalive), Peer(keepalive)
+    keepalive.add(gone)
+    keepalive.add(silent)
+    keepalive.discard(gone)
+    await wait_until(lambda: silent.cut_s is not None, "the other peer is cut off")
+    assert gone.cut_s is None
+    assert gone.pings_s == []
+
+
+async def test_an_interval_of_zero_means_no_pings() -> None:
+    keepalive = Keepalive(WebSocketSettings(ping_interval_s=0, close_timeout_s=CLOSE_S), asyncio.get_running_loop())
+    open_peer, closing = Peer(keepalive), Peer(keepalive)
+    keepalive.add(open_peer)
+    keepalive.add(closing)
+    keepalive.expect_end(closing)
+    await wait_until(lambda: closing.cut_s is not None, "the closing peer is cut off")
+    assert open_peer.pings_s == []
+
+
+async def test_a_timer_only_runs_while_there_is_something_to_watch(keepalive: Keepalive) -> None:
+    peer = Peer(keepalive)
+    keepalive.add(peer)
+    await wait_until(lambda: peer.cut_s is not None, "the peer is cut off")
+    assert keepalive._timer is None
+
+
+# Real connections
+
+
+@pytest.fixture
+def settings(shell: str) -> WebSocketSettings:
+    return WebSocketSettings(
+        shell=shell,
+        ping_interval_s=INTERVAL_S,
+        pong_timeout_s=PONG_S,
+        close_timeout_s=CLOSE_S,
+        write_buffer=100_000,
+    )
+
+
+async def test_a_client_that_answers_stays(settings: WebSocketSettings) -> None:
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        for _ in range(3):
+            await client.expect("ping:")
+            client.send("pong:")
+        assert server.handlers[0].lost == []
+
+
+async def test_a_client_that_does_not_answer_is_cut_off(settings: WebSocketSettings) -> None:
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        await client.expect("ping:")
+        assert await client.receive() is None
+        await wait_until(lambda: server.handlers[0].lost, "the session was told")
+        assert server.handlers[0].lost == [(CloseCode.ABNORMAL, "no answer to a ping")]
+
+
+async def test_a_client_that_is_held_back_stays(settings: WebSocketSettings) -> None:
+    """Its pong could not be seen."""
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        handler = await server.handler()
+        handler.open.pause_reading()
+        client.send("text:x", "text:y")
+        await asyncio.sleep(2 * (INTERVAL_S + PONG_S))  # what must not happen has its time to happen
+        assert handler.lost == []
+        handler.open.resume_reading()
+
+
+async def test_a_slow_client_stays_as_long_as_it_takes_something(shell: str) -> None:
+    """Its full buffer keeps pings from it for longer than the pong's time-out."""
+    settings = WebSocketSettings(shell=shell, ping_interval_s=0.4, pong_timeout_s=0.4, write_buffer=100_000)
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        handler = await server.handler()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 1.6
+        client.pause()
+        while loop.time() < end:
+            while not handler.open.is_full and not handler.lost:
+                handler.open.send(b"*" * 20_000)
+                await asyncio.sleep(0)
+            client.resume()
+            await client.expect("text*20000")
+            client.pause()
+            await asyncio.sleep(0.005)  # the client's pace
+        assert handler.lost == []
