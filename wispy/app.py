@@ -30,7 +30,7 @@ from wispy.config.schema import Config, StaticConfig
 from wispy.errors import StartError, WispyError
 from wispy.frontend.processes import supervise
 from wispy.frontend.server import listen, serve, url_of
-from wispy.loops import new_event_loop
+from wispy.loops import calm_garbage_collector, new_event_loop
 from wispy.worker.process import Worker
 from wispy.worker.source import ObjectSource, from_instances
 
@@ -85,6 +85,7 @@ class Parts:
                 self._worker = Worker(self.sources, self.config, self._fail)
                 await self._worker.start()
             on_started()
+            calm_garbage_collector()
             await self._stop.wait()
         finally:
             if web is not None:

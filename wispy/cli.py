@@ -9,6 +9,8 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from wispy import log
 from wispy.app import Parts, prepared, run_all_in_one, run_parts
 from wispy.config.flags import add_arguments, overrides
@@ -100,7 +102,8 @@ def _with_named_redis(config: Config, command: str) -> Config:
 def _frontend(arguments: argparse.Namespace) -> None:
     config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-frontend")
     log.configure(config.logging_config)
-    parts = Parts(config, (), has_web=True)
+    # There are no objects here that would need a process of their own beside.
+    parts = Parts(msgspec.structs.replace(config, multiprocessed=False), (), has_web=True)
     run_parts(parts, lambda: logger.info("the frontend listens at %s", parts.url))
 
 

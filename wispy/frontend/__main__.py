@@ -9,7 +9,7 @@ import threading
 from wispy import log
 from wispy.frontend.processes import inherit
 from wispy.frontend.server import serve
-from wispy.loops import new_event_loop
+from wispy.loops import calm_garbage_collector, new_event_loop
 
 
 async def _run(line: bytes) -> None:
@@ -24,6 +24,7 @@ async def _run(line: bytes) -> None:
         loop.call_soon_threadsafe(stop.set)
 
     threading.Thread(target=watch_parent, name="wispy-parent-watch", daemon=True).start()
+    calm_garbage_collector()
     await serve(config, sockets, stop)
 
 
