@@ -235,3 +235,35 @@ TABLE: Final = (
 """Every error that wispy sends, in the order of the documentation."""
 
 BY_CODE: Final = {error.code: error for error in TABLE}
+
+
+def reference() -> str:
+    """The text of `docs/reference/errors.md`."""
+    rows = ((each, "yes" if each.retryable else "no") for each in TABLE)
+    return _REFERENCE_HEAD + "".join(
+        f"| {each.code} | `{each.name}` | {each.executed} | {retryable} | {each.meaning} |\n"
+        for each, retryable in rows
+    )
+
+
+_REFERENCE_HEAD = """\
+# Errors on the wire
+
+Made from the table in `wispy/protocol/errors.py` by `make docs`; a test holds the two together.
+
+A request that fails is answered by a JSON-RPC error object:
+
+    {"code": -32004, "message": "...", "data": {"executed": "no", "retryable": true}}
+
+- `executed`: whether the request ran. `no`: it did not, and will not. `yes`: it did. `maybe`: that cannot be known,
+  or it was cut short. wispy itself never runs again what may have run.
+- `retryable`: whether the same request, sent again under a new id, may well succeed. Only what did not run is.
+- An exception of the object's own code has `data.type`, its class, and `data.args`, its arguments. A traceback is in
+  `data.traceback` only where `interface.traceback_access` is on.
+
+The table says what each code has as a rule. What counts is `data` in the answer: the place that raised it may know
+better.
+
+| code | name | executed | retryable | meaning |
+| --- | --- | --- | --- | --- |
+"""

@@ -11,6 +11,7 @@ MAX_DEPTH: Final = 64
 which also counts the frames of whoever called, is 1,000."""
 
 _STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_ALL_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
 
 
@@ -22,10 +23,10 @@ def is_deeper(data: bytes, limit: int) -> bool:
     # Few messages have many brackets: nearly every text is decided here.
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
+    brackets = _STRING.sub(b"", data).translate(_ALL_SQUARE, _NOT_BRACKETS)
     for _ in range(limit):
         # Every round takes the innermost level of every branch away, at the speed of C.
-        inner = brackets.replace(b"[]", b"").replace(b"{}", b"")
+        inner = brackets.replace(b"[]", b"")
         if not inner or len(inner) == len(brackets):
             return False
         brackets = inner

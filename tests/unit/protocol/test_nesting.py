@@ -1,0 +1,40 @@
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wispy.protocol.nesting import is_deeper
+
+
+def depth(value: Any) -> int:
+    if isinstance(value, dict):
+        return 1 + max(map(depth, value.values()), default=0)
+    return 1 + max(map(depth, value), default=0) if isinstance(value, list) else 0
+
+
+texts = st.text(alphabet='[]{}"\\a', max_size=5)
+values = st.recursive(
+    st.integers() | texts, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3)
+)
+
+
+@given(values, st.integers(min_value=1, max_value=6))
+def test_the_depth_is_exact_for_whatever_is_json(value: Any, limit: int) -> None:
+    data = json.dumps(value).encode()
+    assert is_deeper(data, limit) == (depth(value) > limit)
+
+
+def test_arrays_and_objects_count_alike() -> None:
+    data = b'{"a":[' * 5 + b"]}" * 5
+    assert is_deeper(data, 9)
+    assert not is_deeper(data, 10)
+
+
+def test_what_is_wide_is_not_deep() -> None:
+    assert not is_deeper(b"[" + b'{"a":[1,"["]},' * 1000 + b"[]]", 3)
+
+
+def test_what_is_no_json_gets_an_answer() -> None:
+    for data in (b"]" * 500, b"[" * 500, b"[]" * 500, b"][" * 500, b'"' * 501, b'["' * 500):
+        is_deeper(data, 4)
