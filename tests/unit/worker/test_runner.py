@@ -222,6 +222,12 @@ def settings(**func_caller: Any) -> Config:
     )
 
 
+@pytest.fixture(autouse=True)
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a turn may be over at any moment: only the test of just that wants it."""
+    monkeypatch.setattr(runner_module, "TURN_S", 60)
+
+
 @pytest.fixture
 async def stage() -> AsyncIterator[Stage]:
     made = Stage(settings())

@@ -9,6 +9,7 @@ import pytest
 from wispy.config.schema import Config, InstanceConfig, LimitsConfig
 from wispy.errors import StartError
 from wispy.protocol.errors import RPCError
+from wispy.worker import runner as runner_module
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.runner import Runner
 from wispy.worker.served import ServedObject
@@ -61,7 +62,8 @@ async def test_pages_set_channels_through_attributes_and_do_not_reach_wispys_own
     assert [attribute["name"] for attribute in told["attributes"]] == ["a", "b", "c", "d"]
 
 
-async def test_a_request_is_answered_after_the_updates_that_it_caused() -> None:
+async def test_a_request_is_answered_after_the_updates_that_it_caused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "TURN_S", 60)  # one turn, also on a busy machine
     served = await serve(Sample())
     hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
     runner = Runner(served, Config(), may_start=lambda: True, on_outcomes=lambda *given: hand_overs.append(given))
