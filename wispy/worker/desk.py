@@ -43,6 +43,9 @@ BODY_LIFE_S: Final = 60.0
 STORED_QUOTA_BYTES: Final = 256 * 1024 * 1024
 """Bytes of stored bodies of one object that may wait at a time: a result beyond it is gone."""
 
+MAX_EXTENSION_S: Final = 7 * 86400.0
+"""How long a frontend waits for a method without any time-out: as long as the object's keys live."""
+
 
 @dataclass(slots=True, eq=False)
 class OpenEntry:
@@ -63,6 +66,8 @@ class Pending:
     entry: OpenEntry
     answered: bool = False
     """The caller has his answer, at the deadline; the call still takes its room."""
+    extended: bool = False
+    """The frontend knows that the call may run for longer than the default."""
 
 
 @dataclass(slots=True)
@@ -206,6 +211,7 @@ class Desk:
         call = self._calls.get((session.name, request.id))
         if call is not None:
             call.token.frontend = frontend
+            call.token.extended = False
 
     # --- outcomes go out --------------------------------------------------------------------------------------------
 
@@ -239,12 +245,18 @@ class Desk:
                 self._answer_ended(batch, token, Reply(call.id, relay.ERROR, body))
         self._finish(batch)
 
-    def extend(self, call: Call, run_s: float) -> None:
-        """Tell the caller's frontend that this call may run for `run_s` seconds, longer than it would wait."""
-        token: Pending = call.token
+    def extend_beyond(self, default_s: float) -> None:
+        """Tell the frontends which calls may run for more than `default_s` seconds: they would give them up earlier."""
         batch = _Batch()
-        batch.reply(token.frontend, call.session, Reply(call.id, relay.EXTENDED, msgspec.Raw(b"%d" % run_s)))
-        self._finish(batch)
+        for call in self._calls.values():
+            token: Pending = call.token
+            run_s = 0.0 if call.started is None else call.deadline - call.started
+            if run_s > default_s and not token.extended:
+                token.extended = True
+                body = msgspec.Raw(b"%d" % min(run_s + 1, MAX_EXTENSION_S))
+                batch.reply(token.frontend, call.session, Reply(call.id, relay.EXTENDED, body))
+        if batch.replies:
+            self._finish(batch)
 
     def settle_delivered(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
         """Settle what a former owner was given and did not finish: before any new work, and repeatable."""

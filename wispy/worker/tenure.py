@@ -355,6 +355,7 @@ class Tenure:
         # Something holds the objects' thread, else the runner would have answered them itself.
         late = [call for call in desk.calls() if call.started is None and now > call.start_by + WATCH_S]
         desk.answer_early([call for call in late if self._stage.withdraw(call)], errors.NOT_STARTED())
+        desk.extend_beyond(self._config.func_caller.run_timeout_default)
         self._stage.report_hangs(now)
         if desk.in_flight:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)

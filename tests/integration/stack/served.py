@@ -111,6 +111,12 @@ class Sample:
     async def impatient(self) -> None:
         await asyncio.Event().wait()
 
+    @timeout(30)
+    async def patient(self, path: str, seconds: float) -> str:
+        _announce(path)
+        await asyncio.sleep(seconds)
+        return "done"
+
     # --- channels -----------------------------------------------------------------------------------------------------
 
     def count_to(self, number: int, size: int = 0) -> int:
@@ -151,8 +157,9 @@ class Quiet:
         return "pong"
 
 
-def make_sample() -> Sample:
-    return Sample()
+class Fragile:
+    def __init__(self) -> None:
+        raise OSError("there is no instrument")
 
 
 quiet = Quiet()

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.integration.stack.conftest import MakeStack, check_keys, start_stack
@@ -82,9 +81,7 @@ MESSAGES: dict[str, tuple[str, int, int | None]] = {
 async def test_each_bad_message_has_its_error(
     frontend: Frontend, plain_client: Client, text: str, code: int, id: int | None
 ) -> None:
-    by_post = httpx.post(
-        f"{frontend.url}/rpc", content=text, headers={"Content-Type": "application/json"}, trust_env=False
-    )
+    by_post = frontend.post_text(text)
     for answer in (await plain_client.ask_raw(text), by_post.json()):
         if isinstance(answer, list):
             (answer,) = answer
@@ -108,11 +105,8 @@ async def test_a_binary_message_closes_the_connection_only(client: Client, plain
     assert await client.call("quiet.ping") == "pong"
 
 
-async def test_what_is_not_utf8_is_refused(frontend: Frontend) -> None:
-    response = httpx.post(
-        f"{frontend.url}/rpc", content=b'{"\xff": 1}', headers={"Content-Type": "application/json"}, trust_env=False
-    )
-    assert response.json()["error"]["code"] == -32700
+def test_what_is_not_utf8_is_refused(frontend: Frontend) -> None:
+    assert frontend.post_text(b'{"\xff": 1}').json()["error"]["code"] == -32700
 
 
 async def test_ids_of_a_session_rise(client: Client) -> None:
