@@ -112,10 +112,19 @@ class Access:
             return self._target
         place = self._place(path)
         if place.table is None:
-            return self._shown(containers.get_item(place.holder, place.name))
+            return self._whole(containers.get_item(place.holder, place.name))
         if self._member(place).kind is Kind.METHOD:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it")
-        return self._shown(getattr(place.holder, place.name))
+        return self._whole(getattr(place.holder, place.name))
+
+    def _whole(self, value: Any) -> Any:
+        """A value that is to be sent as it is, with all that is in it."""
+        if type(value) not in _PLAIN:
+            table = self._tables.of_value(self._shown(value))
+            if table is not None and table.has_hidden_fields:
+                kind = table.cls.__name__
+                raise errors.UNSENDABLE(f"a {kind} has fields that are not for pages: get its attributes one by one")
+        return value
 
     def resolve_call(self, path: tuple[str, ...]) -> BoundMethod:
         """The method at a path."""

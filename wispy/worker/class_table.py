@@ -160,6 +160,8 @@ class ClassTable:
         for name, (annotation, owner) in declared.items():
             if name not in self._taken and self.is_public(name):
                 self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotations.evaluate(annotation, owner))
+        self.has_hidden_fields: Final = any(name not in self.members for name in _record_fields(cls))
+        """Whether instances, sent as a whole, would show what is not served."""
         self.namespace: Final = _namespace_reader(cls)
         """Reads an instance's own attributes, name to value, without touching any."""
 
@@ -362,6 +364,12 @@ def _declarations(classes: list[type]) -> dict[str, tuple[Any, type]]:
         for name, annotation in annotations.own_annotations(cls).items():
             declared.setdefault(name, (annotation, cls))
     return declared
+
+
+def _record_fields(cls: Any) -> tuple[str, ...]:
+    """The fields that an instance is sent with: of a dataclass, a `msgspec.Struct` or an attrs class."""
+    attrs = tuple(field.name for field in getattr(cls, "__attrs_attrs__", ()))
+    return (*getattr(cls, "__struct_fields__", ()), *getattr(cls, "__dataclass_fields__", ()), *attrs)
 
 
 def _namespace_reader(cls: type) -> Callable[[object], Mapping[str, Any]]:

@@ -24,6 +24,7 @@ from wispy.worker.class_table import (
     plain_function,
 )
 from wispy.worker.modes import marks_of
+from wispy.worker.tracked import TrackedDict, TrackedList
 
 MAX_DESCRIBED: Final = 1000
 """Names in the description of an object with all that is nested in it: more than anyone reads, and objects that refer
@@ -31,6 +32,9 @@ to one another could go on for long."""
 
 MAX_DOC: Final = 4000
 """Characters of a documentation text: a page of a tooltip, not a manual in a docstring."""
+
+
+_PLAIN_NAMES: Final[dict[type, str]] = {TrackedDict: "dict", TrackedList: "list"}
 
 
 class Interface(Protocol):
@@ -60,7 +64,7 @@ class Describer:
 
     def item(self, name: str, value: Any) -> dict[str, Any]:
         """An item of a dict or list."""
-        return {"name": name, "kind": "item", "type": type(value).__name__}
+        return {"name": name, "kind": "item", "type": _type_name(value)}
 
     def member(self, name: str, member: Member, value: Any) -> dict[str, Any]:
         """An attribute, property or method.
@@ -166,7 +170,13 @@ def _describe_method(name: str, member: Member) -> dict[str, Any]:
 def _type_text(member: Member, value: Any) -> str | None:
     if member.annotation is not UNKNOWN:
         return annotations.text_of(member.annotation)
-    return None if value is UNKNOWN else type(value).__name__
+    return None if value is UNKNOWN else _type_name(value)
+
+
+def _type_name(value: object) -> str:
+    """A tracked dict or list is one like any other to those who read of it."""
+    kind = type(value)
+    return _PLAIN_NAMES.get(kind) or kind.__name__
 
 
 def _doc(described: Any) -> str:

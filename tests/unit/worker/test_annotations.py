@@ -1,0 +1,111 @@
+import collections.abc
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+from typing import Annotated, Any, ClassVar, Final, Literal, Optional, Union
+
+import msgspec
+import numpy as np
+import pytest
+
+from wispy.worker import annotations
+from wispy.worker.annotations import UNKNOWN
+
+
+class Motor: ...
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+@dataclasses.dataclass
+class Tree:
+    size: int
+    branches: "list[Tree]" = dataclasses.field(default_factory=list)
+
+
+@dataclasses.dataclass
+class Garage:
+    motors: list[Motor]
+
+
+class Sample:
+    text: "int | None"
+    missing: "NotThere"  # type: ignore[name-defined]  # noqa: F821
+    inner: "Inner"
+
+    class Inner: ...
+
+
+def test_annotations_are_evaluated_each_for_itself() -> None:
+    own = annotations.own_annotations(Sample)
+    assert annotations.evaluate(own["text"], Sample) == int | None
+    assert annotations.evaluate(own["missing"], Sample) is UNKNOWN
+    assert annotations.evaluate(own["inner"], Sample) is Sample.Inner
+
+
+@pytest.mark.parametrize("annotation", [Final, Final[int], ClassVar, ClassVar[int], Annotated[Final[int], "x"]])
+def test_constants(annotation: Any) -> None:
+    assert annotations.is_constant(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [int, Tree, Colour, Optional[int], int | str, Literal["a"], dict[str, list[Tree]], dt.datetime, set[int], Any],  # noqa: UP045
+)
+def test_types_that_json_can_become(annotation: Any) -> None:
+    assert annotations.takes_json(annotation)
+    assert not annotations.is_constant(annotation)
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Motor,
+        list[Motor],
+        dict[str, Motor],
+        Motor | None,
+        Union[Motor, int],  # noqa: UP007
+        Garage,
+        collections.abc.Callable[[], None],
+        np.ndarray,
+        type,
+        complex,
+        tuple[int, Motor],
+        "not evaluated",
+    ],
+)
+def test_types_that_it_cannot(annotation: Any) -> None:
+    assert not annotations.takes_json(annotation)
+
+
+def test_conversion_changes_no_meaning() -> None:
+    assert annotations.convert({"size": 1, "branches": [{"size": 2}]}, Tree) == Tree(1, [Tree(2)])
+    assert annotations.convert("1.50", decimal.Decimal) == decimal.Decimal("1.50")
+    assert annotations.convert({"1": "a"}, dict[int, str]) == {1: "a"}
+    for value, annotation in [
+        ("1", int),
+        (1, str),
+        (1, bool),
+        (1.5, int),
+        (0, None),
+        ("true", bool),
+        ("", int | None),
+    ]:
+        with pytest.raises(msgspec.ValidationError):
+            annotations.convert(value, annotation)
+
+
+def test_schemas() -> None:
+    assert annotations.schema_of(int) == {"type": "integer"}
+    assert annotations.schema_of(list[str]) == {"type": "array", "items": {"type": "string"}}
+    for annotation in (UNKNOWN, Any, object, Final[int], Motor, Tree):
+        assert annotations.schema_of(annotation) == {}
+
+
+def test_texts() -> None:
+    assert annotations.text_of(int) == "int"
+    assert annotations.text_of("Motor | None") == "Motor | None"
+    assert annotations.text_of(UNKNOWN) is None

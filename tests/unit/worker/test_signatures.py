@@ -1,0 +1,71 @@
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wispy.protocol import errors
+from wispy.protocol.errors import RPCError
+from wispy.worker.signatures import Signature
+
+
+def plain(self: Any, a: Any, b: Any = 2) -> Any: ...
+def nothing(self: Any) -> Any: ...
+def positional(self: Any, a: Any, /, b: Any) -> Any: ...
+def named(self: Any, a: Any = 1, *, b: Any) -> Any: ...
+def optional_named(self: Any, a: Any, *, b: Any = 1) -> Any: ...
+def gathering(self: Any, *args: Any, **kwargs: Any) -> Any: ...
+def both(self: Any, a: Any, *args: Any, b: Any = 1, **kwargs: Any) -> Any: ...
+def only_gathered(*args: Any) -> Any: ...
+
+
+@functools.wraps(plain)
+def wrapped(*args: Any, **kwargs: Any) -> Any:
+    return plain(*args, **kwargs)
+
+
+FUNCTIONS = [plain, nothing, positional, named, optional_named, gathering, both, only_gathered, wrapped]
+
+
+@given(
+    st.sampled_from(FUNCTIONS),
+    st.lists(st.integers(), max_size=4),
+    st.dictionaries(st.sampled_from(["a", "b", "c", "kwargs"]), st.integers(), max_size=3),
+)
+def test_it_agrees_with_python(function: Callable[..., Any], args: list[int], kwargs: dict[str, int]) -> None:
+    signature = Signature(function, is_bound=True)
+    try:
+        function(None, *args, **kwargs)
+    except TypeError:
+        with pytest.raises(RPCError) as caught:
+            signature.bind(args, kwargs)
+        assert caught.value.code == errors.INVALID_PARAMS.code
+    else:
+        assert signature.bind(args, kwargs) == (args, kwargs)
+
+
+@pytest.mark.parametrize("name", ["self", "__class__", "__x", "a b", "", "1", "a.b", "a\0", "\ud800", "x" * 5000 + " "])
+def test_names_that_no_argument_has(name: str) -> None:
+    with pytest.raises(RPCError) as caught:
+        Signature(gathering, is_bound=True).bind([], {name: 1})
+    assert len(caught.value.message) < 300
+    caught.value.to_json()
+
+
+def test_the_plain_way_looks_at_nothing() -> None:
+    signature = Signature(plain, is_bound=True)
+    signature.signature = None  # type: ignore[assignment]
+    for args in ([1], [1, 2]):
+        assert signature.bind(args, {})[0] is args
+
+
+def test_functions_that_do_not_tell_take_anything() -> None:
+    signature = Signature(max, is_bound=False)
+    assert signature.bind([1, 2, 3], {}) == ([1, 2, 3], {})
+
+
+def test_a_static_function_keeps_its_first_parameter() -> None:
+    assert str(Signature(plain, is_bound=False)).startswith("(self")
+    assert str(Signature(plain, is_bound=True)).startswith("(a")
