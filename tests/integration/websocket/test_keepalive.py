@@ -163,6 +163,19 @@ async def test_a_client_that_is_held_back_stays(settings: WebSocketSettings) -> 
         handler.open.resume_reading()
 
 
+async def test_a_client_that_is_held_back_and_takes_nothing_is_cut_off(settings: WebSocketSettings) -> None:
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        handler = await server.handler()
+        handler.open.pause_reading()
+        client.send("text:x", "text:y")
+        client.pause()
+        while not handler.open.is_full:
+            handler.open.send(b"*" * 20_000)
+            await asyncio.sleep(0)
+        await wait_until(lambda: handler.lost, "the session was told")
+        assert handler.lost == [(CloseCode.ABNORMAL, "no answer to a ping")]
+
+
 async def test_a_slow_client_stays_as_long_as_it_takes_something(shell: str) -> None:
     """Its full buffer keeps pings from it for longer than the pong's time-out."""
     settings = WebSocketSettings(shell=shell, ping_interval_s=0.4, pong_timeout_s=0.4, write_buffer=100_000)

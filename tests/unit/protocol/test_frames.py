@@ -28,6 +28,11 @@ from wispy.protocol.frames import (
 
 LIMIT = 1000
 
+UNTIMED = settings(deadline=None)
+"""The machine may be busy with other tests."""
+
+THOROUGH = settings(UNTIMED, max_examples=300)
+
 Outcome = tuple[list[Event], int | None]
 """What came out of some bytes: messages and control frames, and the Close code of the violation that ended it."""
 
@@ -232,6 +237,7 @@ def test_a_close_with_wrong_text() -> None:
 # Frames that the server sends
 
 
+@UNTIMED
 @given(st.sampled_from([TEXT, BINARY, PING, PONG]), st.integers(0, 125) | st.sampled_from([126, 65535, 65536]))
 def test_frames_are_as_the_reference_writes_them(opcode: int, size: int) -> None:
     if opcode >= CLOSE:
@@ -243,6 +249,7 @@ def test_frames_are_as_the_reference_writes_them(opcode: int, size: int) -> None
         assert frames.text_frame(payload) == expected
 
 
+@UNTIMED
 @given(st.sampled_from([1000, 1001, 1008, 4001]), st.text(max_size=200))
 def test_a_close_holds_as_much_of_its_reason_as_it_can(code: int, reason: str) -> None:
     frame = frames.close_frame(code, reason)
@@ -334,6 +341,7 @@ def agree(ours: Outcome, reference: Outcome) -> bool:
     return ours[0] == reference[0] and (ours[1] == reference[1] or (ours[1], reference[1]) == (1002, 1009))
 
 
+@THOROUGH
 @given(valid_conversations, st.lists(st.integers(0, 3000), max_size=10))
 def test_valid_conversations_as_the_reference_reads_them(data: bytes, cuts: list[int]) -> None:
     outcome = parse(data, [min(cut, len(data)) for cut in cuts])
@@ -341,7 +349,7 @@ def test_valid_conversations_as_the_reference_reads_them(data: bytes, cuts: list
     assert outcome[1] is None or outcome[1] == 1009
 
 
-@settings(max_examples=300)
+@THOROUGH
 @given(conversations | mutated() | st.binary(max_size=60), st.lists(st.integers(0, 3000), max_size=10))
 @example(client_frame(TEXT, b"x" * 600, final=False) + client_frame(CONTINUATION, b"x" * 600), [])
 @example(client_frame(CLOSE, b"\x03\xe8\xff"), [])
@@ -350,6 +358,7 @@ def test_any_bytes_as_the_reference_reads_them(data: bytes, cuts: list[int]) -> 
     assert agree(parse(data + PADDING), parse_by_reference(data + PADDING))
 
 
+@UNTIMED
 @given(st.binary(max_size=200))
 def test_a_close_as_the_reference_reads_it(payload: bytes) -> None:
     try:

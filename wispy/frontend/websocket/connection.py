@@ -371,8 +371,8 @@ class DetachedConnection(asyncio.Protocol):
 
     def seems_alive(self) -> bool:
         unsent = self.buffered
-        # A held-back peer cannot be heard.
-        alive = self._heard or self._held_back or unsent < self._unsent_at_look
+        # A peer that is held back cannot be heard; but if there is something for it, it can be seen to take it.
+        alive = self._heard or unsent < self._unsent_at_look or (self._held_back and not unsent)
         self._heard = False
         self._unsent_at_look = unsent
         return alive

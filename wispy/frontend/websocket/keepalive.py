@@ -101,6 +101,16 @@ class Keepalive:
     def _look(self) -> None:
         self._timer = None
         now = self._loop.time()
+        try:
+            self._cut_late(now)
+            self._look_at_quiet(now)
+        finally:
+            # Whatever went wrong with one connection, the others are still watched.
+            for queue in (self._quiet, self._pinged, self._ending):
+                if queue:
+                    self._wake_at(next(iter(queue.values())))
+
+    def _cut_late(self, now: float) -> None:
         for connection in _take_due(self._ending, now):
             connection.cut("close timed out")
         for connection in _take_due(self._pinged, now):
@@ -108,15 +118,14 @@ class Keepalive:
                 self._put(self._quiet, connection, self._look_delay_s)
             else:
                 connection.cut("no answer to a ping")
+
+    def _look_at_quiet(self, now: float) -> None:
         for connection in _take_due(self._quiet, now):
             if connection.seems_alive():
                 self._put(self._quiet, connection, self._look_delay_s)
             else:
                 self._put(self._pinged, connection, self._pong_delay_s)
                 connection.ping()
-        for queue in (self._quiet, self._pinged, self._ending):
-            if queue:
-                self._wake_at(next(iter(queue.values())))
 
 
 def _take_due(queue: dict[Watched, float], now: float) -> list[Watched]:

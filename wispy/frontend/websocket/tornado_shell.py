@@ -181,8 +181,9 @@ class TornadoConnection:
             self._protocol.write_ping(b"")
 
     def seems_alive(self) -> bool:
-        # While the session has it paused, a peer cannot be heard.
-        alive = self._heard or self._resumed is not None or self.buffered < self._unsent_at_look
+        # A peer that is held back cannot be heard; but if there is something for it, it can be seen to take it.
+        is_held_back = self._resumed is not None
+        alive = self._heard or self.buffered < self._unsent_at_look or (is_held_back and not self.buffered)
         self._heard = False
         self._unsent_at_look = self.buffered
         return alive
@@ -191,6 +192,8 @@ class TornadoConnection:
         if self._protocol.first_close is None:
             self._protocol.first_close = (CloseCode.ABNORMAL, reason)
         self._protocol.stream.close()
+        # Tornado sees the end when it reads on.
+        self.resume_reading()
 
     # Writing
 
