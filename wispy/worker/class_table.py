@@ -202,7 +202,7 @@ class ClassTable:
             value = value.__func__
         return (
             type(value) is types.FunctionType
-            and home_of(value.__module__ or "") == self._home
+            and home_of(value.__module__) == self._home
             and not is_restricted(value, self._interface)
         )
 
@@ -242,7 +242,7 @@ class ClassTable:
         if not isinstance(function, types.FunctionType):
             return False
         # What another package's decorator has wrapped has that package's module, and this in its name.
-        return home_of(function.__module__ or "") == self._home or "<locals>" in function.__qualname__
+        return home_of(function.__module__) == self._home or "<locals>" in function.__qualname__
 
 
 class ClassTables:
@@ -319,9 +319,12 @@ _MANGLED: Final = re.compile(r"_[^_]\w*?__\w")
 """What Python makes of `__name` within a class."""
 
 
-def home_of(module: str) -> str:
-    """The top-level package of a module, or the module itself where it is in none."""
-    return module.partition(".")[0]
+def home_of(module: object) -> str:
+    """The top-level package of a module, or the module itself where it is in none.
+
+    Classes and functions made by hand may say None or worse: these are at home nowhere that a page gets to.
+    """
+    return module.partition(".")[0] if isinstance(module, str) else "builtins"
 
 
 def is_code(value: Any) -> bool:

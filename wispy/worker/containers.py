@@ -92,7 +92,7 @@ def delete_item(container: Any, name: str) -> None:
 
 
 def copied(value: Any) -> Any:
-    """A copy of nested dicts and lists; what else they hold is the same."""
+    """A copy of nested dicts, lists and tuples; what else they hold is the same."""
     kind = cast(type[object], type(value))
     if kind in DICTS:
         copy = value.copy()
@@ -101,7 +101,7 @@ def copied(value: Any) -> Any:
         return copy
     if kind in LISTS:
         return [copied(item) for item in value]
-    return value
+    return tuple(copied(item) for item in value) if kind is tuple else value
 
 
 def _key(container: Any, name: str) -> Any:

@@ -7,7 +7,10 @@ Rules:
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from enum import Enum
+from functools import lru_cache
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from wispy.protocol import errors
@@ -60,7 +63,11 @@ class Describer:
         """An object with its members, those of nested objects left out; or a dict or list."""
         if table is None:
             return {"kind": "object", "type": type(target).__name__, "doc": "", "methods": [], "attributes": []}
-        return {"kind": "object", "type": table.cls.__name__, **self._sorted(table, list(self._members(target, table)))}
+        return {
+            "kind": "object",
+            "type": table.cls.__name__,
+            **self._sorted(table, list(islice(self._members(target, table), MAX_DESCRIBED))),
+        }
 
     def item(self, name: str, value: Any) -> dict[str, Any]:
         """An item of a dict or list."""
@@ -98,7 +105,7 @@ class Describer:
         elif member.kind is not Kind.METHOD:
             raise errors.INVALID_PARAMS("only methods and properties have a source")
         try:
-            return inspect.getsource(plain_function(static))
+            return _source_of(plain_function(static))
         except (OSError, TypeError) as error:
             raise errors.INVALID_PARAMS("its source is not to be had: it was not read from a file") from error
 
@@ -147,7 +154,12 @@ class Describer:
         return is_code(value) or self._tables.is_restricted(value)
 
     def _table_of(self, value: Any) -> ClassTable | None:
-        return None if value is UNKNOWN else self._tables.of_value(value)
+        return None if value is UNKNOWN or isinstance(value, Enum) else self._tables.of_value(value)
+
+
+@lru_cache(maxsize=256)  # the whole file is taken apart for each, which takes milliseconds of the object's own time
+def _source_of(function: Callable[..., Any]) -> str:
+    return inspect.getsource(function)
 
 
 def _describe_method(name: str, member: Member) -> dict[str, Any]:

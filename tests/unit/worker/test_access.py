@@ -97,6 +97,7 @@ class Machine(Mixin):
     """A machine."""
 
     a = 1
+    couple = ({"x": 1},)
     limits = {"max": 5, "nested": {"list": [1, 2]}}  # noqa: RUF012
     level: int = 3
     ratio: float
@@ -346,6 +347,8 @@ def test_containers_of_the_class_are_copied_before_they_change() -> None:
     machine = access(target)
     machine.set(("limits", "nested", "list", "0"), 9)
     machine.delete(("limits", "max"))
+    machine.set(("couple", "0", "x"), 2)
+    assert (target.couple, Machine.couple) == (({"x": 2},), ({"x": 1},))
     assert target.limits == {"nested": {"list": [9, 2]}}
     assert Machine.limits == {"max": 5, "nested": {"list": [1, 2]}}
 

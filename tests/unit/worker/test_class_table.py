@@ -130,6 +130,7 @@ def test_top_level_modules_are_packages_of_their_own() -> None:
     assert home_of("lab") == "lab"
     assert home_of("laboratory") != home_of("lab")
     assert home_of("__main__") == "__main__"
+    assert home_of(None) == "builtins"
 
 
 def test_functions_that_were_imported_into_the_class_are_not_its_methods() -> None:

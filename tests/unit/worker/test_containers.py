@@ -124,10 +124,11 @@ def test_tracked_ones_report_the_change() -> None:
 
 def test_copies_share_no_container() -> None:
     child = Child()
-    value: Any = collections.OrderedDict(a=[1, {"b": child}], c=(1,))
+    value: Any = collections.OrderedDict(a=[1, {"b": child}], c=({"d": 1},))
     copy: Any = copied(value)
     assert copy == value
     assert type(copy) is collections.OrderedDict
     assert copy["a"] is not value["a"]
     assert copy["a"][1] is not value["a"][1]
+    assert copy["c"][0] is not value["c"][0]
     assert copy["a"][1]["b"] is child
