@@ -7,28 +7,43 @@ Rules (DESIGN section 5, "the owner remembers, everyone else retries"):
   the greatest start delay; older than that it is `no`. Before the horizon, or on another server's clock, its outcome is
   unknown: `maybe`, and it never runs.
 - Answers are final. What is forgotten without being acknowledged moves the horizon.
-- An answer counts as acknowledged once `MAX_UNACKNOWLEDGED` later ids of its session have been seen: a client that
-  never acknowledges takes bounded room, and cannot move the horizon of others.
+- What was acknowledged once stays so: blocks arrive late and twice, and an old one takes nothing back.
+- Of a session that never acknowledges, the answers to its newest ids are kept and the others count as acknowledged: it
+  takes bounded room, and cannot move the horizon of others.
 """
 
 import enum
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
 from wispy.protocol import errors
-from wispy.protocol.relay import ERROR, RelayedRequest, Reply, SessionRequests, log_field, log_value, parse_log
+from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests, log_field, log_value, parse_log
 
-MAX_UNACKNOWLEDGED: Final = 1024
-"""Answers kept for one session: sixteen times the requests it may have in flight, so that a client that
-acknowledges now and then loses nothing."""
+MAX_UNACKNOWLEDGED: Final = 8192
+"""Answers kept for one session; beyond it the newer half stays. That half is as many as a frontend's plain clients,
+which are one session, may have in flight to an object: what a lost subscription swallows can be asked for again."""
+
+ANSWER_BYTES: Final = 256
+"""What an answer takes beside its body, here and in the log, as far as the quotas count it."""
 
 SESSION_QUOTA_BYTES: Final = 4 * 1024 * 1024
-"""Bytes of unacknowledged bodies kept for one session: beyond it an answer keeps its id and loses its body."""
+"""Bytes of unacknowledged answers kept for one session: beyond it an answer keeps its id and loses its body."""
 
 OBJECT_QUOTA_BYTES: Final = 64 * 1024 * 1024
-"""The same for all sessions of an object. The log in Redis holds the same bytes once more."""
+"""The same for all sessions of an object; sessions that go on beyond it are forgotten when it is time to prune. The log
+in Redis holds the same bytes once more."""
+
+MAX_SESSIONS: Final = 50_000
+"""Sessions that outlive a pruning: more than two frontends may have connections (20,000 each)."""
+
+MAX_BARE_ERROR_BYTES: Final = 512
+"""An error up to this size is kept whole also beyond a quota: it is about what its bare form would take."""
+
+CLOCK_ERROR_MS: Final = 1000
+"""A stamp may be so much later than the owner's time at its arrival: both are estimates of one clock, never later than
+it is, and exact to some ten milliseconds and a round trip."""
 
 SINCE_FIELD: Final = "since"
 SESSION_PREFIX: Final = "s:"
@@ -43,12 +58,14 @@ class Verdict(enum.Enum):
     """Its session has the answer."""
     ATTACHED = "attached"
     """It is running; its one answer serves this copy too."""
+    REFUSED = "refused"
+    """Its id was used for another request, whose answer stands: this copy gets `refusal`, which is not logged."""
 
 
 class SessionMemory:
     """What an owner remembers of one session."""
 
-    __slots__ = ("acked", "answers", "body_bytes", "last_seen_ms", "name", "newest", "open", "prints")
+    __slots__ = ("acked", "answers", "last_seen_ms", "name", "open", "prints", "size")
 
     def __init__(self, name: str, now_ms: int) -> None:
         self.name = name
@@ -56,13 +73,12 @@ class SessionMemory:
         """The session has its answers to all ids up to this one, ..."""
         self.open: frozenset[int] = frozenset()
         """... but these."""
-        self.newest = 0
-        """The highest id seen."""
         self.prints: dict[int, int | None] = {}
         """Id to a hash of the content, of what runs and what is answered; None where a former owner answered."""
         self.answers: dict[int, Reply] = {}
         """Id to answer, as far as it is not acknowledged. What is in `prints` and not here runs."""
-        self.body_bytes = 0
+        self.size = 0
+        """Bytes of the answers, as the quotas count them."""
         self.last_seen_ms = now_ms
 
 
@@ -94,26 +110,30 @@ class Memory:
             session = self._sessions[block.session] = SessionMemory(block.session, now_ms)
         session.last_seen_ms = now_ms
         self._touched.add(session)
-        newest = block.requests[-1].id if block.requests else 0
-        if newest > session.newest:
-            session.newest = newest
         if block.ack > session.acked or session.open:
-            self._acknowledge(session, block.ack, frozenset(block.open))
+            self._acknowledge(session, block.ack, block.open)
         return session
 
-    def _acknowledge(self, session: SessionMemory, ack: int, still_open: frozenset[int]) -> None:
-        if ack < session.acked:
-            return
-        session.acked = ack
-        session.open = still_open
-        # Ids rise, and answers come nearly in their order, so that this looks at little more than what it drops.
-        gone = [id for id in session.answers if id <= ack and id not in still_open]
-        for id in gone:
-            self._forget(session, id)
+    def _acknowledge(self, session: SessionMemory, ack: int, still_open: Collection[int]) -> None:
+        """Add what a block acknowledges, the ids up to `ack` but `still_open`, to what was acknowledged before."""
+        acked, former = session.acked, session.open
+        if ack >= acked:
+            left_open = frozenset([id for id in still_open if acked < id <= ack or id in former])
+        else:
+            left_open = frozenset([id for id in former if id > ack or id in still_open])
+        session.acked = max(ack, acked)
+        session.open = left_open
+        self._touched.add(session)
+        answers = session.answers
+        # Looks at what is new, so that an id is looked at once; or at all answers, where these are fewer.
+        looked_at = [*former, *range(acked + 1, ack + 1)] if ack - acked < len(answers) else list(answers)
+        for id in looked_at:
+            if id in answers and id <= session.acked and id not in left_open:
+                self._forget(session, id)
 
     def _forget(self, session: SessionMemory, id: int) -> None:
-        size = len(session.answers.pop(id).body)
-        session.body_bytes -= size
+        size = len(session.answers.pop(id).body) + ANSWER_BYTES
+        session.size -= size
         self._bytes -= size
         del session.prints[id]
         self._forgotten.append(log_field(session.name, id))
@@ -143,8 +163,7 @@ class Memory:
     def _known(self, session: SessionMemory, request: RelayedRequest) -> Verdict | Reply:
         known = session.prints[request.id]
         if known is not None and known != hash((request.method, bytes(request.params))):
-            refusal = errors.INVALID_REQUEST("the id was used for another request of this session")
-            return Reply(request.id, ERROR, msgspec.Raw(refusal.to_json()))
+            return Verdict.REFUSED
         return session.answers.get(request.id) or Verdict.ATTACHED
 
     def _settle(self, session: SessionMemory, request: RelayedRequest, error: errors.ErrorType) -> Reply:
@@ -154,31 +173,42 @@ class Memory:
     # --- a request is answered --------------------------------------------------------------------------------------
 
     def answered(self, session: SessionMemory, reply: Reply) -> Reply:
-        """Remember a final answer; return what the log keeps of it, which lacks the body where a quota is reached."""
-        size = len(reply.body)
-        if session.body_bytes + size > SESSION_QUOTA_BYTES or self._bytes + size > OBJECT_QUOTA_BYTES:
-            reply = Reply(reply.id, ERROR, msgspec.Raw(errors.RESULT_GONE().to_json()))
-            size = len(reply.body)
-        session.answers[reply.id] = reply
-        session.prints.setdefault(reply.id, None)
-        session.body_bytes += size
+        """Remember a final answer; return what the log keeps of it, which lacks the body where a quota is reached.
+
+        Where there is an answer already, that one stands and is returned.
+        """
+        id = reply.id
+        answers = session.answers
+        former = answers.get(id)
+        if former is not None:
+            return former
+        size = len(reply.body) + ANSWER_BYTES
+        if session.size + size > SESSION_QUOTA_BYTES or self._bytes + size > OBJECT_QUOTA_BYTES:
+            reply = _bare(reply)
+            size = len(reply.body) + ANSWER_BYTES
+        answers[id] = reply
+        session.prints.setdefault(id, None)
+        session.size += size
         self._bytes += size
-        if len(session.answers) > MAX_UNACKNOWLEDGED:
-            self._acknowledge(session, max(session.acked, session.newest - MAX_UNACKNOWLEDGED), frozenset())
+        if id <= session.acked and id not in session.open:
+            self._forget(session, id)  # its caller has given it up; its row in the log goes in the batch that brings it
+        elif len(answers) > MAX_UNACKNOWLEDGED:
+            self._acknowledge_older_half(session)
         return reply
 
-    def session_of(self, name: str) -> SessionMemory | None:
-        """What is remembered of a session, if anything is."""
-        return self._sessions.get(name)
+    def _acknowledge_older_half(self, session: SessionMemory) -> None:
+        """Make room in a session that does not acknowledge: half of it, so that this is seldom."""
+        ids = sorted(session.answers)
+        ack = max(ids[-(MAX_UNACKNOWLEDGED // 2)] - 1, session.acked)
+        # What runs is not answered yet: its copies still attach.
+        runs = [id for id in session.prints if id <= ack and id not in session.answers]
+        self._acknowledge(session, ack, runs)
 
     # --- what goes into the log -------------------------------------------------------------------------------------
 
     def take_log_changes(self) -> tuple[list[tuple[str, bytes]], list[str]]:
         """The log's fields to write beside the answers themselves, and those to delete, since the last call."""
-        fields = [
-            (SESSION_PREFIX + session.name, b"%d:%d" % (session.acked, session.last_seen_ms))
-            for session in self._touched
-        ]
+        fields = [(SESSION_PREFIX + session.name, _session_value(session)) for session in self._touched]
         self._touched.clear()
         if self._since_moved:
             fields.append((SINCE_FIELD, f"{self.run_id}:{self.since_ms}".encode()))
@@ -186,24 +216,43 @@ class Memory:
         forgotten, self._forgotten = self._forgotten, []
         return fields, forgotten
 
-    def prune(self, before_ms: int) -> int:
-        """Forget the sessions last seen before `before_ms` of which nothing runs; the number of them."""
-        dead = [
-            session
-            for session in self._sessions.values()
-            if session.last_seen_ms < before_ms and len(session.prints) == len(session.answers)
-        ]
-        for session in dead:
-            for id in list(session.answers):
-                self._forget(session, id)
-            del self._sessions[session.name]
-            self._touched.discard(session)
-            self._forgotten.append(SESSION_PREFIX + session.name)
-            if session.last_seen_ms >= self.since_ms:
-                # A late copy of what it sent would look new: the horizon moves behind it.
-                self.since_ms = session.last_seen_ms + 1
-                self._since_moved = True
-        return len(dead)
+    def prune(self, before_ms: int, now_ms: int = 0) -> int:
+        """Forget sessions of which nothing runs; return the number of them. The log's changes are to be taken at once.
+
+        Args:
+            before_ms: those last seen before this go. Beyond the quotas of the object later ones go too, first those
+                that were not seen for longest.
+            now_ms: a session of which something runs counts as seen now: its window begins with the answer.
+        """
+        idle: list[SessionMemory] = []
+        for session in self._sessions.values():
+            if len(session.prints) == len(session.answers):
+                idle.append(session)
+            else:
+                session.last_seen_ms = max(session.last_seen_ms, now_ms)
+        idle.sort(key=lambda session: session.last_seen_ms)
+        number = 0
+        for session in idle:
+            if session.last_seen_ms + CLOCK_ERROR_MS >= before_ms and not self._is_too_large():
+                break
+            self._forget_session(session)
+            number += 1
+        return number
+
+    def _is_too_large(self) -> bool:
+        return len(self._sessions) > MAX_SESSIONS or self._bytes > OBJECT_QUOTA_BYTES
+
+    def _forget_session(self, session: SessionMemory) -> None:
+        for id in list(session.answers):
+            self._forget(session, id)
+        del self._sessions[session.name]
+        self._touched.discard(session)
+        self._forgotten.append(SESSION_PREFIX + session.name)
+        # A late copy of what it sent would look new: the horizon moves behind it.
+        horizon = session.last_seen_ms + CLOCK_ERROR_MS + 1
+        if horizon > self.since_ms:
+            self.since_ms = horizon
+            self._since_moved = True
 
     # --- take-over --------------------------------------------------------------------------------------------------
 
@@ -215,16 +264,16 @@ class Memory:
         """
         for field, value in log.items():
             if field.startswith(SESSION_PREFIX):
-                ack, _, last_seen = value.partition(b":")
+                ack, _, rest = value.partition(b":")
+                last_seen, _, still_open = rest.partition(b":")
                 session = self._restored(field.removeprefix(SESSION_PREFIX), int(last_seen))
                 session.acked = int(ack)
+                session.open = frozenset(map(int, still_open.split(b","))) if still_open else frozenset()
         for field, value in log.items():
             if field == SINCE_FIELD or field.startswith(SESSION_PREFIX):
                 continue
             name, reply = parse_log(field, value)
-            session = self._restored(name, self.since_ms)
-            session.newest = max(session.newest, reply.id)
-            self.answered(session, reply)
+            self.answered(self._restored(name, self.since_ms), reply)
 
     def _restored(self, name: str, last_seen_ms: int) -> SessionMemory:
         session = self._sessions.get(name)
@@ -247,3 +296,41 @@ class Memory:
 def log_row(session: str, reply: Reply) -> tuple[str, bytes]:
     """The log's field and value of an answer."""
     return log_field(session, reply.id), log_value(reply)
+
+
+def refusal(id: int) -> Reply:
+    """The answer to a copy that is `Verdict.REFUSED`."""
+    error = errors.INVALID_REQUEST("the id was used for another request of this session")
+    return Reply(id, ERROR, msgspec.Raw(error.to_json()))
+
+
+def _session_value(session: SessionMemory) -> bytes:
+    """The log's value of a session: `<acknowledged id>:<last seen, ms>`, and `:<id>,<id>...` where some are open."""
+    value = b"%d:%d" % (session.acked, session.last_seen_ms)
+    return value + b":" + ",".join(map(str, session.open)).encode() if session.open else value
+
+
+class _Executed(msgspec.Struct):
+    executed: errors.Executed
+    retryable: bool
+
+
+class _Error(msgspec.Struct):
+    code: int
+    message: str
+    data: _Executed
+
+
+_decode_error: Final = msgspec.json.Decoder(_Error).decode
+
+
+def _bare(reply: Reply) -> Reply:
+    """What is kept of an answer beyond a quota: whether the request ran stays true."""
+    if reply.kind == RESULT:
+        return Reply(reply.id, ERROR, msgspec.Raw(errors.RESULT_GONE().to_json()))
+    if reply.kind != ERROR or len(reply.body) <= MAX_BARE_ERROR_BYTES:
+        return reply
+    error = _decode_error(reply.body)
+    executed, retryable = error.data.executed, error.data.retryable
+    bare = errors.RPCError(error.code, error.message[:100], executed=executed, retryable=retryable)
+    return Reply(reply.id, ERROR, msgspec.Raw(bare.to_json()))

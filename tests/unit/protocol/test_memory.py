@@ -1,0 +1,670 @@
+"""What an owner remembers: rule by rule, and any interleaving of copies, acknowledgements, prunings and crashes."""
+
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from wispy.protocol import errors, memory
+from wispy.protocol.memory import CLOCK_ERROR_MS, Memory, SessionMemory, Verdict, log_row, refusal
+from wispy.protocol.relay import ERROR, RESULT, STORED_RESULT, RelayedRequest, Reply, SessionRequests
+
+RUN = "run-1"
+SINCE = 1_000_000
+NOW = SINCE + 10_000
+DELAY = 5_000
+WINDOW = 60_000
+
+
+@pytest.fixture
+def owner() -> Memory:
+    return Memory(RUN, SINCE, DELAY)
+
+
+def request(id: int, at: int = NOW, params: bytes = b"[1]") -> RelayedRequest:
+    return RelayedRequest(id, at, False, "sample.f", msgspec.Raw(params))
+
+
+def block(*requests: RelayedRequest, ack: int = 0, still_open: Sequence[int] = (), name: str = "s1") -> SessionRequests:
+    return SessionRequests(name, RUN, ack, list(still_open), list(requests))
+
+
+def take(owner: Memory, *requests: RelayedRequest, now: int = NOW, run: str = RUN, **members: Any) -> list[Any]:
+    session = owner.open_block(block(*requests, **members), now)
+    return [owner.admit(session, each, run, now) for each in requests]
+
+
+def result(id: int, body: bytes = b"9") -> Reply:
+    return Reply(id, RESULT, msgspec.Raw(body))
+
+
+def session_of(owner: Memory, name: str = "s1") -> SessionMemory:
+    return owner.open_block(block(name=name), NOW)
+
+
+def executed(reply: Reply) -> str:
+    return "yes" if reply.kind != ERROR else msgspec.json.decode(reply.body)["data"]["executed"]
+
+
+def code(reply: Any) -> int:
+    assert isinstance(reply, Reply)
+    assert reply.kind == ERROR
+    return msgspec.json.decode(reply.body)["code"]
+
+
+def log_of(owner: Memory, *replies: Reply, name: str = "s1") -> dict[str, bytes]:
+    """The log after one batch with these answers."""
+    fields, forgotten = owner.take_log_changes()
+    log = dict([*(log_row(name, reply) for reply in replies), *fields])
+    return {name: value for name, value in log.items() if name not in forgotten}
+
+
+# --- copies ---------------------------------------------------------------------------------------------------------
+
+
+def test_new_request_runs_and_its_copies_attach(owner: Memory) -> None:
+    assert take(owner, request(1)) == [Verdict.RUN]
+    assert take(owner, request(1)) == [Verdict.ATTACHED]
+
+
+def test_copy_in_the_same_block_attaches(owner: Memory) -> None:
+    assert take(owner, request(1), request(1)) == [Verdict.RUN, Verdict.ATTACHED]
+
+
+def test_answered_request_gets_its_answer_again(owner: Memory) -> None:
+    take(owner, request(1))
+    answer = owner.answered(session_of(owner), result(1))
+    assert take(owner, request(1)) == [answer]
+
+
+def test_first_answer_stands(owner: Memory) -> None:
+    take(owner, request(1))
+    first = owner.answered(session_of(owner), result(1, b"1"))
+    assert owner.answered(session_of(owner), result(1, b"2")) is first
+    assert take(owner, request(1)) == [first]
+
+
+def test_acknowledged_request_is_dropped(owner: Memory) -> None:
+    take(owner, request(1))
+    owner.answered(session_of(owner), result(1))
+    assert take(owner, request(1), ack=1) == [Verdict.DROPPED]
+    assert take(owner, request(1)) == [Verdict.DROPPED]  # this copy was sent before the acknowledgement
+
+
+@pytest.mark.parametrize("is_answered", [False, True])
+def test_other_content_is_refused_and_the_first_answer_stands(owner: Memory, is_answered: bool) -> None:
+    take(owner, request(1))
+    if is_answered:
+        owner.answered(session_of(owner), result(1))
+    other = RelayedRequest(1, NOW, True, "sample.g", msgspec.Raw(b"[1]"))
+    assert take(owner, request(1, params=b"[2]"), other) == [Verdict.REFUSED, Verdict.REFUSED]
+    assert take(owner, request(1)) == ([result(1)] if is_answered else [Verdict.ATTACHED])
+
+
+def test_refusal_of_other_content_says_that_it_did_not_run() -> None:
+    assert code(refusal(7)) == errors.INVALID_REQUEST.code
+    assert executed(refusal(7)) == "no"
+    assert refusal(7).id == 7
+
+
+def test_content_of_a_former_owner_is_not_known(owner: Memory) -> None:
+    owner.restore({"s:s1": b"0:1005000", "s1:1": b"09"})
+    assert take(owner, request(1, params=b"[2]")) == [result(1)]
+
+
+# --- stamps ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("age", "runs"), [(0, True), (DELAY, True), (DELAY + 1, False), (-CLOCK_ERROR_MS, True), (NOW - SINCE, False)]
+)
+def test_what_waited_too_long_is_not_started(owner: Memory, age: int, runs: bool) -> None:
+    (verdict,) = take(owner, request(1, at=NOW - age))
+    assert (verdict is Verdict.RUN) == runs
+    if not runs:
+        assert code(verdict) == errors.NOT_STARTED.code
+        assert executed(verdict) == "no"
+
+
+def test_before_the_horizon_nothing_is_known(owner: Memory) -> None:
+    (verdict,) = take(owner, request(1, at=SINCE - 1), now=SINCE)
+    assert code(verdict) == errors.OUTCOME_UNKNOWN.code
+    assert executed(verdict) == "maybe"
+
+
+def test_on_the_clock_of_another_server_nothing_is_known(owner: Memory) -> None:
+    (verdict,) = take(owner, request(1), run="run-0")
+    assert code(verdict) == errors.OUTCOME_UNKNOWN.code
+
+
+def test_refusals_are_final(owner: Memory) -> None:
+    (late,) = take(owner, request(1, at=NOW - DELAY - 1))
+    assert take(owner, request(1, at=NOW - DELAY - 1)) == [late]
+    (unknown,) = take(owner, request(2, at=SINCE - 1))
+    assert take(owner, request(2)) == [unknown]
+
+
+# --- acknowledgements -----------------------------------------------------------------------------------------------
+
+
+def answer_all(owner: Memory, *ids: int) -> list[Reply]:
+    take(owner, *map(request, ids))
+    return [owner.answered(session_of(owner), result(id)) for id in ids]
+
+
+def test_acknowledged_answers_leave_memory_and_log(owner: Memory) -> None:
+    answers = answer_all(owner, 1, 2, 3)
+    assert log_of(owner, *answers) == {"s1:1": b"09", "s1:2": b"09", "s1:3": b"09", "s:s1": b"0:%d" % NOW}
+    owner.open_block(block(ack=2), NOW)
+    fields, forgotten = owner.take_log_changes()
+    assert fields == [("s:s1", b"2:%d" % NOW)]
+    assert forgotten == ["s1:1", "s1:2"]
+    assert list(session_of(owner).answers) == [3]
+    assert session_of(owner).size == len(b"9") + memory.ANSWER_BYTES
+
+
+def test_stragglers_stay_open(owner: Memory) -> None:
+    answers = answer_all(owner, 1, 2, 3)
+    owner.open_block(block(ack=3, still_open=(2,)), NOW)
+    assert take(owner, *map(request, (1, 2, 3))) == [Verdict.DROPPED, answers[1], Verdict.DROPPED]
+    owner.open_block(block(ack=3), NOW)
+    assert take(owner, request(2)) == [Verdict.DROPPED]
+
+
+def test_open_id_that_was_not_seen_yet_runs(owner: Memory) -> None:
+    """A frontend acknowledges around what it is just sending."""
+    assert take(owner, request(5), ack=5, still_open=(5,)) == [Verdict.RUN]
+    owner.answered(session_of(owner), result(5))
+    assert take(owner, request(5), ack=5, still_open=(5,)) == [result(5)]
+
+
+@pytest.mark.parametrize("late", [(0, ()), (2, ()), (3, (2, 3)), (3, (1, 2, 3)), (5, (1, 2, 3, 4))])
+def test_late_block_takes_no_acknowledgement_back(owner: Memory, late: tuple[int, tuple[int, ...]]) -> None:
+    """A block that overtook others, or was sent twice: what it would open again could run twice."""
+    answer_all(owner, 1, 2, 3)
+    owner.open_block(block(ack=3, still_open=(3,)), NOW)
+    owner.open_block(block(ack=late[0], still_open=late[1]), NOW)
+    assert take(owner, request(1), request(2)) == [Verdict.DROPPED, Verdict.DROPPED]
+
+
+def test_lower_acknowledgement_still_closes_what_is_open(owner: Memory) -> None:
+    answer_all(owner, 1, 2, 3)
+    owner.open_block(block(ack=3, still_open=(1, 3)), NOW)
+    owner.open_block(block(ack=2), NOW)
+    assert session_of(owner).open == {3}
+    assert list(session_of(owner).answers) == [3]
+
+
+def test_answer_to_what_was_given_up_is_not_kept(owner: Memory) -> None:
+    """The caller acknowledges a running request when he gives it up: the row of its answer must not stay in the log."""
+    take(owner, request(1))
+    owner.open_block(block(ack=1), NOW)
+    reply = owner.answered(session_of(owner), result(1))
+    assert log_of(owner, reply) == {"s:s1": b"1:%d" % NOW}
+    assert not session_of(owner).prints
+    assert take(owner, request(1)) == [Verdict.DROPPED]
+
+
+def test_absurd_acknowledgement_is_cheap(owner: Memory) -> None:
+    answer_all(owner, 1, 2, 3)
+    owner.open_block(block(ack=10**15), NOW)
+    assert not session_of(owner).answers
+
+
+# --- bounds ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_UNACKNOWLEDGED", 8)
+    monkeypatch.setattr(memory, "SESSION_QUOTA_BYTES", 8 * memory.ANSWER_BYTES + 4000)
+    monkeypatch.setattr(memory, "OBJECT_QUOTA_BYTES", 16 * memory.ANSWER_BYTES + 8000)
+
+
+@pytest.mark.usefixtures("small")
+def test_session_that_never_acknowledges_keeps_the_newer_half(owner: Memory) -> None:
+    answer_all(owner, *range(1, 9))
+    assert len(session_of(owner).answers) == 8
+    take(owner, request(9))
+    owner.answered(session_of(owner), result(9))
+    assert list(session_of(owner).answers) == [6, 7, 8, 9]
+    log = log_of(owner)
+    assert log == {"s:s1": b"5:%d" % NOW}, "the next owner must know what was forgotten"
+    assert take(owner, request(5), request(6)) == [Verdict.DROPPED, result(6)]
+
+
+@pytest.mark.usefixtures("small")
+def test_what_is_forgotten_to_make_room_is_logged_as_acknowledged(owner: Memory) -> None:
+    """Without that the next owner would take it for new."""
+    take(owner, *map(request, range(1, 10)))
+    session = session_of(owner)
+    owner.take_log_changes()
+    for id in range(1, 10):
+        owner.answered(session, result(id))
+    assert owner.take_log_changes() == ([("s:s1", b"5:%d" % NOW)], [f"s1:{id}" for id in range(1, 6)])
+
+
+@pytest.mark.usefixtures("small")
+def test_what_runs_stays_open_when_room_is_made(owner: Memory) -> None:
+    take(owner, *map(request, range(1, 21)))
+    for id in range(3, 13):
+        owner.answered(session_of(owner), result(id))
+    assert session_of(owner).acked >= 6
+    assert take(owner, request(1), request(2)) == [Verdict.ATTACHED, Verdict.ATTACHED]
+    owner.answered(session_of(owner), result(1))
+    assert take(owner, request(1)) == [result(1)]
+
+
+@pytest.mark.usefixtures("small")
+def test_over_its_quota_a_session_keeps_ids_and_loses_bodies(owner: Memory) -> None:
+    take(owner, *map(request, (1, 2, 3)))
+    session = session_of(owner)
+    assert owner.answered(session, result(1, b"1" * 3900)).kind == RESULT
+    kept = owner.answered(session, result(2, b"1" * 3900))
+    assert code(kept) == errors.RESULT_GONE.code
+    assert executed(kept) == "yes"
+    assert take(owner, request(2)) == [kept]
+    assert session.size == 3900 + len(kept.body) + 2 * memory.ANSWER_BYTES
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("error", [errors.TIMED_OUT, errors.NOT_STARTED, errors.OBJECT_ERROR, errors.OUTCOME_UNKNOWN])
+def test_error_over_the_quota_still_says_whether_it_ran(owner: Memory, error: errors.ErrorType) -> None:
+    take(owner, *map(request, (1, 2, 3)))
+    session = session_of(owner)
+    owner.answered(session, result(1, b"1" * 3900))
+    short = Reply(2, ERROR, msgspec.Raw(error().to_json()))
+    assert owner.answered(session, short) == short
+    long = error("x" * 3000, data={"args": ["y" * 3000]})
+    kept = owner.answered(session, Reply(3, ERROR, msgspec.Raw(long.to_json())))
+    assert len(kept.body) <= memory.MAX_BARE_ERROR_BYTES
+    assert (code(kept), executed(kept)) == (error.code, error.executed)
+
+
+@pytest.mark.usefixtures("small")
+def test_name_of_a_stored_result_is_kept_over_the_quota(owner: Memory) -> None:
+    take(owner, *map(request, (1, 2)))
+    owner.answered(session_of(owner), result(1, b"1" * 3900))
+    stored = Reply(2, STORED_RESULT, msgspec.Raw(b'"' + b"k" * 200 + b'"'))
+    assert owner.answered(session_of(owner), stored) == stored
+
+
+@pytest.mark.usefixtures("small")
+def test_quota_of_the_object_counts_all_sessions(owner: Memory) -> None:
+    kinds: list[int] = []
+    for number in range(3):
+        name = f"s{number}"
+        take(owner, request(1), name=name)
+        kinds.append(owner.answered(session_of(owner, name), result(1, b"1" * 3900)).kind)
+    assert kinds == [RESULT, RESULT, RESULT] or kinds == [RESULT, RESULT, ERROR]
+    take(owner, request(1), name="s9")
+    assert owner.answered(session_of(owner, "s9"), result(1, b"1" * 3900)).kind == ERROR
+
+
+# --- pruning --------------------------------------------------------------------------------------------------------
+
+
+def test_session_not_seen_for_long_is_forgotten_and_moves_the_horizon(owner: Memory) -> None:
+    answers = answer_all(owner, 1)
+    assert owner.prune(NOW) == 0
+    assert owner.prune(NOW + CLOCK_ERROR_MS + 1) == 1
+    assert log_of(owner, *answers) == {"since": b"run-1:%d" % owner.since_ms}
+    late = NOW + CLOCK_ERROR_MS
+    (verdict,) = take(owner, request(1, at=late), now=late)
+    assert executed(verdict) == "maybe", "the stamp's clock may have been ahead of the owner's"
+
+
+def test_horizon_never_moves_back(owner: Memory) -> None:
+    take(owner, request(1), now=NOW, name="young")
+    owner.answered(session_of(owner, "young"), result(1))
+    owner.restore({"s:old": b"3:%d" % (SINCE - 5000)})
+    assert owner.prune(SINCE) == 1
+    assert owner.since_ms == SINCE
+    assert not any(field == memory.SINCE_FIELD for field, _ in owner.take_log_changes()[0])
+
+
+def test_session_of_which_something_runs_is_not_pruned(owner: Memory) -> None:
+    take(owner, request(1))
+    later = NOW + 100_000
+    assert owner.prune(later - WINDOW, later) == 0
+    session = owner.open_block(block(), NOW)
+    session.last_seen_ms = later  # what `prune` has noted, before the test looked
+    owner.answered(session, result(1))
+    assert owner.prune(later + 1000 - WINDOW, later + 1000) == 0, "its window begins with the answer"
+    assert owner.prune(later + 2 * WINDOW - WINDOW, later + 2 * WINDOW) == 1
+
+
+def test_running_session_counts_as_seen(owner: Memory) -> None:
+    take(owner, request(1))
+    owner.prune(NOW, NOW + 7)
+    assert log_of(owner) == {"s:s1": b"0:%d" % (NOW + 7)}
+
+
+@pytest.mark.usefixtures("small")
+def test_beyond_the_quota_the_sessions_not_seen_for_longest_go(owner: Memory) -> None:
+    for number in range(60):
+        now = NOW + number
+        take(owner, request(1, at=now), now=now, name=f"s{number}")
+        session = owner.open_block(block(name=f"s{number}"), now)
+        owner.answered(session, result(1))
+    dropped = owner.prune(SINCE)
+    assert 0 < dropped < 60
+    assert owner.since_ms == NOW + dropped - 1 + CLOCK_ERROR_MS + 1
+    assert owner.prune(SINCE) == 0
+
+
+def test_number_of_sessions_is_bounded(owner: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_SESSIONS", 3)
+    for number in range(5):
+        owner.open_block(block(name=f"s{number}"), NOW + number)
+    assert owner.prune(SINCE) == 2
+    assert set(owner.take_log_changes()[1]) == {"s:s0", "s:s1"}
+
+
+# --- take-over ------------------------------------------------------------------------------------------------------
+
+
+def test_next_owner_knows_answers_acknowledgements_and_stragglers(owner: Memory) -> None:
+    answers = answer_all(owner, 1, 2, 3)
+    take(owner, request(4), ack=5, still_open=(2, 4, 5))
+    assert log_of(owner, *answers)["s:s1"].count(b",") == 2
+    take(owner, ack=5, still_open=(2, 4, 5))
+    log = log_of(owner, answers[1])
+    following = Memory(RUN, SINCE, DELAY)
+    following.restore(log)
+    assert take(following, *map(request, (1, 2, 3, 5))) == [
+        Verdict.DROPPED, answers[1], Verdict.DROPPED, Verdict.RUN
+    ]  # fmt: skip
+    ((name, reply),) = following.settle_delivered([block(request(4))], NOW)
+    assert (name, executed(reply)) == ("s1", "maybe")
+    assert take(following, request(4)) == [reply]
+
+
+def test_settling_answers_what_is_logged_and_skips_what_is_acknowledged(owner: Memory) -> None:
+    owner.restore({"s:s1": b"1:1005000", "s1:2": b"09"})
+    blocks = [block(*map(request, (1, 2, 3)))]
+    settled = list(owner.settle_delivered(blocks, NOW))
+    assert [(name, reply.id, executed(reply)) for name, reply in settled] == [("s1", 2, "yes"), ("s1", 3, "maybe")]
+    assert list(owner.settle_delivered(blocks, NOW)) == settled
+
+
+def test_row_of_an_acknowledged_answer_is_removed_by_the_next_owner(owner: Memory) -> None:
+    owner.restore({"s:s1": b"2:1005000", "s1:2": b"09"})
+    assert owner.take_log_changes() == ([], ["s1:2"])
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("s:s1", b""), ("s:s1", b"1"), ("s:s1", b"1:2:x"), ("s1:1", b""), ("s1:1", b"39"), ("s1:x", b"09"), ("s1", b"09")],
+)
+def test_foreign_field_in_the_log_is_an_error(owner: Memory, field: str, value: bytes) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        owner.restore({field: value})
+
+
+# --- any interleaving -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Client:
+    """A session as its client sees it."""
+
+    name: str
+    last_id: int = 0
+    sent: dict[int, RelayedRequest] = field(default_factory=dict[int, RelayedRequest])
+    waits: set[int] = field(default_factory=set[int])
+
+    def block(self, requests: list[RelayedRequest], names_stragglers: bool) -> SessionRequests:
+        if names_stragglers:
+            ack, still_open = self.last_id, sorted(self.waits)[:64]
+        else:
+            ack, still_open = min(self.waits, default=self.last_id + 1) - 1, list[int]()
+        return SessionRequests(self.name, RUN, ack, still_open, requests)
+
+
+@dataclass
+class Batch:
+    rows: list[tuple[str, bytes]]
+    forget: list[str]
+    replies: list[tuple[str, Reply]]
+    entries: list[int]
+
+
+@dataclass
+class StreamEntry:
+    number: int
+    block: SessionRequests
+    left: int = 0
+
+
+SMALL = {"MAX_UNACKNOWLEDGED": 6, "SESSION_QUOTA_BYTES": 4000, "OBJECT_QUOTA_BYTES": 7000, "MAX_SESSIONS": 2}
+NAMES = ("a", "b", "c")
+
+
+class Ownership(RuleBasedStateMachine):
+    """Clients, a stream, owners one after the other, and their log, which takes whole batches in order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.limits = {name: getattr(memory, name) for name in SMALL}
+        for name, value in SMALL.items():
+            setattr(memory, name, value)
+        self.now = NOW
+        self.clients = {name: Client(name) for name in NAMES}
+        self.in_transit: list[SessionRequests] = []
+        self.were_sent: list[SessionRequests] = []
+        self.stream: deque[StreamEntry] = deque()
+        self.delivered: dict[int, StreamEntry] = {}
+        self.number = 0
+        self.running: dict[tuple[str, int], StreamEntry] = {}
+        self.batches: deque[Batch] = deque()
+        self.log: dict[str, bytes] = {"since": b"%b:%d" % (RUN.encode(), SINCE)}
+        self.runs: Counter[tuple[str, int]] = Counter()
+        self.said: dict[tuple[str, int], str] = {}
+        self.owner = Memory(RUN, SINCE, DELAY)
+
+    def teardown(self) -> None:
+        for name, value in self.limits.items():
+            setattr(memory, name, value)
+
+    # --- clients
+
+    @rule(
+        name=st.sampled_from(NAMES),
+        number=st.integers(1, 4),
+        age=st.sampled_from([0, 0, 0, DELAY, DELAY + 1]),
+        open_=st.booleans(),
+        is_late=st.booleans(),
+    )
+    def send(self, name: str, number: int, age: int, open_: bool, is_late: bool) -> None:
+        client = self.clients[name]
+        requests: list[RelayedRequest] = []
+        for _ in range(number):
+            client.last_id += 1
+            made = request(client.last_id, at=self.now - age, params=b"[%d]" % client.last_id)
+            client.sent[made.id] = made
+            client.waits.add(made.id)
+            requests.append(made)
+        self._transmit(client.block(requests, open_), is_late)
+
+    @rule(name=st.sampled_from(NAMES), open_=st.booleans(), is_late=st.booleans())
+    def send_again(self, name: str, open_: bool, is_late: bool) -> None:
+        client = self.clients[name]
+        retries = [
+            RelayedRequest(id, client.sent[id].at, True, client.sent[id].method, client.sent[id].params)
+            for id in sorted(client.waits)
+        ]
+        if retries:
+            self._transmit(client.block(retries, open_), is_late)
+
+    @rule(name=st.sampled_from(NAMES), data=st.data())
+    def give_up(self, name: str, data: st.DataObject) -> None:
+        waits = self.clients[name].waits
+        if waits:
+            waits.discard(data.draw(st.sampled_from(sorted(waits))))
+
+    def _transmit(self, sent: SessionRequests, is_late: bool) -> None:
+        self.were_sent.append(sent)
+        if is_late:
+            self.in_transit.append(sent)
+        else:
+            self._arrive(sent)
+
+    @precondition(lambda self: self.were_sent)
+    @rule(data=st.data())
+    def duplicate(self, data: st.DataObject) -> None:
+        self._arrive(data.draw(st.sampled_from(self.were_sent)))
+
+    @precondition(lambda self: self.in_transit)
+    @rule(data=st.data())
+    def arrive(self, data: st.DataObject) -> None:
+        """In any order, whatever was sent first."""
+        self._arrive(self.in_transit.pop(data.draw(st.integers(0, len(self.in_transit) - 1))))
+
+    def _arrive(self, sent: SessionRequests) -> None:
+        self.number += 1
+        self.stream.append(StreamEntry(self.number, sent))
+
+    # --- the owner
+
+    @precondition(lambda self: self.stream)
+    @rule()
+    def read(self) -> None:
+        while self.stream:
+            self._read()
+
+    def _read(self) -> None:
+        entry = self.stream.popleft()
+        self.delivered[entry.number] = entry
+        rows: list[tuple[str, bytes]] = []
+        replies: list[tuple[str, Reply]] = []
+        name = entry.block.session
+        session = self.owner.open_block(entry.block, self.now)
+        horizon = self.owner.since_ms
+        for each in entry.block.requests:
+            verdict = self.owner.admit(session, each, entry.block.run, self.now)
+            if verdict is Verdict.RUN:
+                assert each.at >= horizon
+                self.runs[name, each.id] += 1
+                assert self.runs[name, each.id] == 1, f"{name}:{each.id} runs twice"
+                assert self.said.get((name, each.id)) in (None, "maybe"), "it was said not to run"
+                self.running[name, each.id] = entry
+                entry.left += 1
+            elif isinstance(verdict, Reply):
+                rows.append(log_row(name, verdict))
+                replies.append((name, verdict))
+            else:
+                assert verdict in (Verdict.DROPPED, Verdict.ATTACHED)
+                assert verdict is not Verdict.ATTACHED or (name, each.id) in self.running
+        self._finish(rows, replies, [] if entry.left else [entry.number])
+
+    @precondition(lambda self: self.running)
+    @rule(data=st.data(), size=st.sampled_from([1, 1000, 3000]), fails=st.booleans())
+    def end_one(self, data: st.DataObject, size: int, fails: bool) -> None:
+        self._end(*data.draw(st.sampled_from(sorted(self.running))), size, fails)
+
+    @precondition(lambda self: self.running)
+    @rule(keeps=st.integers(0, 2))
+    def end_most(self, keeps: int) -> None:
+        for name, id in sorted(self.running)[keeps:]:
+            self._end(name, id, 1, False)
+
+    def _end(self, name: str, id: int, size: int, fails: bool) -> None:
+        entry = self.running.pop((name, id))
+        session = self.owner._sessions[name]
+        body = errors.TIMED_OUT("t" * size).to_json() if fails else b"1" * size
+        reply = Reply(id, ERROR if fails else RESULT, msgspec.Raw(body))
+        kept = self.owner.answered(session, reply)
+        assert executed(kept) == executed(reply)
+        entry.left -= 1
+        self._finish([log_row(name, kept)], [(name, reply)], [] if entry.left else [entry.number])
+
+    @rule(later=st.sampled_from([1, 1000, DELAY, WINDOW]))
+    def time_passes(self, later: int) -> None:
+        self.now += later
+
+    @rule()
+    def prune(self) -> None:
+        if self.owner.prune(self.now - WINDOW, self.now):
+            self._finish([], [], [])
+
+    def _finish(self, rows: list[tuple[str, bytes]], replies: list[tuple[str, Reply]], entries: list[int]) -> None:
+        fields, forget = self.owner.take_log_changes()
+        self.batches.append(Batch(rows + fields, forget, replies, entries))
+
+    @precondition(lambda self: self.batches)
+    @rule(keeps=st.sampled_from([0, 0, 1, 3]))
+    def log_takes(self, keeps: int) -> None:
+        while len(self.batches) > keeps:
+            batch = self.batches.popleft()
+            self.log.update(batch.rows)
+            for name in batch.forget:
+                self.log.pop(name, None)
+            for entry in batch.entries:
+                self.delivered.pop(entry, None)
+            for name, reply in batch.replies:
+                self._hear(name, reply)
+
+    def _hear(self, name: str, reply: Reply) -> None:
+        key = (name, reply.id)
+        said = executed(reply)
+        former = self.said.setdefault(key, said)
+        # What was forgotten is unknown; nothing else changes.
+        assert said in (former, "maybe") or former == "maybe"
+        assert said != "no" or not self.runs[key]
+        assert said != "yes" or self.runs[key] == 1
+        self.clients[name].waits.discard(reply.id)
+
+    @rule()
+    def crash(self) -> None:
+        """The next owner has the log, and the entries of which something is not final."""
+        self.batches.clear()
+        self.running.clear()
+        run_id, _, since = self.log["since"].decode().rpartition(":")
+        self.owner = Memory(run_id, int(since), DELAY)
+        self.owner.restore(self.log)
+        rows: list[tuple[str, bytes]] = []
+        replies: list[tuple[str, Reply]] = []
+        for entry in self.delivered.values():
+            for name, reply in self.owner.settle_delivered([entry.block], self.now):
+                rows.append(log_row(name, reply))
+                replies.append((name, reply))
+        self._finish(rows, replies, list(self.delivered))
+
+    # --- always
+
+    @invariant()
+    def memory_is_bounded_and_counted(self) -> None:
+        total = 0
+        for session in self.owner._sessions.values():
+            assert len(session.answers) <= memory.MAX_UNACKNOWLEDGED
+            size = sum(len(reply.body) + memory.ANSWER_BYTES for reply in session.answers.values())
+            assert session.size == size
+            bare = len(session.answers) * (memory.ANSWER_BYTES + memory.MAX_BARE_ERROR_BYTES)
+            assert size <= memory.SESSION_QUOTA_BYTES + bare
+            total += size
+            assert session.answers.keys() <= session.prints.keys()
+            ran = {id for name, id in self.running if name == session.name}
+            assert session.prints.keys() - session.answers.keys() == ran
+            assert all(id > session.acked or id in session.open for id in session.answers)
+        assert self.owner._bytes == total
+
+    @invariant()
+    def log_is_what_the_owner_remembers(self) -> None:
+        if self.batches:
+            return
+        sessions = self.owner._sessions
+        answers = {log_row(name, reply) for name, session in sessions.items() for reply in session.answers.values()}
+        logged = {(name, value) for name, value in self.log.items() if name[:2] != "s:" and name != "since"}
+        assert logged == answers
+        assert {name[2:] for name in self.log if name[:2] == "s:"} <= sessions.keys()
+
+
+TestOwnership = Ownership.TestCase
+TestOwnership.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
