@@ -43,7 +43,7 @@ NOBODY: Final = _Nobody()
 class Flight:
     """One request on its way to an owner and back."""
 
-    __slots__ = ("at", "deadline", "entry", "id", "method", "params", "retry", "session", "sink", "wire_id")
+    __slots__ = ("at", "deadline", "entry", "id", "method", "params", "retry", "session", "sink", "wait_s", "wire_id")
 
     def __init__(
         self,
@@ -65,6 +65,8 @@ class Flight:
         self.at = at
         self.retry = retry
         self.sink = sink
+        self.wait_s = 0.0
+        """How long the frontend waits for the answer, from when the request is sent."""
         self.deadline = 0.0
         """When the frontend stops waiting: seconds on the loop's clock."""
         self.entry: object = None

@@ -240,11 +240,16 @@ class ObjectRelay:
         self.object_name = object_name
         self.in_flight = 0
         self._relay = relay
+        self._link = relay.link
+        self._max_in_flight = relay.max_in_flight
+        self._wait_s = relay.max_start_delay_s + relay.run_timeout_s + GRACE_S
         self._loop = asyncio.get_running_loop()
         self._keys = relay.keys.of(object_name)
         self._store = ObjectStore(relay.link, self._keys)
         self._queue: list[Flight] = []
-        """What this turn has brought; what came before the reply channel was confirmed."""
+        """What has not left yet."""
+        self._unacknowledged = 0
+        """Entries that were sent, and that Redis has not answered."""
         self._entries: dict[OpenEntry, None] = {}
         """What is not answered, in the order in which it was sent."""
         self.is_open = False
@@ -256,19 +261,30 @@ class ObjectRelay:
     # --- requests go out --------------------------------------------------------------------------------------------
 
     def submit(self, flight: Flight, timeout_s: float | None) -> None:
-        """Take a request; it leaves at the end of this turn of the loop."""
-        if self.in_flight >= self._relay.max_in_flight:
+        """Take a request; it leaves at the end of this turn of the loop, or with the next entry."""
+        if self.in_flight >= self._max_in_flight:
             flight.fail(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
             return
-        if not self._relay.link.connected:
+        if not self._link.connected:
             flight.fail(errors.OUTCOME_UNKNOWN() if flight.retry else errors.UNAVAILABLE())
             return
-        run_s = max(timeout_s or 0, self._relay.run_timeout_s)
-        flight.deadline = self._loop.time() + self._relay.max_start_delay_s + run_s + GRACE_S
+        if timeout_s is not None and timeout_s > self._relay.run_timeout_s:
+            flight.wait_s = self._relay.max_start_delay_s + timeout_s + GRACE_S
+        else:
+            flight.wait_s = self._wait_s
         flight.session.in_flight[flight.id] = flight
         self.in_flight += 1
         self._queue.append(flight)
-        if self.is_open and not self._is_flush_due:
+        if not self._is_flush_due and self.is_open:
+            self._flush_soon()
+
+    def _flush_soon(self) -> None:
+        """Send what has gathered at the end of this turn, unless Redis has an entry that it has not acknowledged.
+
+        While it does, requests gather until it has, or until they fill an entry: under load entries grow, so that
+        their cost is shared, and a request waits for at most one round trip more. At rest nothing waits.
+        """
+        if self._unacknowledged == 0 or len(self._queue) >= relay.MAX_ENTRY_REQUESTS:
             self._is_flush_due = True
             self._loop.call_soon(self._flush)
 
@@ -314,11 +330,16 @@ class ObjectRelay:
         self._entries[entry] = None
         for flight in flights:
             flight.entry = entry
+            flight.deadline = now + flight.wait_s
+        self._unacknowledged += 1
         command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", _encode_entry(self._relay.name, flights))
         self._timer.at(now + self._relay.max_start_delay_s)
-        self._relay.link.send(command, lambda reply: self._sent(entry, reply))
+        self._link.send(command, lambda reply: self._sent(entry, reply))
 
     def _sent(self, entry: OpenEntry, reply: Any) -> None:
+        self._unacknowledged -= 1
+        if self._queue and not self._is_flush_due:
+            self._flush_soon()
         if isinstance(reply, bytes):
             entry.id = reply.decode()
         elif isinstance(reply, LinkLost):

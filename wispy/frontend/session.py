@@ -140,9 +140,14 @@ class Session:
 
     def answered(self, text: bytes) -> None:
         """Send the answer to a request; make room for the next."""
-        if text:
-            self.send(text)
-        self.landed(1)
+        connection = self.connection
+        if text and connection is not None:
+            connection.send(text)
+            if connection.is_full:
+                self._slow_down(connection)
+        self._in_flight -= 1
+        if self._after_answer or self._is_paused:
+            self.landed(0)
 
     def send_after_answer(self, texts: list[bytes]) -> None:
         """Send notifications right behind the answer that the caller is about to give."""
@@ -169,9 +174,13 @@ class Session:
             return
         connection.send(text)
         if connection.is_full:
-            self._pause()
-            if connection.buffered > self._limits.unread_bytes:
-                self._close(CloseCode.POLICY, "slow reader: too many bytes of replies are unread")
+            self._slow_down(connection)
+
+    def _slow_down(self, connection: Connection) -> None:
+        """The reader does not keep up: read nothing from it, and end with it if it leaves too much unread."""
+        self._pause()
+        if connection.buffered > self._limits.unread_bytes:
+            self._close(CloseCode.POLICY, "slow reader: too many bytes of replies are unread")
 
     def _pause(self) -> None:
         if self.connection is not None:

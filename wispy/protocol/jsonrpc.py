@@ -119,7 +119,7 @@ def parse(
         raise InvalidMessageError(
             TOO_LARGE(f"the message is nested deeper than {depth_limit} levels"), _recover_id(data)
         )
-    if data.lstrip(_WHITESPACE).startswith(b"["):
+    if data[:1] != b"{" and data.lstrip(_WHITESPACE).startswith(b"["):
         return _parse_batch(data, batch_limit)
     return _parse_request(data)
 
