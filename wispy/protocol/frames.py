@@ -95,8 +95,12 @@ def close_frame(code: int, reason: str = "") -> bytes:
     """Return a Close frame: empty for `NO_STATUS`, and with as much of `reason` as it can hold."""
     if code == NO_STATUS:
         return frame(CLOSE, b"")
-    text = reason.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore").encode()
-    return frame(CLOSE, code.to_bytes(2, "big") + text)
+    return frame(CLOSE, code.to_bytes(2, "big") + cut_reason(reason).encode())
+
+
+def cut_reason(reason: str) -> str:
+    """Return as much of a text as a Close frame can hold, in whole characters."""
+    return reason.encode(errors="replace")[:MAX_CLOSE_REASON].decode(errors="ignore")
 
 
 def is_close_code(code: int) -> bool:
