@@ -62,7 +62,7 @@ class Core:
             probe_interval_s=redis.probe_interval,
         )
         self.hub = Hub(self.link, self.subscriber, keys)
-        self.subscriber.after_read = self.hub.flush
+        self.subscriber.after_read = self._write_out
         func_caller = config.func_caller
         self.relay = Relay(
             self.name,
@@ -102,6 +102,11 @@ class Core:
     def new_session(self) -> Session:
         """The session of a websocket that is about to open."""
         return Session(self.dispatcher, self.hub, self._session_limits, self.sessions.add, self._closed)
+
+    def _write_out(self) -> None:
+        """One read of the subscription was handed out: write it now, not after another look at the sockets."""
+        self.hub.flush()
+        self.websockets.flush()
 
     def _closed(self, session: Session) -> None:
         self.sessions.discard(session)

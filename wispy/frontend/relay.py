@@ -93,6 +93,7 @@ class Relay:
         """The one session of all plain JSON-RPC clients of this process."""
         self.sessions: dict[str, SessionFlights] = {name: self.plain}
         self._objects: dict[str, ObjectRelay] = {}
+        self._to_flush: list[ObjectRelay] = []
         self._before_replies = before_replies
         subscriber.on_connected(self._resubscribed)
         link.on_connected(self._reconnected)
@@ -132,6 +133,18 @@ class Relay:
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
         object_relay.submit(flight, timeout_s)
+
+    def flush_soon(self, object_relay: "ObjectRelay") -> None:
+        """Send what gathered for an object at the end of this turn."""
+        if not self._to_flush:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._to_flush.append(object_relay)
+
+    def _flush(self) -> None:
+        to_flush, self._to_flush = self._to_flush, []
+        for object_relay in to_flush:
+            object_relay.flush()
+        self.link.flush()
 
     def forget(self, object_name: str) -> None:
         """The object does not exist, or not any more."""
@@ -286,7 +299,7 @@ class ObjectRelay:
         """
         if self._unacknowledged == 0 or len(self._queue) >= relay.MAX_ENTRY_REQUESTS:
             self._is_flush_due = True
-            self._loop.call_soon(self._flush)
+            self._relay.flush_soon(self)
 
     async def _open(self) -> None:
         """Find out whether there is such an object, and subscribe to its replies before anything is sent."""
@@ -302,7 +315,7 @@ class ObjectRelay:
             self._relay.forget(self.object_name)
             return
         self.is_open = True
-        self._flush()
+        self.flush()
 
     def _refuse_queue(self, error: errors.RPCError) -> None:
         """Answer what was never written."""
@@ -310,7 +323,8 @@ class ObjectRelay:
         for flight in queue:
             self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send what has gathered."""
         self._is_flush_due = False
         queue, self._queue = self._queue, []
         start = 0
