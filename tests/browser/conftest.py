@@ -1,0 +1,125 @@
+"""A real browser, and the programs whose pages it opens.
+
+All tests here share one browser, and so one event loop; each opens its pages in contexts of its own, which know
+nothing of each other, as two people's browsers do.
+"""
+
+import re
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, BrowserContext, async_playwright
+
+from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Start, Tab
+from tests.support.leaks import child_processes
+from tests.support.waiting import wait_until_blocking
+
+CHROMIUM = "/usr/bin/chromium"
+
+# It asks nobody for updates, and works as root in a container without a graphics card and with a small /dev/shm.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-dev-shm-usage",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+CLOSING_TIMEOUT_S = 5.0
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator[Browser]:
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip("there is no /usr/bin/chromium (apt-get install chromium)")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def clean_loop(browser: Browser) -> Iterator[None]:
+    """No program is left; the browser's own processes come and go."""
+
+    def programs() -> dict[int, str]:
+        return {pid: line for pid, line in child_processes().items() if "chromium" not in line and "(chrom" not in line}
+
+    before = set(programs())
+
+    def new() -> dict[int, str]:
+        return {pid: line for pid, line in programs().items() if pid not in before}
+
+    yield
+    wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+    """`await open_tab(url)`: a page in a browser context of its own. No script on it may fail unnoticed."""
+    contexts: list[BrowserContext] = []
+    tabs: list[Tab] = []
+
+    async def open_tab(url: str) -> Tab:
+        context = await browser.new_context()
+        contexts.append(context)
+        tab = Tab(await context.new_page())
+        tabs.append(tab)
+        await tab.page.goto(url)
+        return tab
+
+    yield open_tab
+    for context in contexts:
+        await context.close()
+    assert [tab.errors for tab in tabs if tab.errors] == []
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """`start("examples/x.py")`: a program on a free port, started from the repository's root.
+
+    It must end well, and complain of nothing but what is `expect`ed.
+    """
+    programs: list[Program] = []
+    complaints = re.compile("Traceback|WARNING|ERROR")
+    expected: list[str] = []
+
+    def start(*arguments: str, folder: Path = ROOT, env: Mapping[str, str] = {}, expect: Sequence[str] = ()) -> Program:
+        expected.extend(expect)
+        environment = {"WISPY_PORT": "0", "WISPY_LAUNCH": "never", **env}
+        log = tmp_path / f"program{len(programs)}.log"
+        program = Program([sys.executable, *arguments], folder=folder, log=log, env=environment)
+        programs.append(program)
+        return program.wait_until_serving()
+
+    yield start
+    for program in programs:
+        try:
+            assert program.stop() == 0, program.output
+            lines = [line for line in program.output.splitlines() if complaints.search(line)]
+            assert [line for line in lines if not any(text in line for text in expected)] == [], program.output
+        finally:
+            program.kill()
+
+
+@pytest.fixture
+def quickstart(start: Start) -> Program:
+    """The quickstart, as its README starts it."""
+    return start(QUICKSTART)
+
+
+@pytest.fixture
+def serve(start: Start, tmp_path: Path) -> Serve:
+    """`serve("base_path: /test")`: the quickstart's page and object by `wispy serve`, with this YAML file."""
+
+    def serve(yaml: str) -> Program:
+        file = tmp_path / "config.yaml"
+        file.write_text(f"static: {{folders: {{static: {ROOT}/examples/quickstart/static}}}}\n{yaml}\n")
+        return start("-m", "wispy", "serve", str(file), "--object", "sample=served:Sample", folder=FOLDER)
+
+    return serve

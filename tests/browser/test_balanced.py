@@ -1,0 +1,133 @@
+"""Two frontends and a worker as processes of their own, and a load balancer in front: pages notice nothing."""
+
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.browser.support import FOLDER, ROOT, OpenTab, Tab
+from tests.support.stack import Frontend, Stack
+from tests.support.waiting import wait_until, wait_until_blocking
+from wispy.broker.embedded import EmbeddedServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SERVED_BY = "x-served-by"
+
+HAPROXY = """
+global
+    maxconn 200
+defaults
+    mode http
+    timeout connect 5s
+    timeout client 1h
+    timeout server 1h
+    timeout tunnel 1h
+frontend pages
+    bind fd@{fd}
+    default_backend frontends
+backend frontends
+    balance leastconn
+    option httpchk GET /readyz
+    http-response set-header x-served-by %s
+    default-server check inter 200ms fall 1 rise 1
+"""
+
+
+class Balanced:
+    """The whole of it; `url` is the balancer's."""
+
+    def __init__(self, stack: Stack, folder: Path) -> None:
+        self.stack = stack
+        stack.worker("sample=served:Sample")
+        static = {"static.folders": f"{ROOT}/examples/quickstart/static"}
+        self.frontends: list[Frontend] = [stack.frontend(**static) for _ in range(2)]
+        self.balancer, self.url = self._balance(folder)
+        wait_until_blocking(self._is_ready, "the balancer reaches both frontends")
+
+    def _balance(self, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+        """Start haproxy on a socket that is open already, so that its port is certainly free."""
+        program = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
+        if program is None:
+            pytest.skip("there is no haproxy (apt-get install haproxy)")
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            host, port = listener.getsockname()
+            servers = [f"    server f{n} {frontend.address}\n" for n, frontend in enumerate(self.frontends)]
+            file = folder / "haproxy.cfg"
+            file.write_text(HAPROXY.format(fd=listener.fileno()) + "".join(servers))
+            command = [program, "-db", "-f", str(file)]
+            with (folder / "haproxy.log").open("wb") as log:
+                balancer = subprocess.Popen(command, pass_fds=[listener.fileno()], stdout=log, stderr=log)
+        return balancer, f"http://{host}:{port}"
+
+    def _is_ready(self) -> bool:
+        try:
+            answers = [httpx.get(f"{self.url}/readyz", trust_env=False) for _ in self.frontends]
+        except httpx.TransportError:
+            return False
+        return {answer.headers.get(SERVED_BY) for answer in answers} == {"f0", "f1"}
+
+    def close(self) -> None:
+        self.balancer.terminate()
+        self.balancer.wait()
+
+
+@pytest.fixture
+def balanced(valkey: EmbeddedServer, tmp_path: Path) -> Iterator[Balanced]:
+    stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path)
+    try:
+        balanced = Balanced(stack, tmp_path)
+        yield balanced
+        balanced.close()
+    finally:
+        stack.close()
+
+
+async def open_watched(balanced: Balanced, open_tab: OpenTab) -> tuple[Tab, list[str]]:
+    """A tab with the quickstart, and the frontends that its websockets went to, the present one last."""
+    tab = await open_tab("about:blank")
+    frontends: list[str] = []
+
+    def take(event: dict[str, Any]) -> None:
+        frontends.append(
+            next(value for name, value in event["response"]["headers"].items() if name.lower() == SERVED_BY)
+        )
+
+    devtools = await tab.page.context.new_cdp_session(tab.page)
+    devtools.on("Network.webSocketHandshakeResponseReceived", take)
+    await devtools.send("Network.enable")
+    await tab.page.goto(f"{balanced.url}/")
+    await tab.wait_for_console("a= 2")
+    await tab.wait_for_console("test_sum returned 9")
+    await wait_until(lambda: frontends, "the browser tells of the handshake")
+    return tab, frontends
+
+
+async def test_calls_and_updates_across_both_frontends(balanced: Balanced, open_tab: OpenTab) -> None:
+    one, frontend_of_one = await open_watched(balanced, open_tab)
+    other, frontend_of_other = await open_watched(balanced, open_tab)
+    assert {frontend_of_one[-1], frontend_of_other[-1]} == {"f0", "f1"}
+
+    for tab in (one, other):
+        await tab.follow("a")
+    await one.run("rpc.sample.$set('a', 'from one')")
+    await other.wait_for("a", "from one")
+    assert await other.run("rpc.sample.a.then(v => v)") == "from one"
+    await other.run("rpc.sample.$delete('a')")
+    await one.wait_for("a", 1)
+
+
+async def test_a_page_goes_on_at_the_other_frontend(balanced: Balanced, open_tab: OpenTab) -> None:
+    tab, frontends = await open_watched(balanced, open_tab)
+    await tab.follow("a")
+    first = frontends[-1]
+    balanced.frontends[int(first.removeprefix("f"))].kill()
+    await wait_until(lambda: frontends[-1] != first, "the page connects to the other frontend")
+    assert await tab.run("rpc.sample.test_sum(20, 22)") == 42
+    await tab.run("rpc.sample.$set('a', 'elsewhere')")
+    await tab.wait_for("a", "elsewhere")
