@@ -78,7 +78,7 @@ class Stage:
         assert self._served is not None
 
         def hand_back(outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
-            self._io_loop.call_soon_threadsafe(tenure.outcomes, outcomes, updates)
+            self._tell_io(tenure.outcomes, outcomes, updates)
 
         self._runner = Runner(self._served, self._config, may_start=tenure.may_start, on_outcomes=hand_back)
         self._runner.begin()
@@ -202,7 +202,14 @@ class Stage:
             except BaseException as error:
                 log.exception("the object %s cannot be served: its own code failed", self.name)
                 failure = StartError(f"the object {self.name} cannot be served: {type(error).__name__}: {error}")
-            self._io_loop.call_soon_threadsafe(settle, result, failure)
+            self._tell_io(settle, result, failure)
 
         self._objects_loop.call_soon_threadsafe(do)
         return await done
+
+    def _tell_io(self, callback: Callable[..., None], *args: Any) -> None:
+        """Have the I/O thread call something. From any thread."""
+        try:
+            self._io_loop.call_soon_threadsafe(callback, *args)
+        except RuntimeError:  # the loop is closed: the worker has ended while object code occupied this thread
+            log.debug("what %s did last comes after the I/O thread has ended", self.name)

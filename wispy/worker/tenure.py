@@ -91,6 +91,8 @@ class Tenure:
         self._ended = asyncio.Event()
         """The lease is lost or released."""
         self._releasing = False
+        self._handed_over = False
+        """The lease is being given back: what the object does now is no longer told."""
         self._reading = False
         self._last_id = acquired.cursor
         """Of the newest entry received."""
@@ -127,8 +129,8 @@ class Tenure:
         finally:
             self._close()
             renewals.cancel()
+            await self._stage.close()  # first: the process that ends cancels this task while it waits
             await asyncio.gather(renewals, return_exceptions=True)
-            await self._stage.close()
 
     async def _open(self) -> None:
         """Build the object, take over what is left of former owners, and declare the channels."""
@@ -314,7 +316,7 @@ class Tenure:
 
     def outcomes(self, outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
         """Take what the object's thread has done: updates first, since a request's updates precede its reply."""
-        if self._ended.is_set() or self._desk is None or self._publisher is None:
+        if self._handed_over or self._ended.is_set() or self._desk is None or self._publisher is None:
             return
         if updates:
             self._publish(updates)
@@ -375,6 +377,7 @@ class Tenure:
                 desk.answer_early(running, errors.OUTCOME_UNKNOWN())
             desk.resend()
             await wait_until(lambda: self._ended.is_set() or desk.is_settled, self.lease.duration_s)
+        self._handed_over = True
         try:
             if not self.lease.lost and await self._store.release(self.epoch, self._cursor_of_next_owner()):
                 log.info("%s is released", self._stage.name)
