@@ -31,6 +31,7 @@ from wispy.errors import StartError, WispyError
 from wispy.frontend.processes import supervise
 from wispy.frontend.server import listen, serve, url_of
 from wispy.loops import calm_garbage_collector, new_event_loop
+from wispy.timing import wait_until
 from wispy.worker.process import Worker
 from wispy.worker.source import ObjectSource, from_instances
 
@@ -39,8 +40,11 @@ log = logging.getLogger("wispy.app")
 DRAIN_S: Final = 10.0
 """How long running calls may take to end when the program is asked to."""
 
+OBJECTS_S: Final = 10.0
+"""How long the start waits for the objects to be made: an instrument may take its time, and is then served later."""
+
 START_S: Final = 30.0
-"""How long `start` waits for its thread: the private server, which is the slow part, takes a tenth of a second."""
+"""How long `start` waits for all this: without a slow object it takes a fifth of a second."""
 
 
 class Parts:
@@ -84,6 +88,8 @@ class Parts:
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._fail)
                 await self._worker.start()
+                if server is not None:
+                    await self._wait_for_objects(self._worker)
             on_started()
             calm_garbage_collector()
             await self._stop.wait()
@@ -98,6 +104,12 @@ class Parts:
                 each.close()
         if self._error is not None:
             raise self._error
+
+    async def _wait_for_objects(self, worker: Worker) -> None:
+        """With a private server nobody else can own the objects: who is told of the URL finds them there."""
+        stop = self._stop
+        assert stop is not None
+        await wait_until(lambda: stop.is_set() or len(worker.serving()) == len(self.sources), OBJECTS_S)
 
     def ask_to_stop(self) -> None:
         """Begin to end; safe from any thread and from signal handlers."""
