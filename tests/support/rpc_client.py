@@ -69,6 +69,8 @@ class Client:
     def _take(self, message: Any) -> None:
         self.received.append(message)
         id = message.get("id") if isinstance(message, dict) else None
+        if isinstance(message, dict) and message.get("method") == "rpc.clock" and self._clock is not None:
+            self._clock = message["params"]["ms"], time.monotonic()
         if id in self._waiting:
             self._waiting.pop(id).set_result(message)
 

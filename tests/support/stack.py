@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ import httpx
 import psutil
 
 from tests.support.waiting import wait_until_blocking
+from wispy.broker.embedded import EmbeddedServer
 
 # A process imports, connects and listens in about half a second of an idle machine.
 START_TIMEOUT_S = 30.0
@@ -33,6 +35,33 @@ def command(name: str) -> str:
 def flags(config: Mapping[str, Any]) -> list[str]:
     """`--set` for each dotted key."""
     return [part for key, value in config.items() for part in ("--set", f"{key}={value}")]
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+class RestartableRedis:
+    """A server on a port of its own, which keeps the port and loses its data when it is started again."""
+
+    def __init__(self) -> None:
+        self._port = free_port()
+        self._server: EmbeddedServer | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        self._server = EmbeddedServer.start(extra=["--port", str(self._port)])
+
+    def stop(self) -> None:
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
 
 
 class Service:
@@ -104,6 +133,11 @@ class Service:
         self.send(signal.SIGTERM)
         return self.wait()
 
+    def kill_alone(self) -> None:
+        """SIGKILL to it and not to its children."""
+        self.process.kill()
+        self.process.wait()
+
     def kill(self) -> None:
         """End it and its children, whatever state they are in."""
         if self.is_running:
@@ -117,20 +151,21 @@ class Service:
 class Frontend(Service):
     """A `wispy-frontend` and its address."""
 
-    address = ""
-    """host:port, once it listens."""
+    url = ""
+    """With the base path, without a slash at the end; empty until it listens."""
 
     def wait_until_listening(self) -> "Frontend":
-        self.address = self.wait_until_says(r"listens at http://([^/\s]+)/")[1]
+        self.url = self.wait_until_says(r"listens at (http://\S+)/")[1]
         return self
 
     @property
-    def url(self) -> str:
-        return f"http://{self.address}"
+    def address(self) -> str:
+        """host:port."""
+        return httpx.URL(self.url).netloc.decode()
 
     @property
     def websocket_url(self) -> str:
-        return f"ws://{self.address}/ws"
+        return f"{self.url.replace('http:', 'ws:')}/ws"
 
     def readiness(self) -> tuple[int, str]:
         """Status and text of `/readyz`; (0, "") while it does not answer."""

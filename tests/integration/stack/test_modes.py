@@ -40,11 +40,15 @@ class Gate:
         self.path = str(path)
         self._started = Path(f"{path}.started")
 
+    @property
+    def is_reached(self) -> bool:
+        return self._started.exists()
+
     def open(self) -> None:
         Path(self.path).touch()
 
     async def wait_until_reached(self) -> None:
-        await wait_until(self._started.exists, "the call runs")
+        await wait_until(lambda: self.is_reached, "the call runs")
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def gate(tmp_path: Path) -> Iterator[Gate]:
     gate.open()
 
 
-async def gates(tmp_path: Path, number: int) -> list[Gate]:
+def gates(tmp_path: Path, number: int) -> list[Gate]:
     return [Gate(tmp_path / f"gate{each}") for each in range(number)]
 
 
@@ -80,7 +84,7 @@ async def test_marks_in_annotations_count(client: Client) -> None:
 
 
 async def test_locking_calls_run_one_after_the_other(client: Client, frontend: Frontend, tmp_path: Path) -> None:
-    first, second = await gates(tmp_path, 2)
+    first, second = gates(tmp_path, 2)
     one = await client.start("sample.wait_locked", [first.path])
     await first.wait_until_reached()
     async with Client(frontend.websocket_url) as other:
@@ -151,7 +155,7 @@ async def test_a_running_call_can_be_cancelled(client: Client, gate: Gate) -> No
 async def test_a_call_that_waits_can_be_cancelled_and_never_runs(
     client: Client, frontend: Frontend, tmp_path: Path
 ) -> None:
-    first, second = await gates(tmp_path, 2)
+    first, second = gates(tmp_path, 2)
     held = await client.start("sample.wait_locked", [first.path])
     await first.wait_until_reached()
     async with Client(frontend.websocket_url) as other:
@@ -161,7 +165,7 @@ async def test_a_call_that_waits_can_be_cancelled_and_never_runs(
         assert (error.code, error.data["executed"]) == (-32007, "no")
     first.open()
     assert result(await held) == "waited"
-    assert not Path(f"{second.path}.started").exists()
+    assert not second.is_reached
 
 
 async def test_only_the_caller_can_cancel(client: Client, frontend: Frontend, gate: Gate) -> None:
