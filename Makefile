@@ -33,13 +33,13 @@ $(NODE): package-lock.json | $(DEV)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs screenshots
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
-demo: $(RUN) ## start the quickstart and open its page (Ctrl-C ends it)
-	cd examples/quickstart && $(CURDIR)/$(BIN)/python quickstart.py
+demo: $(RUN) ## start the live plot and open its page (Ctrl-C ends it)
+	@$(BIN)/python examples/live_plot/live_plot.py
 
 setup: $(DEV) $(NODE) ## install what development needs into .venv and node_modules
 
@@ -88,3 +88,6 @@ conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)
 
 docs: $(DEV) ## write the reference pages that are made from the code
 	$(BIN)/python -m scripts.write_docs
+
+screenshots: $(DEV) ## take the documentation's pictures anew (needs Debian's chromium)
+	$(BIN)/python -m scripts.screenshots

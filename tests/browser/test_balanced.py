@@ -45,8 +45,8 @@ class Balanced:
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
         stack.worker("sample=served:Sample")
-        static = {"static.folders": f"{ROOT}/examples/quickstart/static"}
-        self.frontends: list[Frontend] = [stack.frontend(**static) for _ in range(2)]
+        static = f"static.folders={ROOT}/examples/quickstart/static"
+        self.frontends: list[Frontend] = [stack.frontend("--set", static) for _ in range(2)]
         self.balancer, self.url = self._balance(folder)
         wait_until_blocking(self._is_ready, "the balancer reaches both frontends")
 

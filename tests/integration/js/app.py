@@ -1,0 +1,7 @@
+"""A program as a user writes it."""
+
+from served import Sample
+
+from wispy import RPCWebApp
+
+RPCWebApp(sample=Sample()).run()
