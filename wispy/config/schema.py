@@ -239,8 +239,8 @@ class LimitsConfig(Section, frozen=True):
         Count, about("requests to one object, through one frontend, that are not yet answered")
     ] = 4096
     batch: Annotated[Count, about("requests in one JSON-RPC batch")] = 64
-    # Python's own recursion limit is 1000; each level of JSON takes a few of its frames.
-    depth: Annotated[Annotated[int, Meta(ge=1, le=200)], about("nesting of values, in both directions")] = 64
+    # Python's own recursion limit is 1000; each level of JSON takes a few of its frames, here and in the objects' code.
+    depth: Annotated[Annotated[int, Meta(ge=1, le=64)], about("nesting of a message of a client")] = 64
     http_body: Annotated[Size, about("body of a `POST /rpc`")] = Bytes(10 << 20)
     subscriptions_per_connection: Annotated[Count, about("channels that one connection is subscribed to")] = 1000
     reply_bytes: Annotated[Size, about("one reply; a larger result is an error to its caller")] = Bytes(100 << 20)

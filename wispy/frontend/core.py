@@ -101,7 +101,14 @@ class Core:
 
     def new_session(self) -> Session:
         """The session of a websocket that is about to open."""
-        return Session(self.dispatcher, self.hub, self._session_limits, self.sessions.add, self._closed)
+        return Session(
+            self.dispatcher,
+            self.hub,
+            self._session_limits,
+            self.relay.open_plain_session,
+            self.sessions.add,
+            self._closed,
+        )
 
     def _write_out(self) -> None:
         """One read of the subscription was handed out: write it now, not after another look at the sockets."""
@@ -110,8 +117,8 @@ class Core:
 
     def _closed(self, session: Session) -> None:
         self.sessions.discard(session)
-        if session.flights is not None:
-            self.relay.close_session(session.flights)
+        for flights in session.all_flights():
+            self.relay.close_session(flights)
 
     def reasons_not_ready(self) -> list[str]:
         """Why a load balancer should send new clients elsewhere; empty if it should not."""

@@ -29,6 +29,10 @@ class Caller(Protocol):
         """The flights of a client that chooses its ids (`rpc.hello`); None for a plain JSON-RPC client."""
         ...
 
+    def plain(self) -> SessionFlights:
+        """The flights whose ids the frontend chooses: a plain client's, and notifications."""
+        ...
+
 
 LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 """Answers a request in the frontend: the JSON text of the result, at once or later. Raises RPCError."""
@@ -79,7 +83,7 @@ class Dispatcher:
     ) -> None:
         session = caller.flights
         if session is None or request.id is None:
-            flight = Flight(self._relay.plain, 0, request.id, request.method, request.params, 0, False, sink)
+            flight = Flight(caller.plain(), 0, request.id, request.method, request.params, 0, False, sink)
             self._relay.submit_plain(object_name, flight, timeout_s)
             return
         members = request.wispy

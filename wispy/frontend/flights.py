@@ -2,7 +2,7 @@
 
 Rules:
 - A request to an object has an integer id that rises within its session and is never used again. wispy's own clients
-  choose it; for plain JSON-RPC clients the frontend does, in one session of its own for all of them.
+  choose it; for plain JSON-RPC clients the frontend does, in sessions that it keeps for them.
 - Every flight is answered exactly once: by the owner, or by the frontend, which then forgets it.
 """
 
@@ -43,7 +43,20 @@ NOBODY: Final = _Nobody()
 class Flight:
     """One request on its way to an owner and back."""
 
-    __slots__ = ("at", "deadline", "entry", "id", "method", "params", "retry", "session", "sink", "wait_s", "wire_id")
+    __slots__ = (
+        "at",
+        "deadline",
+        "entry",
+        "id",
+        "method",
+        "object_relay",
+        "params",
+        "retry",
+        "session",
+        "sink",
+        "wait_s",
+        "wire_id",
+    )
 
     def __init__(
         self,
@@ -69,8 +82,10 @@ class Flight:
         """How long the frontend waits for the answer, from when the request is sent."""
         self.deadline = 0.0
         """When the frontend stops waiting: seconds on the loop's clock."""
+        self.object_relay: object = None
+        """Who takes it to its object; the relay's own, as is"""
         self.entry: object = None
-        """The stream entry that carries it; the relay's own."""
+        """the stream entry that carries it: None until it is sent."""
 
     def answer(self, kind: int, body: bytes | msgspec.Raw) -> None:
         """Give the owner's answer to whoever waits for it."""
@@ -90,10 +105,12 @@ class Flight:
 class SessionFlights:
     """The requests in flight of one session, and what it has acknowledged."""
 
-    __slots__ = ("ack", "in_flight", "is_closed", "last_id", "name", "open", "run")
+    __slots__ = ("ack", "in_flight", "is_closed", "is_plain", "last_id", "name", "open", "run")
 
-    def __init__(self, name: str, run: str) -> None:
+    def __init__(self, name: str, run: str, *, is_plain: bool = False) -> None:
         self.name = name
+        self.is_plain = is_plain
+        """The frontend chooses the ids, and acknowledges."""
         self.run = run
         """The run id of the Redis server on whose clock its stamps are."""
         self.in_flight: dict[int, Flight] = {}

@@ -85,11 +85,17 @@ class Socket(WebSocketEndpoint):
 
 
 class _HttpCaller:
-    """A plain client that has no session."""
+    """One POST: a plain client."""
+
+    def __init__(self, session: SessionFlights) -> None:
+        self._session = session
 
     @property
     def flights(self) -> SessionFlights | None:
         return None
+
+    def plain(self) -> SessionFlights:
+        return self._session
 
 
 class _HttpSink:
@@ -135,13 +141,16 @@ class Rpc(Handler):
 
     async def _answers(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
         sink = _HttpSink(len(requests))
-        caller = _HttpCaller()
+        relay = self._core.relay
+        session = relay.open_plain_session()
+        caller = _HttpCaller(session)
         for request in requests:
             if isinstance(request, Request):
                 self._core.dispatcher.start(caller, request, sink)
             else:
                 sink.answered(request.reply())
         await sink.done
+        relay.reuse_plain_session(session)
         return sink.texts
 
 

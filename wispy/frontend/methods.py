@@ -118,7 +118,7 @@ class Methods:
     def _cancel(self, caller: Caller, params: msgspec.Raw) -> bytes:
         wire_id = bytes(_read(params, _CancelParams).id)
         session = _websocket_only(caller, "rpc.cancel")
-        flights = session.flights or self._relay.plain
+        flights = session.flights or session.plain()
         for flight in list(flights.in_flight.values()):
             if flight.wire_id == wire_id and session.is_sink_of(flight.sink):
                 self._relay.cancel(flight)

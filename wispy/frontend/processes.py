@@ -60,8 +60,10 @@ async def _keep_running(config: Config, sockets: Sequence[socket.socket], stop: 
         await _wait_or_stop(child, stop)
         if stop.is_set():
             return
-        failures = 0 if loop.time() - started > STEADY_S else failures + 1
+        if loop.time() - started > STEADY_S:
+            failures = 0
         pause_s = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
+        failures += 1
         log.error("a frontend process ended (status %s) and is started again in %s s", child.returncode, pause_s)
         await wait_until(stop.is_set, pause_s, look_every_s=0.1)
 

@@ -89,9 +89,10 @@ class Relay:
         self.run_timeout_s = run_timeout_s
         self.max_in_flight = max_in_flight
         self.tasks = Tasks("relay")
-        self.plain = SessionFlights(name, "")
-        """The one session of all plain JSON-RPC clients of this process."""
-        self.sessions: dict[str, SessionFlights] = {name: self.plain}
+        self.sessions: dict[str, SessionFlights] = {}
+        self._plain_sessions = 0
+        self._idle_plain: list[SessionFlights] = []
+        """Sessions that HTTP requests take in turn. A session's requests start in order, which these do not owe."""
         self._objects: dict[str, ObjectRelay] = {}
         self._to_flush: list[ObjectRelay] = []
         self._before_replies = before_replies
@@ -105,9 +106,9 @@ class Relay:
 
     def submit_plain(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
         """Send a request of a plain client: it gets its id and its stamp here."""
-        plain = self.plain
-        plain.last_id += 1
-        flight.id = plain.last_id
+        session = flight.session
+        session.last_id += 1
+        flight.id = session.last_id
         self.stamp(flight)
         self.submit(object_name, flight, timeout_s)
 
@@ -156,6 +157,19 @@ class Relay:
         """Keep the flights of a client that chooses its ids."""
         session = self.sessions[name] = SessionFlights(name, run)
         return session
+
+    def open_plain_session(self) -> SessionFlights:
+        """Keep the flights of a client whose ids are mapped: a websocket of its own, or the HTTP requests in turn."""
+        if self._idle_plain:
+            return self._idle_plain.pop()
+        self._plain_sessions += 1
+        session = SessionFlights(f"{self.name}.{self._plain_sessions}", "", is_plain=True)
+        self.sessions[session.name] = session
+        return session
+
+    def reuse_plain_session(self, session: SessionFlights) -> None:
+        """An HTTP request is over; the next one takes its session on."""
+        self._idle_plain.append(session)
 
     def close_session(self, session: SessionFlights) -> None:
         """The session's connection is gone: what is in flight still lands, for nobody."""
@@ -214,10 +228,8 @@ class Relay:
 
     def cancel(self, flight: Flight) -> None:
         """Tell the owner that nobody wants this answer any more: best effort, past the queue."""
-        if isinstance(flight.entry, OpenEntry):
-            message = msgspec.json.encode((flight.session.name, flight.id))
-            cancels = self.keys.of(flight.entry.relay.object_name).cancels
-            self.link.send((b"PUBLISH", cancels, message), _log_failure)
+        if isinstance(flight.object_relay, ObjectRelay):
+            flight.object_relay.cancel(flight)
 
     def _reconnected(self) -> None:
         for object_relay in self._objects.values():
@@ -285,11 +297,23 @@ class ObjectRelay:
             flight.wait_s = self._relay.max_start_delay_s + timeout_s + GRACE_S
         else:
             flight.wait_s = self._wait_s
+        flight.object_relay = self
         flight.session.in_flight[flight.id] = flight
         self.in_flight += 1
         self._queue.append(flight)
         if not self._is_flush_due and self.is_open:
             self._flush_soon()
+
+    def cancel(self, flight: Flight) -> None:
+        """Drop a request that has not left yet; tell the owner of one that has."""
+        if flight.entry is None:
+            self._queue.remove(flight)
+            unknown = errors.OUTCOME_UNKNOWN()
+            unsent = errors.CANCELLED("the request was cancelled before it was sent", executed="no")
+            self._fail(flight, unknown if flight.retry else unsent)
+            return
+        message = msgspec.json.encode((flight.session.name, flight.id))
+        self._link.send((b"PUBLISH", self._keys.cancels, message), _log_failure)
 
     def _flush_soon(self) -> None:
         """Send what has gathered at the end of this turn, unless Redis has an entry that it has not acknowledged.
@@ -454,7 +478,7 @@ def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
     for flight in flights:
         if flight.session is not session:
             session = flight.session
-            if session.name == frontend:
+            if session.is_plain:
                 session.acknowledge_all_but_in_flight()
             blocks.append(SessionRequests(session.name, session.run, session.ack, session.open, []))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))

@@ -46,6 +46,7 @@ class Session:
         dispatcher: starts requests.
         hub: the channels.
         limits: this connection's bounds.
+        open_plain: keeps the flights of a plain client.
         on_open: called with the session when it is open.
         on_closed: called with the session when its connection is gone.
     """
@@ -60,6 +61,8 @@ class Session:
         "_limits",
         "_on_closed",
         "_on_open",
+        "_open_plain",
+        "_plain",
         "connection",
         "flights",
         "subscriptions",
@@ -70,18 +73,22 @@ class Session:
         dispatcher: Dispatcher,
         hub: Hub,
         limits: SessionLimits,
+        open_plain: Callable[[], SessionFlights],
         on_open: "Callable[[Session], None]",
         on_closed: "Callable[[Session], None]",
     ) -> None:
         self._dispatcher = dispatcher
         self._hub = hub
         self._limits = limits
+        self._open_plain = open_plain
         self._on_open = on_open
         self._on_closed = on_closed
         self.connection: Connection | None = None
         """None before the connection is made and after it is lost."""
         self.flights: SessionFlights | None = None
         """Of a client that said hello; None for a plain one."""
+        self._plain: SessionFlights | None = None
+        """Of what has ids of the frontend's choice; None until there is some."""
         self.subscriptions: dict[str, Feed] = {}
         self._in_flight = 0
         self._is_paused = False
@@ -126,6 +133,16 @@ class Session:
         if self._behind is not None:
             self._catch_up(self._behind)
         self._resume()
+
+    def plain(self) -> SessionFlights:
+        """The flights whose ids the frontend chooses."""
+        if self._plain is None:
+            self._plain = self._open_plain()
+        return self._plain
+
+    def all_flights(self) -> list[SessionFlights]:
+        """All that this connection has in flight."""
+        return [flights for flights in (self.flights, self._plain) if flights is not None]
 
     # --- requests and answers ---------------------------------------------------------------------------------------
 

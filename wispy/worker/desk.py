@@ -37,6 +37,9 @@ enough that a session does not wait behind more than some ten milliseconds of ot
 MAX_INLINE_BODY: Final = relay.MAX_REPLY_MESSAGE_BYTES - 1024
 """Bytes of a body that travels in a reply message, beside the ids around it; a larger one is stored."""
 
+MAX_CANCELLED: Final = 1024
+"""Cancellations kept for requests that are on their way: as many as may be in flight; the oldest go first."""
+
 BODY_LIFE_S: Final = 60.0
 """How long a stored body waits for its frontend: as long as a session may be away."""
 
@@ -126,6 +129,8 @@ class Desk:
         self._on_fenced = on_fenced
         self._calls: dict[tuple[str, int], Call] = {}
         """What the runner has, by session and id."""
+        self._cancelled: dict[tuple[str, int], None] = {}
+        """Requests that were cancelled before they came, or after they were answered."""
         self._unconfirmed: dict[int, _Batch] = {}
         """Batches that Redis has not confirmed, in the order in which they were sent."""
         self._failed: set[int] = set()
@@ -154,9 +159,17 @@ class Desk:
         """What the runner has."""
         return list(self._calls.values())
 
-    def find(self, session: str, id: int) -> Call | None:
-        """The call of a session with this id, while the runner has it."""
-        return self._calls.get((session, id))
+    def cancel(self, session: str, id: int) -> bool:
+        """A caller gave up on a request; whether the runner has it, and should cancel it.
+
+        Cancellations do not come by the stream: one may overtake its request, which then is refused when it comes.
+        """
+        if (session, id) in self._calls:
+            return True
+        self._cancelled[session, id] = None
+        if len(self._cancelled) > MAX_CANCELLED:
+            del self._cancelled[next(iter(self._cancelled))]
+        return False
 
     # --- requests come in -------------------------------------------------------------------------------------------
 
@@ -199,6 +212,8 @@ class Desk:
     def _run(self, request: RelayedRequest, start_by: float, token: Pending, batch: _Batch, calls: list[Call]) -> None:
         name = token.session.name
         try:
+            if self._cancelled and (name, request.id) in self._cancelled:
+                raise errors.CANCELLED("the request was cancelled before it started", executed="no")
             call = to_call(name, request, start_by, token)
         except errors.RPCError as error:
             self._answer(batch, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))

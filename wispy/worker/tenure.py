@@ -339,7 +339,7 @@ class Tenure:
 
     def cancel(self, session: str, id: int) -> None:
         """A caller does not want the answer any more; his request still ends with one."""
-        if self._desk is not None and self._desk.find(session, id) is not None:
+        if self._desk is not None and self._desk.cancel(session, id):
             self._stage.cancel(session, id)
 
     def _look_after_calls(self) -> None:
