@@ -198,11 +198,10 @@ class Memory:
 
     def _acknowledge_older_half(self, session: SessionMemory) -> None:
         """Make room in a session that does not acknowledge: half of it, so that this is seldom."""
-        ids = sorted(session.answers)
-        ack = max(ids[-(MAX_UNACKNOWLEDGED // 2)] - 1, session.acked)
-        # What runs is not answered yet: its copies still attach.
-        runs = [id for id in session.prints if id <= ack and id not in session.answers]
-        self._acknowledge(session, ack, runs)
+        answers = session.answers
+        ack = sorted(answers)[-(MAX_UNACKNOWLEDGED // 2)] - 1
+        # What runs, or may still come, has no answer yet: it stays open.
+        self._acknowledge(session, ack, [id for id in (*session.prints, *session.open) if id not in answers])
 
     # --- what goes into the log -------------------------------------------------------------------------------------
 

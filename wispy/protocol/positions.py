@@ -58,7 +58,10 @@ class Reader:
         """The offset of the newest update that was delivered."""
 
     def judge(self, epoch: str, offset: int) -> Verdict:
-        """What to do with the update at `offset` of `epoch`; it does not move the reader."""
+        """What to do with the update at `offset` of `epoch`.
+
+        A later epoch is followed from now on. The head stays for the caller to move, once the update is delivered.
+        """
         if epoch != self.epoch:
             generation = generation_of(epoch)
             if generation < self.generation:

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from wispy.protocol import errors, memory
 from wispy.protocol.memory import CLOCK_ERROR_MS, Memory, SessionMemory, Verdict, log_row, refusal
@@ -262,6 +262,16 @@ def test_what_runs_stays_open_when_room_is_made(owner: Memory) -> None:
 
 
 @pytest.mark.usefixtures("small")
+def test_what_may_still_come_stays_open_when_room_is_made(owner: Memory) -> None:
+    every = range(1, 21)
+    take(owner, *map(request, range(1, 10)), ack=20, still_open=every)
+    for id in range(1, 10):
+        owner.answered(session_of(owner), result(id))
+    assert list(session_of(owner).answers) == [6, 7, 8, 9]
+    assert take(owner, request(5), request(6), request(20)) == [Verdict.DROPPED, result(6), Verdict.RUN]
+
+
+@pytest.mark.usefixtures("small")
 def test_over_its_quota_a_session_keeps_ids_and_loses_bodies(owner: Memory) -> None:
     take(owner, *map(request, (1, 2, 3)))
     session = session_of(owner)
@@ -443,8 +453,20 @@ class StreamEntry:
     left: int = 0
 
 
-SMALL = {"MAX_UNACKNOWLEDGED": 6, "SESSION_QUOTA_BYTES": 4000, "OBJECT_QUOTA_BYTES": 7000, "MAX_SESSIONS": 2}
-NAMES = ("a", "b", "c")
+SMALL = {"MAX_UNACKNOWLEDGED": 6, "SESSION_QUOTA_BYTES": 4000, "OBJECT_QUOTA_BYTES": 7000, "MAX_SESSIONS": 1}
+NAMES = ("a", "b")
+
+
+class WatchedMemory(Memory):
+    """Notes the sessions that did not acknowledge for too long."""
+
+    def __init__(self, run_id: str, since_ms: int, crowded: set[str]) -> None:
+        super().__init__(run_id, since_ms, DELAY)
+        self._crowded = crowded
+
+    def _acknowledge_older_half(self, session: SessionMemory) -> None:
+        self._crowded.add(session.name)
+        super()._acknowledge_older_half(session)
 
 
 class Ownership(RuleBasedStateMachine):
@@ -467,7 +489,14 @@ class Ownership(RuleBasedStateMachine):
         self.log: dict[str, bytes] = {"since": b"%b:%d" % (RUN.encode(), SINCE)}
         self.runs: Counter[tuple[str, int]] = Counter()
         self.said: dict[tuple[str, int], str] = {}
-        self.owner = Memory(RUN, SINCE, DELAY)
+        self.is_prompt = False
+        self.crowded: set[str] = set()
+        self.owner = WatchedMemory(RUN, SINCE, self.crowded)
+
+    @initialize(is_prompt=st.booleans())
+    def choose_pace(self, is_prompt: bool) -> None:
+        """Prompt: each entry is read as it arrives, each batch is logged as it is made."""
+        self.is_prompt = is_prompt
 
     def teardown(self) -> None:
         for name, value in self.limits.items():
@@ -477,7 +506,7 @@ class Ownership(RuleBasedStateMachine):
 
     @rule(
         name=st.sampled_from(NAMES),
-        number=st.integers(1, 4),
+        number=st.integers(1, 5),
         age=st.sampled_from([0, 0, 0, DELAY, DELAY + 1]),
         open_=st.booleans(),
         is_late=st.booleans(),
@@ -530,6 +559,8 @@ class Ownership(RuleBasedStateMachine):
     def _arrive(self, sent: SessionRequests) -> None:
         self.number += 1
         self.stream.append(StreamEntry(self.number, sent))
+        if self.is_prompt:
+            self.read()
 
     # --- the owner
 
@@ -562,6 +593,9 @@ class Ownership(RuleBasedStateMachine):
             else:
                 assert verdict in (Verdict.DROPPED, Verdict.ATTACHED)
                 assert verdict is not Verdict.ATTACHED or (name, each.id) in self.running
+                # Who still waits is not ignored, unless he acknowledged nothing for too long.
+                is_ignored = verdict is Verdict.DROPPED and each.id in self.clients[name].waits
+                assert not is_ignored or name in self.crowded
         self._finish(rows, replies, [] if entry.left else [entry.number])
 
     @precondition(lambda self: self.running)
@@ -585,7 +619,7 @@ class Ownership(RuleBasedStateMachine):
         entry.left -= 1
         self._finish([log_row(name, kept)], [(name, reply)], [] if entry.left else [entry.number])
 
-    @rule(later=st.sampled_from([1, 1000, DELAY, WINDOW]))
+    @rule(later=st.sampled_from([1, 1, 10, 1000, DELAY, 2 * WINDOW]))
     def time_passes(self, later: int) -> None:
         self.now += later
 
@@ -597,10 +631,16 @@ class Ownership(RuleBasedStateMachine):
     def _finish(self, rows: list[tuple[str, bytes]], replies: list[tuple[str, Reply]], entries: list[int]) -> None:
         fields, forget = self.owner.take_log_changes()
         self.batches.append(Batch(rows + fields, forget, replies, entries))
+        if self.is_prompt:
+            self._log_takes(keeps=0, are_heard=True)
 
     @precondition(lambda self: self.batches)
-    @rule(keeps=st.sampled_from([0, 0, 1, 3]))
-    def log_takes(self, keeps: int) -> None:
+    @rule(keeps=st.sampled_from([0, 0, 1, 3]), are_heard=st.booleans())
+    def log_takes(self, keeps: int, are_heard: bool) -> None:
+        self._log_takes(keeps, are_heard)
+
+    def _log_takes(self, keeps: int, are_heard: bool) -> None:
+        """Not heard: the subscription of the frontend was broken."""
         while len(self.batches) > keeps:
             batch = self.batches.popleft()
             self.log.update(batch.rows)
@@ -609,9 +649,11 @@ class Ownership(RuleBasedStateMachine):
             for entry in batch.entries:
                 self.delivered.pop(entry, None)
             for name, reply in batch.replies:
-                self._hear(name, reply)
+                self._check(name, reply)
+                if are_heard:
+                    self.clients[name].waits.discard(reply.id)
 
-    def _hear(self, name: str, reply: Reply) -> None:
+    def _check(self, name: str, reply: Reply) -> None:
         key = (name, reply.id)
         said = executed(reply)
         former = self.said.setdefault(key, said)
@@ -619,7 +661,6 @@ class Ownership(RuleBasedStateMachine):
         assert said in (former, "maybe") or former == "maybe"
         assert said != "no" or not self.runs[key]
         assert said != "yes" or self.runs[key] == 1
-        self.clients[name].waits.discard(reply.id)
 
     @rule()
     def crash(self) -> None:
@@ -627,7 +668,7 @@ class Ownership(RuleBasedStateMachine):
         self.batches.clear()
         self.running.clear()
         run_id, _, since = self.log["since"].decode().rpartition(":")
-        self.owner = Memory(run_id, int(since), DELAY)
+        self.owner = WatchedMemory(run_id, int(since), self.crowded)
         self.owner.restore(self.log)
         rows: list[tuple[str, bytes]] = []
         replies: list[tuple[str, Reply]] = []
@@ -667,4 +708,4 @@ class Ownership(RuleBasedStateMachine):
 
 
 TestOwnership = Ownership.TestCase
-TestOwnership.settings = settings(max_examples=200, stateful_step_count=60, deadline=None)
+TestOwnership.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
