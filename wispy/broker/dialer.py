@@ -39,6 +39,16 @@ class Backoff:
         return self.minimum_s + random.uniform(0, min(self.cap_s, self.base_s * 2 ** min(attempt, 16)))  # noqa: S311 - jitter
 
 
+# uvloop, cancelled between the connection and its being told, closes the socket by itself and never says so.
+_LET_GO_S = 1.0
+
+
+async def _let_go(connection: Connection, reason: str) -> None:
+    """Drop a connection that did not come up, and wait until its socket is closed."""
+    connection.drop(reason)
+    await asyncio.wait([connection.closed], timeout=_LET_GO_S)
+
+
 class Dialer:
     """Holds at most one connection, and makes the next one when it ends.
 
@@ -118,12 +128,10 @@ class Dialer:
                     await loop.create_connection(lambda: connection, address.host, address.port)
                 connection.server = await shake_hands(connection, address, self.name)
         except TimeoutError:
-            connection.drop("no answer")
-            await connection.closed
+            await _let_go(connection, "no answer")
             raise TimeoutError(f"no answer within {self._connect_timeout_s:g} s") from None
         except BaseException:
-            connection.drop("the handshake failed")
-            await connection.closed
+            await _let_go(connection, "the handshake failed")
             raise
         return connection
 

@@ -137,7 +137,7 @@ class Tenure:
         await self._stage.open()
         store, epoch = self._store, self.epoch
         run_id, _, since = self._acquired.since.rpartition(":")
-        func_caller = self._config.func_caller
+        func_caller = self._config.of_object(self._stage.name).func_caller
         memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
         memory.restore(await store.read_log())
         heads = await store.heads()
