@@ -63,14 +63,12 @@ class Core:
         )
         self.hub = Hub(self.link, self.subscriber, keys)
         self.subscriber.after_read = self._write_out
-        func_caller = config.func_caller
         self.relay = Relay(
             self.name,
             self.link,
             self.subscriber,
             keys,
-            max_start_delay_s=func_caller.max_start_delay_default,
-            run_timeout_s=func_caller.run_timeout_default,
+            settings_of=lambda name: config.of_object(name).func_caller,
             max_in_flight=config.limits.in_flight_per_object,
             before_replies=self.hub.flush,
         )

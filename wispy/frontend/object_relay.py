@@ -1,0 +1,289 @@
+"""The requests of one frontend to one object: entries out, answers in, and what takes too long.
+
+Rules (DESIGN section 5):
+- What one turn of the loop brings leaves as one entry, unless it is too large for one; while Redis has an entry that it
+  has not acknowledged, requests gather for the next.
+- The object's reply channel is subscribed to, and confirmed, before the first request is sent.
+- The frontend says `executed: no` only for what was never written to Redis, for a definite error on a first XADD, and
+  for an entry that it withdrew before an owner took it. In all other cases it says `maybe`.
+- What a broken link leaves unacknowledged, and what is in flight when the reply subscription broke, is sent again as
+  retries, in order, in entries of its own; the owner knows copies.
+"""
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost
+from wispy.broker.store import ObjectStore
+from wispy.frontend.flights import Flight, SessionFlights
+from wispy.protocol import errors, relay
+from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
+from wispy.timing import EarliestTimer
+
+if TYPE_CHECKING:
+    from wispy.frontend.relay import Relay
+
+log = logging.getLogger("wispy.frontend")
+
+GRACE_S: Final = 2.0
+"""How much longer than the owner's own deadlines a frontend waits: the owner's answer says more than its own."""
+
+
+class OpenEntry:
+    """An entry that was sent, while one of its flights is not answered."""
+
+    __slots__ = ("flights", "id", "is_asked", "relay", "sent_at")
+
+    def __init__(self, object_relay: "ObjectRelay", flights: list[Flight], sent_at: float) -> None:
+        self.relay = object_relay
+        self.flights = flights
+        self.sent_at = sent_at
+        self.id: str | None = None
+        """As Redis answered; None until then."""
+        self.is_asked = False
+        """Whether Redis was asked to withdraw it."""
+
+
+class ObjectRelay:
+    """The requests of one frontend to one object."""
+
+    def __init__(self, relay: "Relay", object_name: str) -> None:
+        self.object_name = object_name
+        self.in_flight = 0
+        self._relay = relay
+        self._link = relay.link
+        self._max_in_flight = relay.max_in_flight
+        settings = relay.settings_of(object_name)
+        self._max_start_delay_s: float = settings.max_start_delay_default
+        self._run_timeout_s: float = settings.run_timeout_default
+        self._wait_s = self._max_start_delay_s + self._run_timeout_s + GRACE_S
+        self._loop = asyncio.get_running_loop()
+        self._keys = relay.keys.of(object_name)
+        self._store = ObjectStore(relay.link, self._keys)
+        self._queue: list[Flight] = []
+        """What has not left yet."""
+        self._unacknowledged = 0
+        """Entries that were sent, and that Redis has not answered."""
+        self._entries: dict[OpenEntry, None] = {}
+        """What is not answered, in the order in which it was sent."""
+        self.is_open = False
+        """Whether the reply channel is subscribed to."""
+        self._is_flush_due = False
+        self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
+        relay.tasks.start(self._open(), f"opening of {object_name}")
+
+    # --- requests go out --------------------------------------------------------------------------------------------
+
+    def submit(self, flight: Flight, timeout_s: float | None) -> None:
+        """Take a request; it leaves at the end of this turn of the loop, or with the next entry."""
+        if self.in_flight >= self._max_in_flight:
+            flight.fail(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
+            return
+        if not self._link.connected:
+            flight.fail(errors.OUTCOME_UNKNOWN() if flight.retry else errors.UNAVAILABLE())
+            return
+        if timeout_s is not None and timeout_s > self._run_timeout_s:
+            flight.wait_s = self._max_start_delay_s + timeout_s + GRACE_S
+        else:
+            flight.wait_s = self._wait_s
+        flight.object_relay = self
+        flight.session.in_flight[flight.id] = flight
+        self.in_flight += 1
+        self._queue.append(flight)
+        if not self._is_flush_due and self.is_open:
+            self._flush_soon()
+
+    def cancel(self, flight: Flight) -> None:
+        """Drop a request that has not left yet; tell the owner of one that has."""
+        if flight.entry is None:
+            self._queue.remove(flight)
+            unknown = errors.OUTCOME_UNKNOWN()
+            unsent = errors.CANCELLED("the request was cancelled before it was sent", executed="no")
+            self._fail(flight, unknown if flight.retry else unsent)
+            return
+        message = msgspec.json.encode((flight.session.name, flight.id))
+        self._link.send((b"PUBLISH", self._keys.cancels, message), _log_failure)
+
+    def _flush_soon(self) -> None:
+        """Send what has gathered at the end of this turn, unless Redis has an entry that it has not acknowledged.
+
+        While it does, requests gather until it has, or until they fill an entry: under load entries grow, so that
+        their cost is shared, and a request waits for at most one round trip more. At rest nothing waits.
+        """
+        if self._unacknowledged == 0 or len(self._queue) >= relay.MAX_ENTRY_REQUESTS:
+            self._is_flush_due = True
+            self._relay.flush_soon(self)
+
+    async def _open(self) -> None:
+        """Find out whether there is such an object, and subscribe to its replies before anything is sent."""
+        try:
+            if not await self._relay.link.call("EXISTS", self._keys.requests):
+                self._refuse_queue(errors.NOT_FOUND())
+                self._relay.forget(self.object_name)
+                return
+            await self._relay.subscriber.subscribe(self._keys.replies(self._relay.name), self._relay.take_replies)
+        except BrokerError as error:
+            log.warning("%s cannot be reached: %s", self.object_name, error)
+            self._refuse_queue(errors.UNAVAILABLE())
+            self._relay.forget(self.object_name)
+            return
+        self.is_open = True
+        self.flush()
+
+    def _refuse_queue(self, error: errors.RPCError) -> None:
+        """Answer what was never written."""
+        queue, self._queue = self._queue, []
+        for flight in queue:
+            self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
+
+    def flush(self) -> None:
+        """Send what has gathered."""
+        self._is_flush_due = False
+        queue, self._queue = self._queue, []
+        start = 0
+        size = 0
+        for end, flight in enumerate(queue):
+            cost = len(flight.params)
+            if end > start and (end - start >= relay.MAX_ENTRY_REQUESTS or size + cost > relay.MAX_ENTRY_BYTES):
+                self._send(queue[start:end])
+                start, size = end, 0
+            size += cost
+        if start < len(queue):
+            self._send(queue[start:] if start else queue)
+
+    def _send(self, flights: list[Flight]) -> None:
+        now = self._loop.time()
+        entry = OpenEntry(self, flights, now)
+        self._entries[entry] = None
+        for flight in flights:
+            flight.entry = entry
+            flight.deadline = now + flight.wait_s
+        self._unacknowledged += 1
+        command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", _encode_entry(self._relay.name, flights))
+        self._timer.at(now + self._max_start_delay_s)
+        self._link.send(command, lambda reply: self._sent(entry, reply))
+
+    def _sent(self, entry: OpenEntry, reply: Any) -> None:
+        self._unacknowledged -= 1
+        if self._queue and not self._is_flush_due:
+            self._flush_soon()
+        if isinstance(reply, bytes):
+            entry.id = reply.decode()
+        elif isinstance(reply, LinkLost):
+            return  # it may have been written: `resend_unacknowledged` goes on
+        elif reply is None:
+            self._fail_all(entry, errors.NOT_FOUND())
+            self._relay.forget(self.object_name)
+        elif isinstance(reply, LinkDown):
+            self._fail_all(entry, errors.UNAVAILABLE())
+        else:
+            log.warning("Redis did not take requests to %s: %s", self.object_name, reply)
+            self._fail_all(entry, errors.UNAVAILABLE("Redis does not take requests at present"))
+
+    # --- answers come in --------------------------------------------------------------------------------------------
+
+    def landed(self, entry: OpenEntry, flight: Flight) -> None:
+        """A flight of an entry is answered."""
+        self.in_flight -= 1
+        flights = entry.flights
+        if len(flights) == 1:
+            self._entries.pop(entry, None)
+        else:
+            # Answers come in the order of the requests, so that this is nearly always the first one.
+            flights.remove(flight)
+
+    def _fail(self, flight: Flight, error: errors.RPCError) -> None:
+        if flight.session.in_flight.pop(flight.id, None) is not None:
+            self.in_flight -= 1
+            flight.fail(error)
+
+    def _fail_all(self, entry: OpenEntry, error: errors.RPCError) -> None:
+        self._entries.pop(entry, None)
+        for flight in entry.flights:
+            self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
+
+    # --- what takes too long ----------------------------------------------------------------------------------------
+
+    def _look_at_deadlines(self) -> None:
+        now = self._loop.time()
+        start_delay_s = self._max_start_delay_s
+        for entry in list(self._entries):
+            if not entry.is_asked and now >= entry.sent_at + start_delay_s:
+                entry.is_asked = True
+                self._relay.tasks.start(self._withdraw(entry), f"withdrawal from {self.object_name}")
+            for flight in [flight for flight in entry.flights if flight.deadline <= now]:
+                flight.session.in_flight.pop(flight.id, None)
+                self.landed(entry, flight)
+                flight.fail(errors.OUTCOME_UNKNOWN("the owner did not answer in time"))
+            if entry in self._entries:
+                due = min(flight.deadline for flight in entry.flights)
+                self._timer.at(due if entry.is_asked else min(due, entry.sent_at + start_delay_s))
+
+    async def _withdraw(self, entry: OpenEntry) -> None:
+        """Take back an entry that no owner has taken within the start delay."""
+        if entry.id is None:
+            return  # whether it was written is not known: the deadline decides
+        try:
+            withdrawn = await self._store.withdraw(entry.id)
+        except BrokerError as error:
+            log.info("requests to %s were not withdrawn: %s", self.object_name, error)
+            return
+        if withdrawn:
+            self._fail_all(entry, errors.NO_OWNER())
+
+    # --- broken links -----------------------------------------------------------------------------------------------
+
+    def resend_unacknowledged(self) -> None:
+        """The link is back: send again what may not have arrived."""
+        self._resend([entry for entry in self._entries if entry.id is None])
+
+    def resend_all(self) -> None:
+        """The reply subscription is back: answers may have been missed, so that all is asked for again."""
+        self._resend(list(self._entries))
+
+    def _resend(self, entries: list[OpenEntry]) -> None:
+        for entry in entries:
+            del self._entries[entry]
+            for flight in entry.flights:
+                flight.retry = True
+            self._send(entry.flights)
+
+    def close(self) -> None:
+        """Answer what is in flight with what is known."""
+        self._timer.cancel()
+        self._refuse_queue(errors.UNAVAILABLE("the server is shutting down"))
+        for entry in list(self._entries):
+            for flight in entry.flights:
+                flight.retry = True
+            self._fail_all(entry, errors.OUTCOME_UNKNOWN())
+
+
+def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
+    """The entry that carries these flights: consecutive ones of a session share a block, so that all keep their order,
+    also a session's notifications, which go as the plain session's.
+    """
+    blocks: list[SessionRequests] = []
+    session: SessionFlights | None = None
+    for flight in flights:
+        if flight.session is not session:
+            session = flight.session
+            if session.is_plain:
+                session.acknowledge_all_but_in_flight()
+            blocks.append(SessionRequests(session.name, session.run, session.ack, session.open, []))
+        blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
+    return relay.encode(Entry(frontend, blocks))
+
+
+def landed(flight: Flight) -> None:
+    """A flight is answered: its place is free."""
+    entry = flight.entry
+    if isinstance(entry, OpenEntry):
+        entry.relay.landed(entry, flight)
+
+
+def _log_failure(reply: Any) -> None:
+    if isinstance(reply, BrokerError):
+        log.info("a cancellation did not reach Redis: %s", reply)
