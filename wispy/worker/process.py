@@ -58,6 +58,7 @@ class Worker:
         self._thread: threading.Thread | None = None
         self._owners: list[Owner] = []
         self._stop_asked: asyncio.Event | None = None
+        self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._drain_s = 0.0
 
@@ -65,10 +66,9 @@ class Worker:
 
     async def start(self) -> None:
         """Start serving; returns once the I/O thread runs."""
-        started = asyncio.Event()
-        self._thread = threading.Thread(target=self._run_io, args=(started,), name="wispy-io", daemon=True)
+        self._thread = threading.Thread(target=self._run_io, name="wispy-io", daemon=True)
         self._thread.start()
-        await started.wait()
+        await self._started.wait()
 
     def ask_to_stop(self, drain_s: float) -> None:
         """Begin to hand all objects over; safe from any thread and from signal handlers, at once even if object code
@@ -93,25 +93,26 @@ class Worker:
         return [owner.stage.name for owner in self._owners if owner.is_serving]
 
     def _ended(self, error: BaseException | None) -> None:
+        self._started.set()
         self._stopped.set()
         if error is not None:
             self._on_failure(error)
 
     # --- the I/O thread ---------------------------------------------------------------------------------------------
 
-    def _run_io(self, started: asyncio.Event) -> None:
+    def _run_io(self) -> None:
         error: BaseException | None = None
         self._io_loop = new_event_loop()
         try:
             with asyncio.Runner(loop_factory=lambda: self._io_loop) as runner:  # pyright: ignore[reportArgumentType]
-                runner.run(self._serve(started))
+                runner.run(self._serve())
         except BaseException as caught:
             log.exception("the worker's I/O failed")
             error = caught
         finally:
             self._loop.call_soon_threadsafe(self._ended, error)
 
-    async def _serve(self, started: asyncio.Event) -> None:
+    async def _serve(self) -> None:
         self._stop_asked = asyncio.Event()
         redis = self._config.redis
         link = Link(
@@ -127,7 +128,7 @@ class Worker:
         for owner in self._owners:
             cancels = self._keys.of(owner.stage.name).cancels
             subscriber.subscribe(cancels, lambda payload, owner=owner: _cancel(owner, payload))
-        self._loop.call_soon_threadsafe(started.set)
+        self._loop.call_soon_threadsafe(self._started.set)
         try:
             await self._own_until_asked_to_stop()
         finally:
