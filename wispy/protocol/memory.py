@@ -21,9 +21,9 @@ import msgspec
 from wispy.protocol import errors
 from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests, log_field, log_value, parse_log
 
-MAX_UNACKNOWLEDGED: Final = 8192
-"""Answers kept for one session; beyond it the newer half stays. That half is as many as a frontend's plain clients,
-which are one session, may have in flight to an object: what a lost subscription swallows can be asked for again."""
+MAX_UNACKNOWLEDGED: Final = 1024
+"""Answers kept for one session; beyond it the newer half stays, eight times what a connection may have in flight: what
+a lost subscription swallows can be asked for again."""
 
 ANSWER_BYTES: Final = 256
 """What an answer takes beside its body, here and in the log, as far as the quotas count it."""

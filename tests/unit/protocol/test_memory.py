@@ -708,4 +708,4 @@ class Ownership(RuleBasedStateMachine):
 
 
 TestOwnership = Ownership.TestCase
-TestOwnership.settings = settings(max_examples=60, stateful_step_count=50, deadline=None)
+TestOwnership.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
