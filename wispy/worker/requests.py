@@ -19,20 +19,23 @@ from wispy.worker.calls import Call, Operation
 REMEMBERED_METHODS: Final = 4096
 """Method names whose paths are kept parsed: more than an interface has, few enough for names made up by a client."""
 
+MAX_REMEMBERED_LENGTH: Final = 200
+"""Characters of a method name that is kept: names in code are shorter."""
+
 NULL: Final = b"null"
 
 
 class _PathParams(msgspec.Struct):
-    path: str | list[str]
+    path: str | list[str | int]
 
 
 class _SetParams(msgspec.Struct):
-    path: str | list[str]
+    path: str | list[str | int]
     value: msgspec.Raw
 
 
 class _CallParams(msgspec.Struct):
-    path: str | list[str]
+    path: str | list[str | int]
     args: msgspec.Raw = msgspec.Raw(b"[]")
     kwargs: msgspec.Raw = msgspec.Raw(b"")
     timeout_s: float | None = None
@@ -43,9 +46,11 @@ _decode_set: Final = msgspec.json.Decoder(_SetParams).decode
 _decode_call: Final = msgspec.json.Decoder(_CallParams).decode
 
 
-@lru_cache(maxsize=REMEMBERED_METHODS)
 def _path_of_method(method: str) -> tuple[str, ...]:
     return parse_path(method)[1:]
+
+
+_remembered_path: Final = lru_cache(maxsize=REMEMBERED_METHODS)(_path_of_method)
 
 
 def to_call(session: str, request: RelayedRequest, start_by: float, token: object) -> Call:
@@ -64,27 +69,27 @@ def to_call(session: str, request: RelayedRequest, start_by: float, token: objec
     try:
         if method.startswith("rpc."):
             return _operation(session, request, start_by, token)
-        path = _path_of_method(method)
+        path = _remembered_path(method) if len(method) <= MAX_REMEMBERED_LENGTH else _path_of_method(method)
         params = bytes(request.params)
         return Call(session, request.id, "call", path, b"" if params == NULL else params, b"", start_by, None, token)
     except PathError as error:
         raise errors.INVALID_PARAMS(str(error)) from error
     except msgspec.ValidationError as error:
-        raise errors.INVALID_PARAMS(f"params of {method}: {error}") from error
+        raise errors.INVALID_PARAMS(f"params of {method[:100]}: {error}") from error
     except (msgspec.DecodeError, RecursionError) as error:
-        raise errors.INVALID_PARAMS(f"params of {method} cannot be read") from error
+        raise errors.INVALID_PARAMS(f"params of {method[:100]} cannot be read") from error
 
 
 def _operation(session: str, request: RelayedRequest, start_by: float, token: object) -> Call:
     build = _OPERATIONS.get(request.method)
     if build is None:
-        raise errors.METHOD_NOT_FOUND(f"there is no method {request.method}")
+        raise errors.METHOD_NOT_FOUND(f"there is no method {request.method[:100]}")
     operation, path, params, kwargs, timeout_s = build(request.params)
     below = parse_path(path)[1:]
     return Call(session, request.id, operation, below, params, kwargs, start_by, timeout_s, token)
 
 
-_Parts = tuple[Operation, str | list[str], bytes, bytes, float | None]
+_Parts = tuple[Operation, str | list[str | int], bytes, bytes, float | None]
 
 
 def _plain(operation: Operation) -> Callable[[msgspec.Raw], _Parts]:

@@ -6,13 +6,14 @@ Rules:
   twice. It is called once; the instance stays for as long as the process lives.
 """
 
+import functools
 import importlib
 import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from wispy.errors import StartError
 
@@ -62,7 +63,9 @@ def from_specs(specs: Iterable[str]) -> list[ObjectSource]:
     for spec in specs:
         source = _from_spec(spec)
         if source.name in sources:
-            raise StartError(f"two objects are named {source.name!r}: give one another name, NAME={spec}")
+            raise StartError(
+                f"two objects are named {source.name!r}: give one another name, NAME={spec.rpartition('=')[2]}"
+            )
         sources[source.name] = source
     return list(sources.values())
 
@@ -89,23 +92,23 @@ def _import(spec: str, module_name: str, path: str) -> object:
         target: Any = importlib.import_module(module_name)
         for attribute in path.split("."):
             target = getattr(target, attribute)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end the program when it is imported
         # The traceback is for the terminal of the person who wrote the module, who needs it.
         detail = "".join(traceback.format_exception(error)) if not _is_absent(error, module_name) else ""
         raise StartError(f"{detail}--object {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
     return target
 
 
-def _is_absent(error: Exception, module_name: str) -> bool:
+def _is_absent(error: BaseException, module_name: str) -> bool:
     """Whether the module or its attribute is simply not there: then a traceback into importlib says nothing more."""
     if isinstance(error, ModuleNotFoundError):
-        return error.name is not None and module_name.startswith(error.name)
+        return error.name is not None and f"{module_name}.".startswith(f"{error.name}.")
     return isinstance(error, AttributeError) and error.__traceback__ is not None and not error.__traceback__.tb_next
 
 
 def _source(name: str, target: object) -> ObjectSource:
     if inspect.ismodule(target):
         raise StartError(f"{name!r} is a module: name an object in it, MODULE:OBJECT")
-    if inspect.isclass(target) or inspect.isroutine(target):
-        return ObjectSource(name, target, is_instance=False)
+    if inspect.isclass(target) or inspect.isroutine(target) or isinstance(target, functools.partial):
+        return ObjectSource(name, cast(Callable[[], object], target), is_instance=False)
     return ObjectSource(name, lambda: target, is_instance=True)
