@@ -3,14 +3,13 @@
 Rules:
 - Offsets rise by one per update and channel; they continue where the former owner's ended.
 - What Redis has not confirmed is kept, and sent again after the link is back: the script skips what it has. The store
-  is bounded; beyond it the oldest goes, which for a value was superseded anyway, and for an event is a gap that
-  readers see by its missing offset.
+  is bounded. Beyond it values go that newer ones have superseded, and then the oldest events, which readers see as a
+  gap; the newest value of a channel is always kept.
 - An update that Redis refuses (out of memory) counts as unconfirmed too: values stay dirty, and go with the next try.
 """
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
@@ -21,6 +20,12 @@ log = logging.getLogger("wispy.worker")
 
 MAX_UNCONFIRMED: Final = 10_000
 """Updates kept while Redis does not take them: eight minutes of an instrument that pushes 20 a second."""
+
+MAX_UNCONFIRMED_BYTES: Final = 64 * 1024 * 1024
+"""The same in bytes of values: an image in each of them must not fill the process. One large value is kept anyway."""
+
+MAX_RESENT: Final = 500
+"""Updates in one script when they are sent again: some milliseconds of Redis' time."""
 
 RETRY_S: Final = 0.5
 """Pause before a refused batch is tried again: Redis that is out of memory is not helped by haste."""
@@ -61,13 +66,18 @@ class Publisher:
         self._store = store
         self._epoch = epoch
         self._heads = dict(heads)
-        self._bases: dict[str, int] = {}
-        """Channel to what is added to the numbers that the object counts itself."""
+        self._bases = dict(heads)
+        """Channel to what is added to the numbers that the object counts itself, from 1."""
         self._history = history
         self._on_fenced = on_fenced
-        self._unconfirmed: OrderedDict[tuple[str, int], Update] = OrderedDict()
+        self._unconfirmed: dict[tuple[str, int], Update] = {}
+        """By channel and offset, the oldest first."""
+        self._bytes = 0
+        """Of the values in it."""
         self._changed: set[str] = set()
         """Channels that changed since the last renewal."""
+        self._is_held = False
+        """Redis did not take the last update that it was sent."""
         self._retry: asyncio.TimerHandle | None = None
 
     @property
@@ -85,18 +95,15 @@ class Publisher:
         updates = [self._number(change) for change in changes]
         for update in updates:
             self._unconfirmed[update.channel, update.offset] = update
-        while len(self._unconfirmed) > MAX_UNCONFIRMED:
-            (channel, offset), _ = self._unconfirmed.popitem(last=False)
-            log.warning("update %d of channel %s is dropped: Redis takes none", offset, channel)
+            self._bytes += len(update.value)
+        if len(self._unconfirmed) > MAX_UNCONFIRMED or self._bytes > MAX_UNCONFIRMED_BYTES:
+            self._make_room()
         if self._retry is None:  # else they go with the retry: what overtakes it would make the script skip it
             self._send(updates)
 
     def _number(self, change: ChannelChange) -> Update:
         channel = change.channel
-        base = self._bases.get(channel)
-        if base is None:
-            base = self._bases[channel] = self._heads.get(channel, 0) + 1 - change.number
-        offset = self._heads[channel] = base + change.number
+        offset = self._heads[channel] = self._bases.get(channel, 0) + change.number
         self._changed.add(channel)
         return Update(channel, offset, change.value, change.kind != "event", self._history(channel))
 
@@ -105,21 +112,44 @@ class Publisher:
 
     def _sent(self, updates: list[Update], reply: bool | BrokerError) -> None:
         if reply is True:
+            self._is_held = False
             for update in updates:
-                self._unconfirmed.pop((update.channel, update.offset), None)
+                self._drop(update.channel, update.offset)
         elif reply is False:
             self._on_fenced()
-        elif self._retry is None:
-            log.warning("an update is held back, Redis did not take it: %s", reply)
-            self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.resend)
+        elif self._unconfirmed:
+            if not self._is_held:
+                log.warning("updates are held back, Redis did not take them: %s", reply)
+            self._is_held = True
+            if self._retry is None:
+                self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.resend)
+
+    def _drop(self, channel: str, offset: int) -> None:
+        update = self._unconfirmed.pop((channel, offset), None)
+        if update is not None:
+            self._bytes -= len(update.value)
+
+    def _make_room(self) -> None:
+        """Half of it, so that this is seldom."""
+        unconfirmed = self._unconfirmed
+        newest = dict(unconfirmed.keys())
+        superseded = [key for key, update in unconfirmed.items() if update.retain and newest[key[0]] != key[1]]
+        events = [key for key, update in unconfirmed.items() if not update.retain]
+        before = len(unconfirmed)
+        for key in (*superseded, *events):
+            if len(unconfirmed) <= MAX_UNCONFIRMED // 2 and self._bytes <= MAX_UNCONFIRMED_BYTES // 2:
+                break
+            self._drop(*key)
+        log.warning("%d updates are dropped: Redis takes none", before - len(unconfirmed))
 
     def resend(self) -> None:
         """Send again what is not confirmed: after the link came back, or after a refusal."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
-        if self._unconfirmed:
-            self._send(list(self._unconfirmed.values()))
+        updates = list(self._unconfirmed.values())
+        for start in range(0, len(updates), MAX_RESENT):
+            self._send(updates[start : start + MAX_RESENT])
 
     def stop(self) -> None:
         """Send nothing more."""
@@ -127,3 +157,4 @@ class Publisher:
             self._retry.cancel()
             self._retry = None
         self._unconfirmed.clear()
+        self._bytes = 0
