@@ -65,6 +65,7 @@ class Parts:
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
+        self._is_asked_to_stop = False
         self._error: BaseException | None = None
 
     async def serve(self, on_started: Callable[[], None]) -> None:
@@ -75,6 +76,8 @@ class Parts:
         """
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
+        if self._is_asked_to_stop:  # a signal came before there was an event to set
+            self._stop.set()
         sockets = listen(self.config) if self.has_web else []
         server: EmbeddedServer | None = None
         web: _Web | None = None
@@ -115,8 +118,12 @@ class Parts:
         """Begin to end; safe from any thread and from signal handlers."""
         if self._worker is not None:
             self._worker.ask_to_stop(DRAIN_S)
+        self._is_asked_to_stop = True
         if self._loop is not None and self._stop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            try:
+                self._loop.call_soon_threadsafe(self._stop.set)
+            except RuntimeError:
+                log.debug("the loop has ended already")
 
     def _fail(self, error: BaseException) -> None:
         """A part cannot go on: nor can the others."""

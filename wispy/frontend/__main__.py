@@ -5,11 +5,16 @@ import os
 import signal
 import sys
 import threading
+import time
+from typing import Final
 
 from wispy import log
 from wispy.frontend.processes import inherit
 from wispy.frontend.server import serve
 from wispy.loops import calm_garbage_collector, new_event_loop
+
+ORPHAN_S: Final = 2.0
+"""How long a process whose parent is gone may take to end: whoever kills the parent does not wait for a drain."""
 
 
 async def _run(line: bytes) -> None:
@@ -22,6 +27,8 @@ async def _run(line: bytes) -> None:
     def watch_parent() -> None:
         sys.stdin.buffer.read()  # ends with the parent
         loop.call_soon_threadsafe(stop.set)
+        time.sleep(ORPHAN_S)
+        os._exit(1)
 
     threading.Thread(target=watch_parent, name="wispy-parent-watch", daemon=True).start()
     calm_garbage_collector()

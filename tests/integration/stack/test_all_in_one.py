@@ -1,0 +1,209 @@
+"""RPCWebApp and `wispy serve`: one program that serves, ends when it is told to, and leaves nothing behind."""
+
+import gc
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.stack.conftest import FOLDER, MakeStack
+from tests.integration.stack.served import Quiet, Sample
+from tests.support.rpc_client import Client, result
+from tests.support.stack import Service, command
+from tests.support.waiting import wait_until
+from wispy import RPCWebApp
+from wispy.errors import StartError
+
+MODES = pytest.mark.parametrize("multiprocessed", ["true", "false"])
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+
+
+class Program:
+    """A running program, its URL, and all that it has started."""
+
+    def __init__(self, service: Service, folder: Path) -> None:
+        self.service = service
+        self.url = service.wait_until_says(r"wispy serves .+ at (http://\S+)/")[1].replace("http:", "ws:") + "/ws"
+        self._folder = folder
+        self._children = psutil.Process(service.pid).children(recursive=True)
+        assert self._children, "at least the private server"
+        assert list(folder.iterdir()), "its socket is in the program's own folder for temporary files"
+
+    def what_is_left(self) -> str:
+        alive = [child for child in self._children if is_alive(child)]
+        return f"{alive or ''}{list(self._folder.iterdir()) or ''}"
+
+    async def check_gone(self) -> None:
+        """Children that notice the death of their parent by themselves take a moment."""
+        await wait_until(lambda: not self.what_is_left(), lambda: f"nothing is left: {self.what_is_left()}")
+        assert "Traceback" not in self.service.output, self.service.output
+
+
+def is_alive(process: psutil.Process) -> bool:
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """For temporary files: the path of a socket may be no longer than 100 characters."""
+    folder = Path(tempfile.mkdtemp(prefix="w"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def start_program(make_stack: MakeStack, folder: Path, *arguments: str) -> Program:
+    env = {"TMPDIR": str(folder), "WISPY_LAUNCH": "never"}
+    return Program(make_stack().run(arguments, env=env), folder)
+
+
+def quickstart(make_stack: MakeStack, folder: Path, multiprocessed: str) -> Program:
+    return start_program(make_stack, folder, sys.executable, str(FOLDER / "program.py"), multiprocessed)
+
+
+@MODES
+@SIGNALS
+async def test_a_signal_ends_all_of_it(
+    make_stack: MakeStack, short_folder: Path, multiprocessed: str, number: signal.Signals
+) -> None:
+    program = quickstart(make_stack, short_folder, multiprocessed)
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        program.service.send(number)
+        assert await client.wait_until_closed() == 1001
+    assert program.service.wait() == 0
+    assert program.service.says("run has returned")
+    await program.check_gone()
+
+
+async def wait_until_served(client: Client) -> None:
+    async def is_served() -> bool:
+        return "result" in await (await client.start("sample.test_sum", [1, 2]))
+
+    await wait_until(is_served, "sample is served")
+
+
+@MODES
+async def test_the_first_signal_never_raises_in_object_code(
+    make_stack: MakeStack, short_folder: Path, tmp_path: Path, multiprocessed: str
+) -> None:
+    program = quickstart(make_stack, short_folder, multiprocessed)
+    gate = tmp_path / "gate"
+    started = tmp_path / "gate.started"
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        held = await client.start("sample.hold", [str(gate)])
+        await wait_until(lambda: started.exists(), "the call runs")
+        program.service.send(signal.SIGINT)
+        assert not held.done()
+        gate.touch()
+        assert result(await held) == "held"
+    assert program.service.wait() == 0
+    await program.check_gone()
+
+
+async def test_a_second_signal_ends_it_at_once(make_stack: MakeStack, short_folder: Path, tmp_path: Path) -> None:
+    program = quickstart(make_stack, short_folder, "true")
+    gate = tmp_path / "gate"
+    started = tmp_path / "gate.started"
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        await client.start("sample.hold", [str(gate)])
+        await wait_until(lambda: started.exists(), "the call runs")
+
+        def ends() -> bool:  # signals that come at once count as one
+            program.service.send(signal.SIGINT)
+            return not program.service.is_running
+
+        await wait_until(ends, "it ends although the call runs on")
+        assert program.service.process.returncode == 128 + signal.SIGINT
+    await program.check_gone()
+
+
+@MODES
+async def test_a_killed_program_leaves_nothing_after_a_moment(
+    make_stack: MakeStack, short_folder: Path, multiprocessed: str
+) -> None:
+    program = quickstart(make_stack, short_folder, multiprocessed)
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        program.service.kill_alone()
+    await program.check_gone()
+
+
+async def test_wispy_serve_serves_several_objects(make_stack: MakeStack, short_folder: Path) -> None:
+    specs = ["--object", "served:Sample", "--object", "quiet=served:quiet"]
+    program = start_program(make_stack, short_folder, command("wispy"), "serve", "--port", "0", *specs)
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        assert await client.call("quiet.ping") == "pong"
+    assert program.service.stop() == 0
+    await program.check_gone()
+
+
+# --- in a program of one's own ----------------------------------------------------------------------------------------
+
+
+def config(multiprocessed: str) -> dict[str, object]:
+    return {"port": 0, "launch": "never", "multiprocessed": multiprocessed == "true"}
+
+
+def websocket_url(app: RPCWebApp) -> str:
+    return app.url.replace("http:", "ws:") + "ws"
+
+
+@MODES
+async def test_it_runs_beside_a_running_loop(multiprocessed: str) -> None:
+    sample = Sample()
+    with RPCWebApp(config(multiprocessed), sample=sample, quiet=Quiet) as app:
+        async with Client(websocket_url(app)) as client:
+            await wait_until_served(client)
+            assert await client.call("quiet.ping") == "pong", "a class is instantiated"
+            await client.subscribe("sample.a")
+            sample.a = 77  # from this thread
+            await client.wait_for_update("sample.a", 77)
+            await client.set("sample.note", "from outside")
+            assert sample.note == "from outside"
+    assert sample.a == 77
+    assert not hasattr(sample, "publish"), "the object is given back as it was"
+
+
+def test_it_can_be_started_again() -> None:
+    app = RPCWebApp(config("false"), quiet=Quiet())
+    for _ in range(2):
+        app.start()
+        with pytest.raises(StartError, match="running"):
+            app.start()
+        assert app.url.startswith("http://127.0.0.1:")
+        app.stop()
+        app.stop()
+        assert app.url == ""
+
+
+@MODES
+def test_a_start_that_fails_leaves_nothing(multiprocessed: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        app = RPCWebApp({**config(multiprocessed), "port": taken.getsockname()[1]}, quiet=Quiet())
+        with pytest.raises(StartError, match="in use"):
+            app.start()
+    gc.collect()  # Tornado leaves the socket that it could not bind to the exception's traceback
+    with pytest.raises(StartError, match="rpc"):
+        RPCWebApp(config(multiprocessed), rpc=Quiet())
+    with pytest.raises(StartError):
+        RPCWebApp(config(multiprocessed))
+
+
+def test_it_may_be_stopped_as_soon_as_it_is_started() -> None:
+    app = RPCWebApp(config("true"), sample=Sample())
+    app.start()
+    app.stop()
