@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         self._ticker: asyncio.TimerHandle | None = None  # runs only while replies are awaited
         self._unfit: ReplyError | None = None  # the error that ends this connection
         self._reader = hiredis.Reader(replyError=self._make_error, notEnoughData=_INCOMPLETE)
-        self.closed: asyncio.Future[None] = self._loop.create_future()  # resolved when the socket is closed
+        self.end: asyncio.Future[None] = self._loop.create_future()  # resolved when the connection has ended
         self.on_push: Callable[[Any], None] | None = None  # takes what answers no command: messages of pub/sub
         self.after_read: Callable[[], None] | None = None  # called after each read, when all of it was handed out
 
@@ -129,9 +129,7 @@ class Connection(asyncio.Protocol):
         self.on_push = self.after_read = None
         if self._ticker is not None:
             self._ticker.cancel()
-        if self._transport is None:
-            self.closed.set_result(None)
-        else:
+        if self._transport is not None:
             self._transport.abort()
         waiters = list(self._waiters)
         written = len(waiters) - len(self._turn)
@@ -140,6 +138,7 @@ class Connection(asyncio.Protocol):
         for index, on_reply in enumerate(waiters):
             self._answer(on_reply, kind(reason) if index < written else LinkDown(reason))
         self._on_lost(reason)
+        self.end.set_result(None)
 
     @property
     def ended(self) -> bool:
@@ -157,8 +156,6 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.drop(f"connection broken: {exc}" if exc else "the server closed the connection")
-        if not self.closed.done():
-            self.closed.set_result(None)
 
     def pause_writing(self) -> None:
         self._refusal = self._refusal or f"the server takes no data: {self._max_queued_bytes} bytes are queued for it"

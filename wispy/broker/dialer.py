@@ -39,16 +39,6 @@ class Backoff:
         return self.minimum_s + random.uniform(0, min(self.cap_s, self.base_s * 2 ** min(attempt, 16)))  # noqa: S311 - jitter
 
 
-# uvloop, cancelled between the connection and its being told, closes the socket by itself and never says so.
-_LET_GO_S = 1.0
-
-
-async def _let_go(connection: Connection, reason: str) -> None:
-    """Drop a connection that did not come up, and wait until its socket is closed."""
-    connection.drop(reason)
-    await asyncio.wait([connection.closed], timeout=_LET_GO_S)
-
-
 class Dialer:
     """Holds at most one connection, and makes the next one when it ends.
 
@@ -94,9 +84,10 @@ class Dialer:
         self._task.cancel()
         await asyncio.wait([self._task])
         if self.connection is not None:
-            connection = self.connection
-            connection.drop("the link was stopped")
-            await connection.closed
+            self.connection.drop("the link was stopped")
+        # The turn in which the loop closes the socket. There is nothing to wait for: uvloop, cancelled between a
+        # connection and its announcement, closes it without ever calling connection_lost.
+        await asyncio.sleep(0)
 
     async def _stay_connected(self) -> None:
         attempt = 0
@@ -109,7 +100,7 @@ class Dialer:
             else:
                 up_at = time.monotonic()
                 self._come_up(connection)
-                await asyncio.shield(connection.closed)
+                await asyncio.shield(connection.end)
                 # A server that drops us at once, again and again, must not be met by a hot loop.
                 if time.monotonic() - up_at > self._backoff.cap_s:
                     attempt = 0
@@ -128,10 +119,10 @@ class Dialer:
                     await loop.create_connection(lambda: connection, address.host, address.port)
                 connection.server = await shake_hands(connection, address, self.name)
         except TimeoutError:
-            await _let_go(connection, "no answer")
+            connection.drop("no answer")
             raise TimeoutError(f"no answer within {self._connect_timeout_s:g} s") from None
         except BaseException:
-            await _let_go(connection, "the handshake failed")
+            connection.drop("the handshake failed")
             raise
         return connection
 

@@ -13,7 +13,7 @@ from tests.support.waiting import wait_until
 from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import CommandTimeout, LinkDown, LinkLost, ReplyError
-from wispy.broker.link import Link
+from wispy.broker.link import Backoff, Link
 
 
 async def outcome(future: "asyncio.Future[Any]") -> object:
@@ -439,3 +439,14 @@ async def test_stop_releases_those_who_wait_for_a_connection(open_link: OpenLink
     await link.stop()
     with pytest.raises(LinkDown):
         await waiting
+
+
+async def test_stop_ends_at_any_moment_of_connecting(valkey: EmbeddedServer) -> None:
+    address = RedisAddress.parse(valkey.url)
+    for turns in range(30):
+        for connect_timeout_s in (5.0, 0.0002, 0.001):
+            link = Link(address, name="hasty", connect_timeout_s=connect_timeout_s, backoff=Backoff(0.0002, 0, 0))
+            await link.start()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            await asyncio.wait_for(link.stop(), 10)
