@@ -8,8 +8,8 @@ Rules:
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Final
 
 import msgspec
 
@@ -25,6 +25,9 @@ from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
 
 log = logging.getLogger("wispy.worker")
+
+CLOSE_S: Final = 1.0
+"""How long owners may take, once their objects are released, to give the instances back: object code may be in the way."""
 
 JOIN_S: Final = 10.0
 """How long the I/O thread may take to end, beyond the drain, before the process goes without it."""
@@ -121,7 +124,13 @@ class Worker:
             connect_timeout_s=redis.connect_timeout,
             command_timeout_s=redis.command_timeout,
         )
-        subscriber = Subscriber(self._address, name="worker", command_link=link, probe_interval_s=redis.probe_interval)
+        subscriber = Subscriber(
+            self._address,
+            name="worker",
+            command_link=link,
+            prefix=self._keys.prefix,
+            probe_interval_s=redis.probe_interval,
+        )
         await link.start()
         await subscriber.start()
         self._owners = [self._owner(source, link) for source in self._sources]
@@ -144,14 +153,10 @@ class Worker:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(owner.run(), name=f"owner of {owner.stage.name}") for owner in self._owners]
             await self._stop_asked.wait()
-            await _all(owner.release(self._drain_s) for owner in self._owners)
-            for task in tasks:
+            await asyncio.gather(*[owner.release(self._drain_s) for owner in self._owners])
+            _, waiting = await asyncio.wait(tasks, timeout=CLOSE_S)
+            for task in waiting:
                 task.cancel()
-
-
-async def _all(coroutines: Any) -> None:
-    pending: list[Coroutine[Any, Any, None]] = list(coroutines)
-    await asyncio.gather(*pending)
 
 
 def _cancel(owner: Owner, payload: bytes) -> None:
