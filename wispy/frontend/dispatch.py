@@ -39,7 +39,7 @@ LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 
 
 class _Target(msgspec.Struct):
-    path: str | list[str]
+    path: str | list[str | int]
     timeout_s: float | None = None
 
 
@@ -71,7 +71,7 @@ class Dispatcher:
             elif method in RELAYED:
                 target = _target(request)
                 path = target.path
-                object_name = path.partition(".")[0] if isinstance(path, str) else next(iter(path), "")
+                object_name = path.partition(".")[0] if isinstance(path, str) else str(next(iter(path), ""))
                 self._relayed(caller, request, sink, object_name, target.timeout_s)
             else:
                 self._answer_here(caller, request, sink)

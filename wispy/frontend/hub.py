@@ -315,10 +315,11 @@ class Hub:
         snapshot = await store.snapshot(feed.channel)
         if snapshot is None:
             return  # removed, or not declared again yet: its next update comes by the subscription
-        if snapshot.head < reader.head:
-            if snapshot.epoch != reader.epoch:
-                # Redis has lost what it had: the channel begins anew.
-                feed.reader = Reader(snapshot.epoch or "", snapshot.head)
+        if snapshot.head <= reader.head and snapshot.epoch != reader.epoch:
+            # Another owner, and nothing newer: a failover may have lost what the former one published last.
+            is_lost = snapshot.head < reader.head or snapshot.value != feed.value
+            feed.reader = Reader(snapshot.epoch or "", snapshot.head)
+            if is_lost:
                 self._deliver_newest(feed, snapshot.head, snapshot.value)
             return
         rows = await store.history(feed.channel, reader.head, snapshot.head)

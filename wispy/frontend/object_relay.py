@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("wispy.frontend")
 
+MAX_WAIT_S: Final = 7 * 86400.0
+"""The longest that a caller may wait: as long as the object's keys live."""
+
 GRACE_S: Final = 2.0
 """How much longer than the owner's own deadlines a frontend waits: the owner's answer says more than its own."""
 
@@ -86,7 +89,7 @@ class ObjectRelay:
             flight.fail(errors.OUTCOME_UNKNOWN() if flight.retry else errors.UNAVAILABLE())
             return
         if timeout_s is not None and timeout_s > self._run_timeout_s:
-            flight.wait_s = self._max_start_delay_s + timeout_s + GRACE_S
+            flight.wait_s = self._max_start_delay_s + min(timeout_s, MAX_WAIT_S) + GRACE_S
         else:
             flight.wait_s = self._wait_s
         flight.object_relay = self
@@ -146,7 +149,7 @@ class ObjectRelay:
         start = 0
         size = 0
         for end, flight in enumerate(queue):
-            cost = len(flight.params)
+            cost = len(flight.params) + len(flight.method)
             if end > start and (end - start >= relay.MAX_ENTRY_REQUESTS or size + cost > relay.MAX_ENTRY_BYTES):
                 self._send(queue[start:end])
                 start, size = end, 0
@@ -170,6 +173,8 @@ class ObjectRelay:
         self._unacknowledged -= 1
         if self._queue and not self._is_flush_due:
             self._flush_soon()
+        if entry not in self._entries:
+            return  # all of it is answered, or was sent again
         if isinstance(reply, bytes):
             entry.id = reply.decode()
         elif isinstance(reply, LinkLost):
@@ -249,7 +254,7 @@ class ObjectRelay:
             del self._entries[entry]
             for flight in entry.flights:
                 flight.retry = True
-            self._send(entry.flights)
+            self._send(list(entry.flights))
 
     def close(self) -> None:
         """Answer what is in flight with what is known."""

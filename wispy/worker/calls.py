@@ -1,14 +1,18 @@
 """What passes between an owner and the runner of its object: requests in, outcomes and channel updates out."""
 
 import math
-from dataclasses import dataclass
 from typing import Any, Literal
+
+import msgspec
 
 Operation = Literal["call", "get", "set", "delete", "describe", "source"]
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+# Structs, since msgspec makes one in a third of the time of a dataclass. `gc=False`, since none can be part of a cycle:
+# an owner's token does not lead back to its call.
+
+
+class Call(msgspec.Struct, eq=False, gc=False):
     """One request of a session to an object, on its way through the runner.
 
     The first part is the owner's; the second part is written by the runner as the call goes on, and may be read from
@@ -32,8 +36,7 @@ class Call:
     reported: bool = False  # a log line has said that it hangs
 
 
-@dataclass(slots=True, eq=False)
-class Outcome:
+class Outcome(msgspec.Struct, eq=False, gc=False):
     """A call has ended: its answer, and with it its place is free again. Each call ends once."""
 
     call: Call
@@ -45,8 +48,7 @@ class Outcome:
 UpdateKind = Literal["value", "event", "removed"]
 
 
-@dataclass(slots=True)
-class ChannelUpdate:
+class ChannelUpdate(msgspec.Struct, gc=False):
     """News of one channel of the object."""
 
     channel: str  # without the object's name

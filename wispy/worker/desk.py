@@ -13,7 +13,6 @@ import logging
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -23,7 +22,7 @@ from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
-from wispy.protocol.memory import Memory, SessionMemory, Verdict, log_row
+from wispy.protocol.memory import Memory, SessionMemory, Verdict, log_row, refusal
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.requests import to_call
@@ -49,9 +48,13 @@ STORED_QUOTA_BYTES: Final = 256 * 1024 * 1024
 MAX_EXTENSION_S: Final = 7 * 86400.0
 """How long a frontend waits for a method without any time-out: as long as the object's keys live."""
 
+# Python 3.11 takes its time to find a member of an Enum.
+_RUN: Final = Verdict.RUN
+_ATTACHED: Final = Verdict.ATTACHED
+_REFUSED: Final = Verdict.REFUSED
 
-@dataclass(slots=True, eq=False)
-class OpenEntry:
+
+class OpenEntry(msgspec.Struct, eq=False, gc=False):
     """An entry of the stream of which something is not final."""
 
     id: str
@@ -59,8 +62,7 @@ class OpenEntry:
     """Requests that are not final."""
 
 
-@dataclass(slots=True, eq=False)
-class Pending:
+class Pending(msgspec.Struct, eq=False, gc=False):
     """What the desk knows of a request that the runner has: the call's token."""
 
     session: SessionMemory
@@ -73,20 +75,24 @@ class Pending:
     """The frontend knows that the call may run for longer than the default."""
 
 
-@dataclass(slots=True)
-class _Batch:
+def _replies_of_frontend() -> defaultdict[str, list[Reply]]:
+    return defaultdict(list)
+
+
+def _no_replies() -> defaultdict[str, defaultdict[str, list[Reply]]]:
+    return defaultdict(_replies_of_frontend)
+
+
+class _Batch(msgspec.Struct, eq=False):
     """What one finish script brings to Redis."""
 
-    replies: defaultdict[str, dict[str, list[Reply]]] = field(default_factory=lambda: defaultdict(dict))
+    replies: defaultdict[str, defaultdict[str, list[Reply]]] = msgspec.field(default_factory=_no_replies)
     """Frontend to session to answers."""
-    rows: list[tuple[str, bytes]] = field(default_factory=list[tuple[str, bytes]])
+    rows: list[tuple[str, bytes]] = []
     """Fields of the log."""
-    forget: list[str] = field(default_factory=list[str])
-    entries: list[str] = field(default_factory=list[str])
+    forget: list[str] = []
+    entries: list[str] = []
     """Ids of finished entries."""
-
-    def reply(self, frontend: str, session: str, reply: Reply) -> None:
-        self.replies[frontend].setdefault(session, []).append(reply)
 
 
 class Desk:
@@ -192,20 +198,23 @@ class Desk:
 
     def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: _Batch, calls: list[Call]) -> None:
         opened = OpenEntry(entry_id, 0)
+        # A request may start until this moment, less its age.
         start_by = time.monotonic() + self._max_start_delay_s
         for block in entry.sessions:
             session = self._memory.open_block(block, now_ms)
             for request in block.requests:
                 verdict = self._memory.admit(session, request, block.run, now_ms)
-                if verdict is Verdict.RUN:
+                if verdict is _RUN:
                     token = Pending(session, entry.frontend, opened)
-                    age_s = max(0, now_ms - request.at) / 1000
+                    age_s = (now_ms - request.at) / 1000 if request.at < now_ms else 0.0
                     self._run(request, start_by - age_s, token, batch, calls)
-                elif verdict is Verdict.ATTACHED:
+                elif verdict is _ATTACHED:
                     self._attach(session, request, entry.frontend)
+                elif verdict is _REFUSED:
+                    batch.replies[entry.frontend][session.name].append(refusal(request.id))
                 elif isinstance(verdict, Reply):
                     batch.rows.append(log_row(session.name, verdict))
-                    batch.reply(entry.frontend, session.name, verdict)
+                    batch.replies[entry.frontend][session.name].append(verdict)
         if opened.left == 0:
             batch.entries.append(entry_id)
 
@@ -269,7 +278,7 @@ class Desk:
             if run_s > default_s and not token.extended:
                 token.extended = True
                 body = msgspec.Raw(b"%d" % min(run_s + 1, MAX_EXTENSION_S))
-                batch.reply(token.frontend, call.session, Reply(call.id, relay.EXTENDED, body))
+                batch.replies[token.frontend][call.session].append(Reply(call.id, relay.EXTENDED, body))
         if batch.replies:
             self._finish(batch)
 
@@ -291,7 +300,7 @@ class Desk:
     def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: _Batch) -> None:
         for session, reply in self._memory.settle_delivered(blocks, now_ms):
             batch.rows.append(log_row(session, reply))
-            batch.reply(frontend, session, reply)
+            batch.replies[frontend][session].append(reply)
 
     def _answer_ended(self, batch: _Batch, token: Pending, reply: Reply) -> None:
         self._answer(batch, token, reply)
@@ -303,7 +312,7 @@ class Desk:
         session = token.session
         kept = self._memory.answered(session, reply)
         batch.rows.append(log_row(session.name, kept))
-        batch.reply(token.frontend, session.name, reply)
+        batch.replies[token.frontend][session.name].append(reply)
 
     # --- bodies that are too large for a reply ----------------------------------------------------------------------
 
@@ -345,7 +354,11 @@ class Desk:
         batch.rows += rows
         self._batches += 1
         self._unconfirmed[self._batches] = batch
-        self._send(self._batches, batch)
+        if self._failed:
+            # It must not overtake: what it forgets would come back, and the acknowledged id in the log would go back.
+            self._failed.add(self._batches)
+        else:
+            self._send(self._batches, batch)
 
     def _send(self, number: int, batch: _Batch) -> None:
         publish = [
@@ -378,7 +391,7 @@ class Desk:
         for number in failed:
             self._send(number, self._unconfirmed[number])
 
-    def prune(self, before_ms: int) -> None:
-        """Forget sessions last seen before `before_ms`."""
-        if self._memory.prune(before_ms):
+    def prune(self, now_ms: int, window_ms: int) -> None:
+        """Forget the sessions that were not seen for `window_ms`."""
+        if self._memory.prune(now_ms - window_ms, now_ms):
             self._finish(_Batch())

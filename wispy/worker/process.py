@@ -27,7 +27,7 @@ from wispy.worker.stage import Stage
 log = logging.getLogger("wispy.worker")
 
 CLOSE_S: Final = 1.0
-"""How long owners may take, once their objects are released, to give the instances back: object code may be in the way."""
+"""How long owners may take to give released instances back: object code may be in the way."""
 
 JOIN_S: Final = 10.0
 """How long the I/O thread may take to end, beyond the drain, before the process goes without it."""

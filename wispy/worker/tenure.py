@@ -79,6 +79,8 @@ class Tenure:
         server = links.commands.server
         assert server is not None  # the acquisition's answer came over this link
         self._links = links
+        self._server = server
+        """The Redis server on which the lease was acquired."""
         self._object_keys = keys.of(stage.name)
         self._config = config
         self._stage = stage
@@ -193,10 +195,11 @@ class Tenure:
             self._publisher.stop()
 
     def _now_ms(self) -> int:
+        """The time on the Redis server's clock; while the link is down, as reckoned from when it was last seen."""
         server = self._links.commands.server
-        if server is None:
-            raise LinkDown("the link to Redis is down")
-        return server.now_ms(time.monotonic())
+        if server is not None and server.run_id == self.lease.run_id:
+            self._server = server
+        return self._server.now_ms(time.monotonic())
 
     # --- the lease --------------------------------------------------------------------------------------------------
 
@@ -212,7 +215,7 @@ class Tenure:
                 extend = self._object_keys.lasting(channels)
             if now - pruned > PRUNE_S and self._desk is not None:
                 pruned = now
-                self._desk.prune(self._now_ms() - int(self._config.session.window * 1000))
+                self._desk.prune(self._now_ms(), int(self._config.session.window * 1000))
             await self._renew(extend)
 
     async def _renew(self, extend: Sequence[str]) -> None:
