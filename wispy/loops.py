@@ -12,7 +12,8 @@ except ImportError:  # Windows has none
 
 YOUNG_OBJECTS: Final = 20_000
 """New containers after which the collector looks at them. Requests in flight are some thousand containers that live for
-a moment: at Python's default of 700 they are looked at, and counted as old, again and again (a fifth of a worker's time)."""
+a moment: at Python's default of 700 they are looked at again and again, and counted as old; it took a fifth of a
+worker's time."""
 
 
 def calm_garbage_collector() -> None:
