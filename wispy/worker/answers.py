@@ -43,6 +43,8 @@ def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
     """
     try:
         given: Any = decode(call.params) if call.params else []
+        if not call.kwargs and type(given) is list:
+            return cast(list[Any], given), {}
         extra: Any = decode(call.kwargs) if call.kwargs else {}
     except DecodeError as error:
         raise errors.INVALID_PARAMS(f"the arguments cannot be read: {error}") from error

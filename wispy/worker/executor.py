@@ -62,6 +62,8 @@ class Executor:
     ) -> None:
         self.outcomes: list[Outcome] = []
         """What has ended and was not taken yet."""
+        self.beginning: dict[str, int] = {}
+        """Session to its tasks that have not made their first step: its next call must not overtake them."""
         self._name = name
         self._access = access
         self._loop = loop
@@ -72,17 +74,12 @@ class Executor:
         self._on_ended = on_ended
         self._watch_deadline = watch_deadline
         self._pool = ThreadPool(f"wispy-{name}", turnstile.places)
-        self._beginning: dict[str, int] = {}  # session to its tasks that have not made their first step
         self._from_threads: deque[Job] = deque()  # ended in a thread. Written by other threads
 
     def take_outcomes(self) -> list[Outcome]:
         """What has ended since the last time."""
         outcomes, self.outcomes = self.outcomes, []
         return outcomes
-
-    def is_beginning(self, session: str) -> bool:
-        """Whether a task of the session has been made and has not begun: its next call must not overtake it."""
-        return session in self._beginning
 
     def close(self) -> None:
         """Cancel asynchronous code; threads end with what they are doing."""
@@ -153,7 +150,7 @@ class Executor:
         if sys.version_info >= (3, 12):
             job.task = asyncio.Task(coroutine, loop=self._loop, context=job.context, eager_start=True)
         else:  # its first step comes with the loop's next turn, and the session's next call after that
-            self._beginning[call.session] = self._beginning.get(call.session, 0) + 1
+            self.beginning[call.session] = self.beginning.get(call.session, 0) + 1
             job.task = self._loop.create_task(coroutine, context=job.context)
         self._watch_deadline(call.deadline)
 
@@ -181,9 +178,9 @@ class Executor:
 
     def _has_begun(self, session: str) -> None:
         """A task has made its first step: the session's next call may start."""
-        left = self._beginning.pop(session, 0) - 1
+        left = self.beginning.pop(session, 0) - 1
         if left > 0:
-            self._beginning[session] = left
+            self.beginning[session] = left
         elif left == 0:
             self._turnstile.resume(session)
             if self._turnstile.ready:

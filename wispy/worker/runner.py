@@ -46,6 +46,10 @@ one call, while a full batch of quick calls (64 in a fifth of a millisecond) sti
 SWEEP_S: Final = 0.02
 """Seconds between two looks at deadlines: many that lie close together cost one look."""
 
+# Python 3.11 takes its time to find a member of an Enum.
+_ASYNCHRONOUS: Final = Kind.ASYNCHRONOUS
+_SYNCHRONOUS: Final = Kind.SYNCHRONOUS
+
 OnOutcomes = Callable[[list[Outcome], list[ChannelUpdate]], None]
 
 
@@ -86,6 +90,7 @@ class Runner:
             on_ended=self._ended,
             watch_deadline=self._sweep_by,
         )
+        self._beginning = self._executor.beginning
         # What modules have set, a decimal context and the like, each call starts with.
         self._context = contextvars.copy_context()
 
@@ -214,23 +219,25 @@ class Runner:
 
     def _start_waiting(self) -> None:
         """Start what may start, until the turn is over."""
-        turnstile, backlog, ready = self._turnstile, self._backlog, self._turnstile.ready
+        turnstile, backlog = self._turnstile, self._backlog
+        ready, lines = turnstile.ready, turnstile.lines
+        monotonic = time.monotonic
         self._is_held = False
-        now = time.monotonic()
+        now = monotonic()
         until = now + TURN_S
         while now < until and not self._is_held:
             if ready:
                 self._resume(ready.popleft(), now)
             elif backlog:
                 call = backlog.popleft()
-                if turnstile.has_line(call.session):
+                if call.session in lines:
                     turnstile.wait_behind(call)
                     self._sweep_by(call.start_by)
                 else:
                     self._begin(call, now)
             else:
                 break
-            now = time.monotonic()
+            now = monotonic()
 
     def _hand_over(self) -> None:
         updates = self._channels.flush() if self._channels.is_dirty else []
@@ -265,7 +272,7 @@ class Runner:
         self._running.current = call  # from here on the object's code may run: properties on the path, too
         if call.op == "call":
             self._begin_call(call, now)
-        elif self._executor.is_beginning(call.session):
+        elif call.session in self._beginning:
             self._postpone(Job(call, None, [], {}, FREE))
         else:
             self._executor.operate(call, self._context.copy())
@@ -280,9 +287,9 @@ class Runner:
         except BaseException as error:
             self._executor.refuse(call, error)
             return
-        if mode.kind is not Kind.ASYNCHRONOUS and self._executor.is_beginning(call.session):
+        if call.session in self._beginning and mode.kind is not _ASYNCHRONOUS:
             self._postpone(Job(call, function, args, kwargs, mode))
-        elif mode.kind is Kind.SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
+        elif mode.kind is _SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
             call.deadline = now + (mode.timeout_s if call.timeout_s is None else longest_run_s(mode, call.timeout_s))
             context = self._context.copy()
             awaitable = self._executor.run_here(call, function, args, kwargs, context)

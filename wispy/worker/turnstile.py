@@ -46,7 +46,7 @@ class Job:
 
 
 @dataclass(slots=True, eq=False)
-class _Line:
+class Line:
     """The waiting calls of one session."""
 
     head: Job
@@ -66,29 +66,26 @@ class Turnstile:
         self.is_locked = False
         self.places = places
         """How many are free."""
-        self._lines: dict[str, _Line] = {}
+        self.lines: dict[str, Line] = {}
+        """Sessions of which a call waits, so that the next one has to wait behind it."""
         self._for_lock: deque[Job] = deque()
         self._for_place: deque[Job] = deque()
         self._for_turn: dict[str, Job] = {}
 
-    def has_line(self, session: str) -> bool:
-        """Whether a call of the session waits, so that its next one has to wait behind it."""
-        return session in self._lines
-
     def wait_behind(self, call: Call) -> None:
         """Queue a call of a session that has a line."""
-        self._lines[call.session].behind.append(call)
+        self.lines[call.session].behind.append(call)
 
     def admit(self, job: Job) -> bool:
         """Give the job what it needs and return True; or make it the head of its session's line."""
         if self._grant(job):
             return True
-        self._lines[job.call.session] = _Line(job)
+        self.lines[job.call.session] = Line(job)
         return False
 
     def postpone(self, job: Job) -> None:
         """Make the job the head of its session's line until `resume` is called for the session."""
-        self._lines[job.call.session] = _Line(job)
+        self.lines[job.call.session] = Line(job)
         self._for_turn[job.call.session] = job
 
     def resume(self, session: str) -> None:
@@ -103,7 +100,7 @@ class Turnstile:
 
     def leave_line(self, job: Job) -> deque[Call]:
         """A head that is ready leaves; returned are those behind it, the oldest first."""
-        return self._lines.pop(job.call.session).behind
+        return self.lines.pop(job.call.session).behind
 
     def release(self, job: Job) -> None:
         """The job has ended: what it held goes to the next ones, which may become ready."""
@@ -117,19 +114,19 @@ class Turnstile:
 
     def find(self, session: str, id: int) -> Call | None:
         """The waiting call of the session with this id."""
-        line = self._lines.get(session)
+        line = self.lines.get(session)
         calls = (line.head.call, *line.behind) if line else ()
         return next((call for call in calls if call.id == id), None)
 
     def waiting(self) -> Iterator[Call]:
         """All that wait, each session's in order."""
-        for line in self._lines.values():
+        for line in self.lines.values():
             yield line.head.call
             yield from line.behind
 
     def remove(self, call: Call) -> deque[Call]:
         """Take a waiting call out. Returned are the calls that do not wait any more because it was their head."""
-        line = self._lines[call.session]
+        line = self.lines[call.session]
         if call is not line.head.call:
             line.behind.remove(call)
             return deque()
