@@ -84,7 +84,7 @@ class Session:
         self._on_open = on_open
         self._on_closed = on_closed
         self.connection: Connection | None = None
-        """None before the connection is made and after it is lost."""
+        """None before the connection is made, and after it is lost or given up."""
         self.flights: SessionFlights | None = None
         """Of a client that said hello; None for a plain one."""
         self._plain: SessionFlights | None = None
@@ -213,7 +213,8 @@ class Session:
     def _close(self, code: int, reason: str) -> None:
         if self.connection is not None:
             log.info("the connection of %s is closed: %s", self.connection.remote, reason)
-            self.connection.close(code, reason)
+            connection, self.connection = self.connection, None  # what is answered from now on must not hold up its end
+            connection.close(code, reason)
 
     # --- channels ---------------------------------------------------------------------------------------------------
 
