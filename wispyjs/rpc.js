@@ -287,6 +287,8 @@
   /** The requests of one `rpc`: the queue, what is in flight, ids and acknowledgement. */
   class Requests {
     static MAX_WAITING = 10_000; // an endless loop of calls ends in an error, not in a full memory
+    static OPEN_WINDOW = 256; // ids: four times what may be in flight
+    static MAX_OPEN = 64; // the server takes no more
     static ENVELOPE_BYTES = 200; // what a message has beside method and params, generously
 
     /** @type {Set<Request>} never sent; first in, first out */
@@ -412,13 +414,30 @@
         request.settle("reject", notExecuted(CODE.tooLarge, message, false));
         return;
       }
-      const oldest = this.#inFlight.keys().next();
-      const ack = oldest.done ? this.#lastId : oldest.value - 1;
+      const acknowledged = this.#acknowledged();
       const id = ++this.#lastId;
       this.#inFlight.set(id, request);
-      const wispy = JSON.stringify({ ack, at: this.#clock.read(this.#now()) ?? undefined });
+      const wispy = JSON.stringify({ ...acknowledged, at: this.#clock.read(this.#now()) ?? undefined });
       const method = JSON.stringify(request.method);
       this.#send?.(`{"jsonrpc":"2.0","id":${id},"method":${method},"params":${request.params},"wispy":${wispy}}`);
+    }
+
+    /**
+     * Up to which id all answers are here. One call that takes a minute must not keep the owner from forgetting the
+     * answers given since: far behind, what is still open is named one by one.
+     * @returns {{ack: number, open?: number[]}}
+     */
+    #acknowledged() {
+      const oldest = this.#inFlight.keys().next();
+      if (oldest.done) {
+        return { ack: this.#lastId };
+      }
+      if (this.#lastId - oldest.value < Requests.OPEN_WINDOW) {
+        return { ack: oldest.value - 1 };
+      }
+      const ids = [...this.#inFlight.keys()];
+      const next = ids[Requests.MAX_OPEN];
+      return { ack: next === undefined ? this.#lastId : next - 1, open: ids.slice(0, Requests.MAX_OPEN) };
     }
 
     /** A message that is too long would end the whole connection. @param {Request} request */

@@ -40,6 +40,20 @@ test("ids rise, ack follows the oldest unanswered id, the stamp is the server's 
   assert.equal(socket.last.wispy.ack, 3);
 });
 
+test("far behind the newest id, what is open is named, and the rest acknowledged", (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  lab.rpc.sample.slow();
+  const slow = socket.last;
+  for (let i = 0; i < 300; i += 1) {
+    lab.rpc.sample.f();
+    socket.answer(socket.last, null);
+  }
+  assert.equal(socket.received[100].wispy.open, undefined);
+  assert.deepEqual(socket.last.wispy.open, [slow.id]);
+  assert.equal(socket.last.wispy.ack, socket.last.id - 1);
+});
+
 test("rpc.clock sets the clock anew", (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

@@ -29,8 +29,9 @@ class ObjectKeys:
     # stream, field "e" = one entry: requests of one frontend. Made by acquire only (XADD is NOMKSTREAM); one consumer
     # group, named by the epoch. An entry is deleted when its last request is final; bounded by in_flight_per_object.
     requests: str
-    # hash. The owner's memory: "<session>:<id>" -> reply, "s:<session>" -> "<acknowledged id>:<last seen, ms>",
-    # "since" -> "<run id>:<ms>" (since when it is complete). Bounded by the owner: acknowledgement and byte quotas.
+    # hash. The owner's memory: "<session>:<id>" -> reply, "s:<session>" -> "<acknowledged id>:<last seen, ms>", and
+    # ":<id>,<id>..." where some up to that id are open, "since" -> "<run id>:<ms>" (since when it is complete).
+    # Bounded by the owner: acknowledgement and byte quotas.
     log: str
     # hash: channel -> declaration (JSON with "kind": "value" or "event"). At most limits.channels_per_object.
     channels: str
