@@ -28,14 +28,20 @@ defaults
     timeout client 1h
     timeout server 1h
     timeout tunnel 1h
-frontend pages
-    bind fd@{fd}
-    default_backend frontends
-backend frontends
     balance leastconn
     option httpchk GET /readyz
-    http-response set-header x-served-by %s
     default-server check inter 200ms fall 1 rise 1
+frontend pages
+    bind fd@{fd}
+    use_backend sockets if {{ path_end /ws }}
+    default_backend files
+backend files
+    http-response set-header x-served-by %s
+{servers}
+# Counted for themselves, so that of two pages each frontend gets one.
+backend sockets
+    http-response set-header x-served-by %s
+{servers}
 """
 
 
@@ -48,7 +54,6 @@ class Balanced:
         static = f"static.folders={ROOT}/examples/quickstart/static"
         self.frontends: list[Frontend] = [stack.frontend("--set", static) for _ in range(2)]
         self.balancer, self.url = self._balance(folder)
-        wait_until_blocking(self._is_ready, "the balancer reaches both frontends")
 
     def _balance(self, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         """Start haproxy on a socket that is open already, so that its port is certainly free."""
@@ -57,15 +62,15 @@ class Balanced:
             pytest.skip("there is no haproxy (apt-get install haproxy)")
         with socket.create_server(("127.0.0.1", 0)) as listener:
             host, port = listener.getsockname()
-            servers = [f"    server f{n} {frontend.address}\n" for n, frontend in enumerate(self.frontends)]
+            servers = "\n".join(f"    server f{n} {each.address}" for n, each in enumerate(self.frontends))
             file = folder / "haproxy.cfg"
-            file.write_text(HAPROXY.format(fd=listener.fileno()) + "".join(servers))
+            file.write_text(HAPROXY.format(fd=listener.fileno(), servers=servers))
             command = [program, "-db", "-f", str(file)]
             with (folder / "haproxy.log").open("wb") as log:
                 balancer = subprocess.Popen(command, pass_fds=[listener.fileno()], stdout=log, stderr=log)
         return balancer, f"http://{host}:{port}"
 
-    def _is_ready(self) -> bool:
+    def is_ready(self) -> bool:
         try:
             answers = [httpx.get(f"{self.url}/readyz", trust_env=False) for _ in self.frontends]
         except httpx.TransportError:
@@ -82,8 +87,12 @@ def balanced(valkey: EmbeddedServer, tmp_path: Path) -> Iterator[Balanced]:
     stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path)
     try:
         balanced = Balanced(stack, tmp_path)
-        yield balanced
-        balanced.close()
+        try:
+            log = tmp_path / "haproxy.log"
+            wait_until_blocking(balanced.is_ready, lambda: f"the balancer reaches both: {log.read_text()}")
+            yield balanced
+        finally:
+            balanced.close()
     finally:
         stack.close()
 
