@@ -62,6 +62,11 @@ class Verdict(enum.Enum):
     """Its id was used for another request, whose answer stands: this copy gets `refusal`, which is not logged."""
 
 
+# Python 3.11 takes its time to find a member of an Enum.
+_RUN: Final = Verdict.RUN
+_DROPPED: Final = Verdict.DROPPED
+
+
 class SessionMemory:
     """What an owner remembers of one session."""
 
@@ -118,7 +123,9 @@ class Memory:
         """Add what a block acknowledges, the ids up to `ack` but `still_open`, to what was acknowledged before."""
         acked, former = session.acked, session.open
         if ack >= acked:
-            left_open = frozenset([id for id in still_open if acked < id <= ack or id in former])
+            # Nearly always nothing is open.
+            some = [id for id in still_open if acked < id <= ack or id in former] if still_open else ()
+            left_open = frozenset(some)
         else:
             left_open = frozenset([id for id in former if id > ack or id in still_open])
         session.acked = max(ack, acked)
@@ -127,16 +134,19 @@ class Memory:
         answers = session.answers
         # Looks at what is new, so that an id is looked at once; or at all answers, where these are fewer.
         looked_at = [*former, *range(acked + 1, ack + 1)] if ack - acked < len(answers) else list(answers)
-        for id in looked_at:
-            if id in answers and id <= session.acked and id not in left_open:
-                self._forget(session, id)
+        ack = session.acked
+        self._forget(session, [id for id in looked_at if id in answers and id <= ack and id not in left_open])
 
-    def _forget(self, session: SessionMemory, id: int) -> None:
-        size = len(session.answers.pop(id).body) + ANSWER_BYTES
+    def _forget(self, session: SessionMemory, ids: Iterable[int]) -> None:
+        """Drop these answers, here and in the log."""
+        name, answers, prints, forgotten = session.name, session.answers, session.prints, self._forgotten
+        size = 0
+        for id in ids:
+            size += len(answers.pop(id).body) + ANSWER_BYTES
+            del prints[id]
+            forgotten.append(log_field(name, id))
         session.size -= size
         self._bytes -= size
-        del session.prints[id]
-        self._forgotten.append(log_field(session.name, id))
 
     def admit(self, session: SessionMemory, request: RelayedRequest, run: str, now_ms: int) -> Verdict | Reply:
         """What becomes of this copy: a verdict, or the answer that it gets at once.
@@ -149,16 +159,16 @@ class Memory:
         """
         id = request.id
         if id <= session.acked and id not in session.open:
-            return Verdict.DROPPED
+            return _DROPPED
         if id in session.prints:
             return self._known(session, request)
-        age = now_ms - request.at
-        if run != self.run_id or request.at < self.since_ms:
+        at = request.at
+        if run != self.run_id or at < self.since_ms:
             return self._settle(session, request, errors.OUTCOME_UNKNOWN)
-        if age > self._max_start_delay_ms:
+        if now_ms - at > self._max_start_delay_ms:
             return self._settle(session, request, errors.NOT_STARTED)
         session.prints[id] = hash((request.method, bytes(request.params)))
-        return Verdict.RUN
+        return _RUN
 
     def _known(self, session: SessionMemory, request: RelayedRequest) -> Verdict | Reply:
         known = session.prints[request.id]
@@ -191,7 +201,8 @@ class Memory:
         session.size += size
         self._bytes += size
         if id <= session.acked and id not in session.open:
-            self._forget(session, id)  # its caller has given it up; its row in the log goes in the batch that brings it
+            # Its caller has given it up; its row in the log goes in the batch that brings it.
+            self._forget(session, (id,))
         elif len(answers) > MAX_UNACKNOWLEDGED:
             self._acknowledge_older_half(session)
         return reply
@@ -242,8 +253,7 @@ class Memory:
         return len(self._sessions) > MAX_SESSIONS or self._bytes > OBJECT_QUOTA_BYTES
 
     def _forget_session(self, session: SessionMemory) -> None:
-        for id in list(session.answers):
-            self._forget(session, id)
+        self._forget(session, list(session.answers))
         del self._sessions[session.name]
         self._touched.discard(session)
         self._forgotten.append(SESSION_PREFIX + session.name)
