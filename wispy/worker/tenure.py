@@ -313,6 +313,10 @@ class Tenure:
     # --- calls and outcomes -----------------------------------------------------------------------------------------
 
     def _hand_over(self, calls: list[Call]) -> None:
+        # What there is to write is written first: the objects' thread then finds this one going to sleep when it wakes
+        # up, and not in its way. (They cannot both run Python.)
+        self._read()
+        self._links.reader.flush()
         self._stage.run(calls)
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
