@@ -120,6 +120,9 @@ def _parts(replies: dict[str, list[Reply]]) -> Sequence[list[SessionReplies]]:
 # --- the log of an object -------------------------------------------------------------------------------------------
 
 
+_KINDS: Final = (b"0", b"1", b"2", b"3")
+
+
 def log_field(session: str, id: int) -> str:
     """The log's field of one answer."""
     return f"{session}:{id}"
@@ -127,7 +130,7 @@ def log_field(session: str, id: int) -> str:
 
 def log_value(reply: Reply) -> bytes:
     """What the log keeps of an answer: its kind, one digit, and its body."""
-    return b"%d%b" % (reply.kind, reply.body)
+    return _KINDS[reply.kind] + reply.body
 
 
 def parse_log(field: str, value: bytes) -> tuple[str, Reply]:

@@ -242,6 +242,7 @@ class Desk:
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Bring the outcomes of ended calls to their callers."""
         batch = _Batch()
+        max_inline_body = self._max_inline_body
         for outcome in outcomes:
             call = outcome.call
             del self._calls[call.session, call.id]
@@ -249,7 +250,7 @@ class Desk:
             if token.answered:
                 continue
             body = outcome.body
-            if len(body) > self._max_inline_body and not outcome.is_error:
+            if len(body) > max_inline_body and not outcome.is_error:
                 self._settle_large(call, body)
                 continue
             kind = relay.ERROR if outcome.is_error else relay.RESULT
@@ -304,9 +305,10 @@ class Desk:
 
     def _answer_ended(self, batch: _Batch, token: Pending, reply: Reply) -> None:
         self._answer(batch, token, reply)
-        token.entry.left -= 1
-        if token.entry.left == 0:
-            batch.entries.append(token.entry.id)
+        entry = token.entry
+        entry.left -= 1
+        if entry.left == 0:
+            batch.entries.append(entry.id)
 
     def _answer(self, batch: _Batch, token: Pending, reply: Reply) -> None:
         session = token.session
