@@ -55,7 +55,7 @@ MESSAGES: dict[str, tuple[str, int, int | None]] = {
     "no path": (request("rpc.get", {}), -32602, 999),
     "an empty path": (get(""), -32001, 999),
     "an empty name": (get("sample..a"), -32602, 999),
-    "a path of numbers": (get([1, 2]), -32602, 999),
+    "a path of lists": (get([["sample"], "a"]), -32602, 999),
     "a path too long": (get(["sample"] * 1000), -32602, 999),
     "a name with NUL": (get("sample.a\0"), -32602, 999),
     "too few arguments": (request("sample.test_sum", [1]), -32602, 999),

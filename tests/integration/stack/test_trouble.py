@@ -18,15 +18,15 @@ from tests.support.waiting import wait_until, wait_until_blocking
 SAMPLE = "sample=served:Sample"
 
 
-async def wait_until_served(client: Client, timeout_s: float = 15) -> None:
-    """Ask until there is a result; every error on the way must say that nothing ran."""
+async def wait_until_served(client: Client) -> None:
+    """Ask until there is a result; no error on the way may claim that the call ran."""
 
     async def answers() -> bool:
         answer = await (await client.start("sample.test_sum", [1, 2]))
-        assert "result" in answer or answer["error"]["data"]["executed"] == "no", answer
+        assert "result" in answer or answer["error"]["data"]["executed"] in ("no", "maybe"), answer
         return "result" in answer
 
-    await wait_until(answers, "sample is served", timeout_s)
+    await wait_until(answers, "sample is served")
 
 
 # --- workers ----------------------------------------------------------------------------------------------------------
