@@ -30,6 +30,18 @@ class AnswerSink(Protocol):
         ...
 
 
+class Carrier(Protocol):
+    """Who takes flights to an object."""
+
+    def landed(self, flight: "Flight") -> None:
+        """A flight is answered: its place is free."""
+        ...
+
+    def cancel(self, flight: "Flight") -> None:
+        """Nobody wants the answer any more; there will be one all the same."""
+        ...
+
+
 class _Nobody:
     """The sink of a client that is gone."""
 
@@ -45,11 +57,11 @@ class Flight:
 
     __slots__ = (
         "at",
+        "carrier",
         "deadline",
         "entry",
         "id",
         "method",
-        "object_relay",
         "params",
         "retry",
         "session",
@@ -82,10 +94,10 @@ class Flight:
         """How long the frontend waits for the answer, from when the request is sent."""
         self.deadline = 0.0
         """When the frontend stops waiting: seconds on the loop's clock."""
-        self.object_relay: object = None
-        """Who takes it to its object; the relay's own, as is"""
+        self.carrier: Carrier | None = None
+        """Who takes it to its object."""
         self.entry: object = None
-        """the stream entry that carries it: None until it is sent."""
+        """The carrier's own: the stream entry that it went with; None before it is sent."""
 
     def answer(self, kind: int, body: bytes | msgspec.Raw) -> None:
         """Give the owner's answer to whoever waits for it."""

@@ -38,16 +38,21 @@ GRACE_S: Final = 2.0
 class OpenEntry:
     """An entry that was sent, while one of its flights is not answered."""
 
-    __slots__ = ("flights", "id", "is_asked", "relay", "sent_at")
+    __slots__ = ("_flights", "id", "is_asked", "left", "sent_at")
 
-    def __init__(self, object_relay: "ObjectRelay", flights: list[Flight], sent_at: float) -> None:
-        self.relay = object_relay
-        self.flights = flights
+    def __init__(self, flights: list[Flight], sent_at: float) -> None:
+        self._flights = flights
+        self.left = len(flights)
+        """Flights that are not answered."""
         self.sent_at = sent_at
         self.id: str | None = None
         """As Redis answered; None until then."""
         self.is_asked = False
         """Whether Redis was asked to withdraw it."""
+
+    def open_flights(self) -> list[Flight]:
+        """What is not answered, and was not sent again by another entry."""
+        return [flight for flight in self._flights if flight.entry is self]
 
 
 class ObjectRelay:
@@ -68,6 +73,7 @@ class ObjectRelay:
         self._store = ObjectStore(relay.link, self._keys)
         self._queue: list[Flight] = []
         """What has not left yet."""
+        self._queue_bytes = 0
         self._unacknowledged = 0
         """Entries that were sent, and that Redis has not answered."""
         self._entries: dict[OpenEntry, None] = {}
@@ -92,11 +98,12 @@ class ObjectRelay:
             flight.wait_s = self._max_start_delay_s + min(timeout_s, MAX_WAIT_S) + GRACE_S
         else:
             flight.wait_s = self._wait_s
-        flight.object_relay = self
+        flight.carrier = self
         flight.session.in_flight[flight.id] = flight
         self.in_flight += 1
         self._queue.append(flight)
-        if not self._is_flush_due and self.is_open:
+        self._queue_bytes += len(flight.params) + len(flight.method)
+        if self._unacknowledged == 0 or len(self._queue) >= relay.MAX_ENTRY_REQUESTS:
             self._flush_soon()
 
     def cancel(self, flight: Flight) -> None:
@@ -111,25 +118,29 @@ class ObjectRelay:
         self._link.send((b"PUBLISH", self._keys.cancels, message), _log_failure)
 
     def _flush_soon(self) -> None:
-        """Send what has gathered at the end of this turn, unless Redis has an entry that it has not acknowledged.
+        """Send what has gathered at the end of this turn.
 
-        While it does, requests gather until it has, or until they fill an entry: under load entries grow, so that
-        their cost is shared, and a request waits for at most one round trip more. At rest nothing waits.
+        Not called while Redis has an entry that it has not acknowledged: until it has, or until they fill an entry,
+        requests gather. So entries grow under load and share their cost, and a request waits for at most one round
+        trip more. At rest nothing waits.
         """
-        if self._unacknowledged == 0 or len(self._queue) >= relay.MAX_ENTRY_REQUESTS:
+        if not self._is_flush_due and self.is_open:
             self._is_flush_due = True
             self._relay.flush_soon(self)
 
     async def _open(self) -> None:
         """Find out whether there is such an object, and subscribe to its replies before anything is sent."""
+        replies = self._keys.replies(self._relay.name)
         try:
-            if not await self._relay.link.call("EXISTS", self._keys.requests):
+            if not await self._link.call("EXISTS", self._keys.requests):
                 self._refuse_queue(errors.NOT_FOUND())
                 self._relay.forget(self.object_name)
                 return
-            await self._relay.subscriber.subscribe(self._keys.replies(self._relay.name), self._relay.take_replies)
-        except BrokerError as error:
-            log.warning("%s cannot be reached: %s", self.object_name, error)
+            async with asyncio.timeout(self._max_start_delay_s):
+                await self._relay.subscriber.subscribe(replies, self._relay.take_replies)
+        except (BrokerError, TimeoutError) as error:
+            log.warning("%s cannot be reached: %s", self.object_name, error or "the subscription is not confirmed")
+            self._relay.subscriber.unsubscribe(replies)
             self._refuse_queue(errors.UNAVAILABLE())
             self._relay.forget(self.object_name)
             return
@@ -146,6 +157,13 @@ class ObjectRelay:
         """Send what has gathered."""
         self._is_flush_due = False
         queue, self._queue = self._queue, []
+        size, self._queue_bytes = self._queue_bytes, 0
+        if len(queue) > relay.MAX_ENTRY_REQUESTS or size > relay.MAX_ENTRY_BYTES:
+            self._send_in_parts(queue)
+        elif queue:
+            self._send(queue)
+
+    def _send_in_parts(self, queue: list[Flight]) -> None:
         start = 0
         size = 0
         for end, flight in enumerate(queue):
@@ -154,12 +172,11 @@ class ObjectRelay:
                 self._send(queue[start:end])
                 start, size = end, 0
             size += cost
-        if start < len(queue):
-            self._send(queue[start:] if start else queue)
+        self._send(queue[start:])
 
     def _send(self, flights: list[Flight]) -> None:
         now = self._loop.time()
-        entry = OpenEntry(self, flights, now)
+        entry = OpenEntry(flights, now)
         self._entries[entry] = None
         for flight in flights:
             flight.entry = entry
@@ -171,7 +188,7 @@ class ObjectRelay:
 
     def _sent(self, entry: OpenEntry, reply: Any) -> None:
         self._unacknowledged -= 1
-        if self._queue and not self._is_flush_due:
+        if self._queue:
             self._flush_soon()
         if entry not in self._entries:
             return  # all of it is answered, or was sent again
@@ -190,24 +207,23 @@ class ObjectRelay:
 
     # --- answers come in --------------------------------------------------------------------------------------------
 
-    def landed(self, entry: OpenEntry, flight: Flight) -> None:
-        """A flight of an entry is answered."""
+    def landed(self, flight: Flight) -> None:
+        """A flight is answered: its place is free."""
         self.in_flight -= 1
-        flights = entry.flights
-        if len(flights) == 1:
-            self._entries.pop(entry, None)
-        else:
-            # Answers come in the order of the requests, so that this is nearly always the first one.
-            flights.remove(flight)
+        entry = flight.entry
+        if isinstance(entry, OpenEntry):
+            flight.entry = None
+            entry.left -= 1
+            if entry.left == 0:
+                self._entries.pop(entry, None)
 
     def _fail(self, flight: Flight, error: errors.RPCError) -> None:
         if flight.session.in_flight.pop(flight.id, None) is not None:
-            self.in_flight -= 1
+            self.landed(flight)
             flight.fail(error)
 
     def _fail_all(self, entry: OpenEntry, error: errors.RPCError) -> None:
-        self._entries.pop(entry, None)
-        for flight in entry.flights:
+        for flight in entry.open_flights():
             self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
 
     # --- what takes too long ----------------------------------------------------------------------------------------
@@ -219,12 +235,11 @@ class ObjectRelay:
             if not entry.is_asked and now >= entry.sent_at + start_delay_s:
                 entry.is_asked = True
                 self._relay.tasks.start(self._withdraw(entry), f"withdrawal from {self.object_name}")
-            for flight in [flight for flight in entry.flights if flight.deadline <= now]:
-                flight.session.in_flight.pop(flight.id, None)
-                self.landed(entry, flight)
-                flight.fail(errors.OUTCOME_UNKNOWN("the owner did not answer in time"))
+            for flight in entry.open_flights():
+                if flight.deadline <= now:
+                    self._fail(flight, errors.OUTCOME_UNKNOWN("the owner did not answer in time"))
             if entry in self._entries:
-                due = min(flight.deadline for flight in entry.flights)
+                due = min(flight.deadline for flight in entry.open_flights())
                 self._timer.at(due if entry.is_asked else min(due, entry.sent_at + start_delay_s))
 
     async def _withdraw(self, entry: OpenEntry) -> None:
@@ -252,16 +267,17 @@ class ObjectRelay:
     def _resend(self, entries: list[OpenEntry]) -> None:
         for entry in entries:
             del self._entries[entry]
-            for flight in entry.flights:
+            flights = entry.open_flights()
+            for flight in flights:
                 flight.retry = True
-            self._send(list(entry.flights))
+            self._send(flights)
 
     def close(self) -> None:
         """Answer what is in flight with what is known."""
         self._timer.cancel()
         self._refuse_queue(errors.UNAVAILABLE("the server is shutting down"))
         for entry in list(self._entries):
-            for flight in entry.flights:
+            for flight in entry.open_flights():
                 flight.retry = True
             self._fail_all(entry, errors.OUTCOME_UNKNOWN())
 
@@ -280,13 +296,6 @@ def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
             blocks.append(SessionRequests(session.name, session.run, session.ack, session.open, []))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
     return relay.encode(Entry(frontend, blocks))
-
-
-def landed(flight: Flight) -> None:
-    """A flight is answered: its place is free."""
-    entry = flight.entry
-    if isinstance(entry, OpenEntry):
-        entry.relay.landed(entry, flight)
 
 
 def _log_failure(reply: Any) -> None:

@@ -14,7 +14,7 @@ from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import FuncCallerConfig
 from wispy.frontend.flights import NOBODY, Flight, SessionFlights
-from wispy.frontend.object_relay import GRACE_S, ObjectRelay, landed
+from wispy.frontend.object_relay import GRACE_S, ObjectRelay
 from wispy.frontend.tasks import Tasks
 from wispy.protocol import errors, relay
 
@@ -169,7 +169,7 @@ class Relay:
                 if reply.kind <= relay.ERROR:
                     flight = in_flight.pop(reply.id, None)
                     if flight is not None:
-                        landed(flight)
+                        _landed(flight)
                         flight.answer(reply.kind, reply.body)
                 elif reply.id in in_flight:
                     self._take_special(in_flight[reply.id], reply)
@@ -190,7 +190,7 @@ class Relay:
             body = None
         if flight.session.in_flight.pop(flight.id, None) is None:
             return
-        landed(flight)
+        _landed(flight)
         if body is None:
             flight.fail(errors.RESULT_GONE())
         else:
@@ -198,8 +198,8 @@ class Relay:
 
     def cancel(self, flight: Flight) -> None:
         """Tell the owner that nobody wants this answer any more: best effort, past the queue."""
-        if isinstance(flight.object_relay, ObjectRelay):
-            flight.object_relay.cancel(flight)
+        if flight.carrier is not None:
+            flight.carrier.cancel(flight)
 
     def _reconnected(self) -> None:
         for object_relay in self._objects.values():
@@ -214,3 +214,8 @@ class Relay:
         for object_relay in list(self._objects.values()):
             object_relay.close()
         await self.tasks.cancel()
+
+
+def _landed(flight: Flight) -> None:
+    if flight.carrier is not None:
+        flight.carrier.landed(flight)
