@@ -66,6 +66,8 @@ class Verdict(enum.Enum):
 _RUN: Final = Verdict.RUN
 _DROPPED: Final = Verdict.DROPPED
 
+_NONE_OPEN: Final[frozenset[int]] = frozenset()
+
 
 class SessionMemory:
     """What an owner remembers of one session."""
@@ -76,7 +78,7 @@ class SessionMemory:
         self.name = name
         self.acked = 0
         """The session has its answers to all ids up to this one, ..."""
-        self.open: frozenset[int] = frozenset()
+        self.open: frozenset[int] = _NONE_OPEN
         """... but these."""
         self.prints: dict[int, int | None] = {}
         """Id to a hash of the content, of what runs and what is answered; None where a former owner answered."""
@@ -122,18 +124,18 @@ class Memory:
     def _acknowledge(self, session: SessionMemory, ack: int, still_open: Collection[int]) -> None:
         """Add what a block acknowledges, the ids up to `ack` but `still_open`, to what was acknowledged before."""
         acked, former = session.acked, session.open
-        if ack >= acked:
-            # Nearly always nothing is open.
-            some = [id for id in still_open if acked < id <= ack or id in former] if still_open else ()
-            left_open = frozenset(some)
-        else:
+        if ack < acked:
             left_open = frozenset([id for id in former if id > ack or id in still_open])
-        session.acked = max(ack, acked)
+        elif still_open:
+            left_open = frozenset([id for id in still_open if acked < id <= ack or id in former])
+        else:  # nearly always
+            left_open = _NONE_OPEN
+        session.acked = ack if ack > acked else acked
         session.open = left_open
         self._touched.add(session)
         answers = session.answers
         # Looks at what is new, so that an id is looked at once; or at all answers, where these are fewer.
-        looked_at = [*former, *range(acked + 1, ack + 1)] if ack - acked < len(answers) else list(answers)
+        looked_at = (*former, *range(acked + 1, ack + 1)) if ack - acked < len(answers) else answers
         ack = session.acked
         self._forget(session, [id for id in looked_at if id in answers and id <= ack and id not in left_open])
 

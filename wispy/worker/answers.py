@@ -9,7 +9,7 @@ Rules:
 import logging
 import time
 import traceback
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final, cast
 
 from wispy.protocol import errors
@@ -34,6 +34,8 @@ MAX_TRACEBACK: Final = 8000
 LOG_PAUSE_S: Final = 1.0
 """Seconds between two tracebacks in the log: a page that calls a broken method in a loop must not fill the disk."""
 
+_type_of: Final = cast(Callable[[object], type[object]], type)
+
 
 def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call, positional and named.
@@ -43,18 +45,16 @@ def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
     """
     try:
         given: Any = decode(call.params) if call.params else []
-        if not call.kwargs and type(given) is list:
-            return cast(list[Any], given), {}
         extra: Any = decode(call.kwargs) if call.kwargs else {}
     except DecodeError as error:
         raise errors.INVALID_PARAMS(f"the arguments cannot be read: {error}") from error
-    if type(extra) is not dict:
+    kind = _type_of(given)
+    if _type_of(extra) is not dict:
         raise errors.INVALID_PARAMS("named arguments are an object")
-    named = cast(dict[str, Any], extra)
-    if type(given) is list:
-        return cast(list[Any], given), named
-    if type(given) is dict:
-        return [], {**given, **named}
+    if kind is list:
+        return given, extra
+    if kind is dict:
+        return [], {**given, **extra}
     raise errors.INVALID_PARAMS("arguments are an array, or an object of named ones")
 
 

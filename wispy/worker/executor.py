@@ -105,7 +105,8 @@ class Executor:
             return None
         if type(result) not in PLAIN and is_awaitable(result):
             return result
-        self.end(call, *answers.result(result))
+        body, is_error = answers.result(result)
+        self.end(call, body, is_error)
         return None
 
     def operate(self, call: Call, context: contextvars.Context) -> None:
