@@ -140,7 +140,8 @@ class ObjectRelay:
                 await self._relay.subscriber.subscribe(replies, self._relay.take_replies)
         except (BrokerError, TimeoutError) as error:
             log.warning("%s cannot be reached: %s", self.object_name, error or "the subscription is not confirmed")
-            self._relay.subscriber.unsubscribe(replies)
+            if isinstance(error, TimeoutError):  # only the subscription ends so; before it there is none to give up
+                self._relay.subscriber.unsubscribe(replies)
             self._refuse_queue(errors.UNAVAILABLE())
             self._relay.forget(self.object_name)
             return

@@ -61,7 +61,8 @@ async def test_all_subscribers_of_a_busy_channel_start_without_a_gap(client: Cli
         async with Client(frontend.websocket_url) as follower:
             snapshot = (await follower.subscribe("sample.b"))["sample.b"]
             assert "result" in follower.received[0]
-            await follower.wait_for_update("sample.b", 3000)
+            if snapshot["value"] != 3000:  # else it came when all was over
+                await follower.wait_for_update("sample.b", 3000)
             positions = [offset(update["at"]) for update in follower.notifications("rpc.update")]
             first = offset(snapshot["at"]) + 1
             assert positions == list(range(first, first + len(positions)))
