@@ -13,11 +13,15 @@ from wispy.errors import StartError
 from wispy.frontend.core import Core
 from wispy.frontend.guard import LOOPBACK_NAMES
 from wispy.frontend.http import application
+from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
 
 BACKLOG = 1024
 """Connections that wait to be accepted: a burst of pages that reconnect, on a system that allows it (somaxconn)."""
+
+CONNECT_S = 2.0
+"""How long the first clients wait for the link to Redis; without it they are served as far as can be, and told."""
 
 IDLE_S = 75.0
 """How long an idle HTTP connection stays open: longer than the 60 s after which load balancers reuse one no more."""
@@ -56,8 +60,10 @@ async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.
     server = HTTPServer(
         application(core), max_body_size=config.limits.http_body, idle_connection_timeout=IDLE_S, xheaders=False
     )
-    server.add_sockets(sockets)
     try:
+        # The sockets listen already: who connects meanwhile waits a moment, instead of being told that Redis is away.
+        await wait_until(lambda: stop.is_set() or not core.reasons_not_ready(), CONNECT_S)
+        server.add_sockets(sockets)
         await stop.wait()
         server.stop()
         await core.drain()
