@@ -82,7 +82,7 @@ class Client:
         return welcome
 
     async def start(self, method: str, params: Any = None) -> "asyncio.Future[dict[str, Any]]":
-        """Send a request; the future has its whole answer."""
+        """Send a request; the future has its whole answer, or TimeoutError: no request may stay without one."""
         self._last_id += 1
         id = self._last_id
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": id, "method": method}
@@ -94,15 +94,15 @@ class Client:
             message["wispy"] = {"ack": oldest - 1, "at": int(ms + 1000 * (time.monotonic() - moment))}
         future = self._waiting[id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps(message))
-        return future
+        return asyncio.ensure_future(asyncio.wait_for(future, ANSWER_TIMEOUT_S))
 
     async def call(self, method: str, params: Any = None) -> Any:
         """Send a request and wait for its result, or raise RemoteError."""
-        return result(await asyncio.wait_for(await self.start(method, params), ANSWER_TIMEOUT_S))
+        return result(await (await self.start(method, params)))
 
     async def error(self, method: str, params: Any = None) -> RemoteError:
         """The error with which a request is answered."""
-        answer = await asyncio.wait_for(await self.start(method, params), ANSWER_TIMEOUT_S)
+        answer = await (await self.start(method, params))
         assert "error" in answer, f"an error was expected: {str(answer)[:300]}"
         return RemoteError(answer["error"])
 

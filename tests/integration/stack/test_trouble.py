@@ -204,7 +204,7 @@ def test_frontend_processes_share_a_port_and_are_replaced(make_stack: MakeStack)
         lambda: len(children()) == 2 and victim.pid not in {child.pid for child in children()},
         lambda: f"the process is replaced: {frontend.output}",
     )
-    assert frontend.says("a frontend process ended")
+    frontend.wait_until_says("a frontend process ended")
 
     left = children()
     frontend.kill_alone()
