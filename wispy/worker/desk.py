@@ -200,21 +200,22 @@ class Desk:
         opened = OpenEntry(entry_id, 0)
         # A request may start until this moment, less its age.
         start_by = time.monotonic() + self._max_start_delay_s
+        memory, frontend = self._memory, entry.frontend
         for block in entry.sessions:
-            session = self._memory.open_block(block, now_ms)
+            session = memory.open_block(block, now_ms)
             for request in block.requests:
-                verdict = self._memory.admit(session, request, block.run, now_ms)
+                verdict = memory.admit(session, request, block.run, now_ms)
                 if verdict is _RUN:
-                    token = Pending(session, entry.frontend, opened)
+                    token = Pending(session, frontend, opened)
                     age_s = (now_ms - request.at) / 1000 if request.at < now_ms else 0.0
                     self._run(request, start_by - age_s, token, batch, calls)
                 elif verdict is _ATTACHED:
-                    self._attach(session, request, entry.frontend)
+                    self._attach(session, request, frontend)
                 elif verdict is _REFUSED:
-                    batch.replies[entry.frontend][session.name].append(refusal(request.id))
+                    batch.replies[frontend][session.name].append(refusal(request.id))
                 elif isinstance(verdict, Reply):
                     batch.rows.append(log_row(session.name, verdict))
-                    batch.replies[entry.frontend][session.name].append(verdict)
+                    batch.replies[frontend][session.name].append(verdict)
         if opened.left == 0:
             batch.entries.append(entry_id)
 
@@ -312,9 +313,9 @@ class Desk:
 
     def _answer(self, batch: _Batch, token: Pending, reply: Reply) -> None:
         session = token.session
-        kept = self._memory.answered(session, reply)
-        batch.rows.append(log_row(session.name, kept))
-        batch.replies[token.frontend][session.name].append(reply)
+        name = session.name
+        batch.rows.append(log_row(name, self._memory.answered(session, reply)))
+        batch.replies[token.frontend][name].append(reply)
 
     # --- bodies that are too large for a reply ----------------------------------------------------------------------
 
