@@ -199,7 +199,8 @@ class ObjectRelay:
             return  # it may have been written: `resend_unacknowledged` goes on
         elif reply is None:
             self._fail_all(entry, errors.NOT_FOUND())
-            self._relay.forget(self.object_name)
+            if not self._entries and not self._queue:  # else others of its answers may still come
+                self._relay.forget(self.object_name)
         elif isinstance(reply, LinkDown):
             self._fail_all(entry, errors.UNAVAILABLE())
         else:
