@@ -21,6 +21,10 @@ import msgspec
 from wispy.protocol import errors
 from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests, log_field, log_value, parse_log
 
+ACK_STEP: Final = 8
+"""Answers that are forgotten together. A session with one request in flight would else cost a field of the log
+written and one deleted for each; the few that are kept longer are answered again, if somebody asks."""
+
 MAX_UNACKNOWLEDGED: Final = 1024
 """Answers kept for one session; beyond it the newer half stays, eight times what a connection may have in flight: what
 a lost subscription swallows can be asked for again."""
@@ -115,9 +119,9 @@ class Memory:
         session = self._sessions.get(block.session)
         if session is None:
             session = self._sessions[block.session] = SessionMemory(block.session, now_ms)
+            self._touched.add(session)
         session.last_seen_ms = now_ms
-        self._touched.add(session)
-        if block.ack > session.acked or session.open:
+        if block.ack - session.acked >= ACK_STEP or block.open or session.open:
             self._acknowledge(session, block.ack, block.open)
         return session
 
@@ -267,8 +271,12 @@ class Memory:
 
     # --- take-over --------------------------------------------------------------------------------------------------
 
-    def restore(self, log: Mapping[str, bytes]) -> None:
+    def restore(self, log: Mapping[str, bytes], now_ms: int = 0) -> None:
         """Take over what former owners wrote into the log.
+
+        Args:
+            log: all its fields.
+            now_ms: all sessions count as seen at the take-over: the log does not say when each was seen last.
 
         Raises:
             ValueError: a field is not what an owner writes.
@@ -277,14 +285,14 @@ class Memory:
             if field.startswith(SESSION_PREFIX):
                 ack, _, rest = value.partition(b":")
                 last_seen, _, still_open = rest.partition(b":")
-                session = self._restored(field.removeprefix(SESSION_PREFIX), int(last_seen))
+                session = self._restored(field.removeprefix(SESSION_PREFIX), max(int(last_seen), now_ms))
                 session.acked = int(ack)
                 session.open = frozenset(map(int, still_open.split(b","))) if still_open else frozenset()
         for field, value in log.items():
             if field == SINCE_FIELD or field.startswith(SESSION_PREFIX):
                 continue
             name, reply = parse_log(field, value)
-            self.answered(self._restored(name, self.since_ms), reply)
+            self.answered(self._restored(name, max(self.since_ms, now_ms)), reply)
 
     def _restored(self, name: str, last_seen_ms: int) -> SessionMemory:
         session = self._sessions.get(name)

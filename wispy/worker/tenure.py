@@ -141,7 +141,7 @@ class Tenure:
         run_id, _, since = self._acquired.since.rpartition(":")
         func_caller = self._config.of_object(self._stage.name).func_caller
         memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
-        memory.restore(await store.read_log())
+        memory.restore(await store.read_log(), self._now_ms())
         heads = await store.heads()
         self._publisher = Publisher(store, epoch, heads, self._stage.history_of, self._lose)
         self._desk = Desk(

@@ -90,7 +90,13 @@ def test_first_answer_stands(owner: Memory) -> None:
     assert take(owner, request(1)) == [first]
 
 
-def test_acknowledged_request_is_dropped(owner: Memory) -> None:
+@pytest.fixture
+def each_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every single acknowledgement counts at once."""
+    monkeypatch.setattr(memory, "ACK_STEP", 1)
+
+
+def test_acknowledged_request_is_dropped(owner: Memory, each_counts: None) -> None:
     take(owner, request(1))
     owner.answered(session_of(owner), result(1))
     assert take(owner, request(1), ack=1) == [Verdict.DROPPED]
@@ -158,7 +164,21 @@ def answer_all(owner: Memory, *ids: int) -> list[Reply]:
     return [owner.answered(session_of(owner), result(id)) for id in ids]
 
 
-def test_acknowledged_answers_leave_memory_and_log(owner: Memory) -> None:
+def test_few_acknowledged_answers_are_kept_and_given_again(owner: Memory) -> None:
+    step = memory.ACK_STEP
+    answers = answer_all(owner, *range(1, step + 1))
+    owner.take_log_changes()
+    owner.open_block(block(ack=step - 1), NOW)
+    assert owner.take_log_changes() == ([], [])
+    assert take(owner, request(1)) == [answers[0]]
+    owner.open_block(block(ack=step), NOW)
+    fields, forgotten = owner.take_log_changes()
+    assert fields == [("s:s1", b"%d:%d" % (step, NOW))]
+    assert len(forgotten) == step
+    assert take(owner, request(1)) == [Verdict.DROPPED]
+
+
+def test_acknowledged_answers_leave_memory_and_log(owner: Memory, each_counts: None) -> None:
     answers = answer_all(owner, 1, 2, 3)
     assert log_of(owner, *answers) == {"s1:1": b"09", "s1:2": b"09", "s1:3": b"09", "s:s1": b"0:%d" % NOW}
     owner.open_block(block(ack=2), NOW)
@@ -201,7 +221,7 @@ def test_lower_acknowledgement_still_closes_what_is_open(owner: Memory) -> None:
     assert list(session_of(owner).answers) == [3]
 
 
-def test_answer_to_what_was_given_up_is_not_kept(owner: Memory) -> None:
+def test_answer_to_what_was_given_up_is_not_kept(owner: Memory, each_counts: None) -> None:
     """The caller acknowledges a running request when he gives it up: the row of its answer must not stay in the log."""
     take(owner, request(1))
     owner.open_block(block(ack=1), NOW)
