@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
-from wispy.config.show import reference
+from wispy.config import show
+from wispy.protocol import errors
 
-PAGES = {"docs/reference/configuration.md": reference}
+PAGES = {
+    "docs/reference/configuration.md": show.reference,
+    "docs/reference/errors.md": errors.reference,
+}
 
 
 def main() -> None:

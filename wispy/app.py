@@ -40,6 +40,9 @@ log = logging.getLogger("wispy.app")
 DRAIN_S: Final = 10.0
 """How long running calls may take to end when the program is asked to."""
 
+PATIENCE_S: Final = 5.0
+"""How much longer a process waits for object code that holds its thread, once everything else has ended."""
+
 OBJECTS_S: Final = 10.0
 """How long the start waits for the objects to be made: an instrument may take its time, and is then served later."""
 
@@ -175,6 +178,8 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
     """Run the parts in the main thread until Ctrl-C or SIGTERM."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asked = 0
+    patience = threading.Timer(DRAIN_S + PATIENCE_S, _end_without_objects)
+    patience.daemon = True
 
     def handle(number: int, _frame: FrameType | None) -> None:
         nonlocal asked
@@ -183,6 +188,7 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
             # The private server and the frontends notice that this process is gone, and go too.
             os._exit(128 + number)
         parts.ask_to_stop()
+        patience.start()
 
     for number in former:
         signal.signal(number, handle)
@@ -190,8 +196,15 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(parts.serve(on_started))
     finally:
+        patience.cancel()
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def _end_without_objects() -> None:
+    """The objects' thread does not come back. Its callers have their answers, the lease is released: go without it."""
+    log.error("object code does not return; the process ends without it")
+    os._exit(1)
 
 
 class RPCWebApp:

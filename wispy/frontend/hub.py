@@ -22,7 +22,7 @@ from wispy.broker.subscriber import Subscriber
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.positions import Reader, Verdict, format_position
+from wispy.protocol.positions import Reader, Verdict, format_position, generation_of
 
 log = logging.getLogger("wispy.frontend")
 
@@ -233,12 +233,24 @@ class Hub:
             self._take(feed, epoch, offset, bytes(value))
 
     def _take(self, feed: Feed, epoch: str, offset: int, value: bytes) -> None:
-        assert feed.reader is not None
-        verdict = feed.reader.judge(epoch, offset)
+        reader = feed.reader
+        assert reader is not None
+        if epoch != reader.epoch and offset <= reader.head and generation_of(epoch) > reader.generation:
+            reader = self._begin_anew(feed, epoch, offset - 1)
+        verdict = reader.judge(epoch, offset)
         if verdict is Verdict.DELIVER:
             self._advance(feed, offset, value)
         elif verdict is Verdict.GAP:
             self._repair(feed, (epoch, offset, value))
+
+    def _begin_anew(self, feed: Feed, epoch: str, head: int) -> Reader:
+        """Offsets continue from owner to owner, and these do not: Redis has lost what it had.
+
+        What was published since, up to `head`, is not known to this reader, or no more than in part.
+        """
+        reader = feed.reader = Reader(epoch, head)
+        self._report_missing(feed, 1, head)
+        return reader
 
     def _advance(self, feed: Feed, offset: int, value: bytes) -> None:
         assert feed.reader is not None
@@ -317,9 +329,11 @@ class Hub:
             return  # removed, or not declared again yet: its next update comes by the subscription
         if snapshot.head <= reader.head and snapshot.epoch != reader.epoch:
             # Another owner, and nothing newer: a failover may have lost what the former one published last.
-            is_lost = snapshot.head < reader.head or snapshot.value != feed.value
-            feed.reader = Reader(snapshot.epoch or "", snapshot.head)
-            if is_lost:
+            if snapshot.head < reader.head:
+                self._begin_anew(feed, snapshot.epoch or "", snapshot.head)
+            else:
+                reader.adopt(snapshot.epoch or "")
+            if snapshot.value != feed.value or snapshot.head < reader.head:
                 self._deliver_newest(feed, snapshot.head, snapshot.value)
             return
         rows = await store.history(feed.channel, reader.head, snapshot.head)

@@ -254,14 +254,17 @@ class Subscription:
             self._results[name] = result
             if session.connection is not None:
                 session.subscribe(feed)
-                if self._missed.get(name):
+                if name in self._since and feed.kind == "event":
                     session.send_after_answer(self._missed_texts(feed))
         return msgspec.json.encode(self._results)
 
     def _missed_texts(self, feed: Feed) -> list[bytes]:
         texts: list[bytes] = []
         expected = self._since[feed.name] + 1
-        for offset, value in self._missed[feed.name]:
+        if expected > self._head(feed) + 1:
+            # Offsets only rise, unless Redis has lost what it had: all that there is now may be unknown to the client.
+            return [feed.gap_text(1, self._head(feed))] if self._head(feed) else []
+        for offset, value in self._missed.get(feed.name, ()):
             missing_up_to = offset if not value else offset - 1
             if expected <= missing_up_to:
                 texts.append(feed.gap_text(expected, missing_up_to))

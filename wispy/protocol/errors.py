@@ -95,7 +95,7 @@ INVALID_REQUEST: Final = ErrorType(
     "the message is not a JSON-RPC 2.0 request",
     "no",
     False,
-    "The JSON is not a JSON-RPC 2.0 request, or breaks a rule of the protocol: an id used twice, a batch too long.",
+    "The JSON is not a JSON-RPC 2.0 request, or breaks a rule of the protocol, such as an id used twice.",
 )
 METHOD_NOT_FOUND: Final = ErrorType(
     "METHOD_NOT_FOUND", -32601, "there is no such method", "no", False, "wispy has no `rpc.` method of this name."

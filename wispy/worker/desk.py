@@ -246,13 +246,13 @@ class Desk:
         max_inline_body = self._max_inline_body
         for outcome in outcomes:
             call = outcome.call
-            del self._calls[call.session, call.id]
             token: Pending = call.token
-            if token.answered:
-                continue
             body = outcome.body
-            if len(body) > max_inline_body and not outcome.is_error:
+            if len(body) > max_inline_body and not outcome.is_error and not token.answered:
                 self._settle_large(call, body)
+                continue
+            del self._calls[call.session, call.id]
+            if token.answered:
                 continue
             kind = relay.ERROR if outcome.is_error else relay.RESULT
             self._answer_ended(batch, token, Reply(call.id, kind, msgspec.Raw(body)))
@@ -341,13 +341,16 @@ class Desk:
             log.warning("a large result of %s is lost: %s", self._keys.requests, reply)
             self._answer_one(call, errors.RESULT_GONE("Redis could not store it"))
             return
-        batch = _Batch()
-        self._answer_ended(batch, call.token, Reply(call.id, relay.STORED_RESULT, msgspec.Raw(b'"%b"' % key.encode())))
-        self._finish(batch)
+        self._end_large(call, Reply(call.id, relay.STORED_RESULT, msgspec.Raw(b'"%b"' % key.encode())))
 
     def _answer_one(self, call: Call, error: errors.RPCError) -> None:
+        self._end_large(call, Reply(call.id, relay.ERROR, msgspec.Raw(error.to_json())))
+
+    def _end_large(self, call: Call, reply: Reply) -> None:
+        """Until now the call was on the desk: a copy that came meanwhile has said where the answer goes."""
+        del self._calls[call.session, call.id]
         batch = _Batch()
-        self._answer_ended(batch, call.token, Reply(call.id, relay.ERROR, msgspec.Raw(error.to_json())))
+        self._answer_ended(batch, call.token, reply)
         self._finish(batch)
 
     # --- the finish script ------------------------------------------------------------------------------------------
