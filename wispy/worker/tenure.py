@@ -217,6 +217,15 @@ class Tenure:
                 pruned = now
                 self._desk.prune(self._now_ms(), int(self._config.session.window * 1000))
             await self._renew(extend)
+            if extend:
+                await self._announce()
+
+    async def _announce(self) -> None:
+        """Say that the object is served; for discovery only, so that it may fail."""
+        try:
+            await self._directory.announce(self._stage.name)
+        except BrokerError as error:
+            log.info("%s was not announced: %s", self._stage.name, error)
 
     async def _renew(self, extend: Sequence[str]) -> None:
         if self._publisher is not None:

@@ -173,6 +173,19 @@ async def test_events_that_are_not_kept_any_more_are_named(client: Client) -> No
     assert methods == ["answer", "rpc.gap", *["rpc.update"] * 5, "answer"]
 
 
+async def test_a_position_from_before_redis_lost_its_data_is_answered_with_a_gap(client: Client) -> None:
+    """Offsets only rise, unless data was lost: then all events that there are may be unknown to the client."""
+    await client.call("sample.alarm", ["something"])
+    at = (await client.subscribe("sample.alarm"))["sample.alarm"]["at"]
+    await client.call("rpc.unsubscribe", {"channels": ["sample.alarm"]})
+    client.received.clear()
+    await client.subscribe("sample.alarm", since={"sample.alarm": f"1-x:{offset(at) + 100}"})
+    await client.call("quiet.ping")
+    (gap,) = client.notifications("rpc.gap")
+    assert (offset(gap["from"]), offset(gap["to"])) == (1, offset(at))
+    assert not client.updates("sample.alarm")
+
+
 async def test_a_position_that_is_none_is_refused(client: Client) -> None:
     assert (await client.error("rpc.subscribe", {"channels": ["sample.a"], "since": {"sample.a": "x"}})).code == -32602
 

@@ -1,0 +1,73 @@
+"""What a feed does with updates that do not follow each other, without Redis: the parts that need none."""
+
+from typing import Any, cast
+
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.subscriber import Subscriber
+from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.websocket.seam import PreparedMessages
+from wispy.protocol.positions import Reader
+from wispy.protocol.values import decode
+
+
+class Listener:
+    """Keeps what is delivered."""
+
+    def __init__(self) -> None:
+        self.messages: list[dict[str, Any]] = []
+
+    def deliver(self, feed: Feed, messages: PreparedMessages) -> None:
+        del feed
+        self.messages += [decode(payload) for payload in messages.payloads]
+
+
+class Unconnected:
+    """Stands where a hub keeps its links, which these tests do not reach."""
+
+    def on_connected(self, callback: object) -> None:
+        del callback
+
+
+def make_feed(kind: str, head: int) -> tuple[Hub, Feed, Listener]:
+    unconnected = Unconnected()
+    hub = Hub(cast(Link, unconnected), cast(Subscriber, unconnected), Keys())
+    feed = Feed("sample.x", "sample", "x")
+    feed.kind = kind
+    feed.reader = Reader("5-a", head)
+    feed.held = None
+    listener = Listener()
+    hub.add(feed, listener)
+    return hub, feed, listener
+
+
+def update(hub: Hub, feed: Feed, epoch: str, offset: int, value: str) -> None:
+    hub._updated(feed, f'["{epoch}",{offset},{value}]'.encode())
+    hub.flush()
+
+
+def test_updates_are_delivered_in_order_and_none_twice() -> None:
+    hub, feed, listener = make_feed("value", 3)
+    update(hub, feed, "5-a", 4, '"four"')
+    update(hub, feed, "5-a", 4, '"four"')
+    update(hub, feed, "4-z", 5, '"of a former owner"')
+    update(hub, feed, "6-b", 5, '"five"')
+    assert [message["params"]["value"] for message in listener.messages] == ["four", "five"]
+    assert listener.messages[-1]["params"]["at"] == "6-b:5"
+    assert feed.value == b'"five"'
+
+
+def test_events_after_a_loss_of_data_name_what_may_be_missing() -> None:
+    hub, feed, listener = make_feed("event", 40)
+    update(hub, feed, "6-b", 3, '"third"')
+    gap, event = listener.messages
+    assert gap["method"] == "rpc.gap"
+    assert gap["params"] == {"channel": "sample.x", "from": "6-b:1", "to": "6-b:2"}
+    assert event["params"] == {"channel": "sample.x", "value": "third", "at": "6-b:3"}
+
+
+def test_a_value_channel_goes_on_after_a_loss_of_data() -> None:
+    hub, feed, listener = make_feed("value", 40)
+    update(hub, feed, "6-b", 1, "7")
+    (message,) = listener.messages
+    assert message["params"]["at"] == "6-b:1"
