@@ -76,13 +76,16 @@ class Connection(asyncio.Protocol):
 
     # -- commands
 
-    def send(self, args: tuple[Argument, ...], on_reply: OnReply) -> None:
-        """Queue a command for the end of this turn; `on_reply` gets its reply or a `BrokerError` instance."""
+    def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
+        """Queue a command for the end of this turn; `on_reply` gets its reply or a `BrokerError` instance.
+
+        `will_flush`: the caller calls `flush` in this very turn.
+        """
         if self._refusal is not None:
             self._loop.call_soon(on_reply, LinkDown(self._refusal))
             return
         packed = _pack(args)
-        if not self._turn:
+        if not self._turn and not will_flush:
             self._loop.call_soon(self.flush)
         self._turn.append(packed)
         self._waiters.append(on_reply)

@@ -114,17 +114,19 @@ class Link:
         """Call `callback` no more; it must have been given to `on_lost`."""
         self._listeners_down.remove(callback)
 
-    def send(self, args: tuple[Argument, ...], on_reply: OnReply) -> None:
+    def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
         """Send a command without the cost of a future: the hot path.
 
         `on_reply` gets the reply, or a `BrokerError` instance, exactly once and never before this returns. Raises
         nothing but `TypeError` for an argument of a wrong type.
+
+        `will_flush`: the caller calls `flush` in this very turn, so that no other one need be scheduled.
         """
         connection = self._dialer.connection
         if connection is None:
             asyncio.get_running_loop().call_soon(on_reply, LinkDown("not connected to Redis"))
         else:
-            connection.send(args, on_reply)
+            connection.send(args, on_reply, will_flush=will_flush)
 
     def call(self, *args: Argument) -> asyncio.Future[Any]:
         """Send a command; the future gets its reply, or raises a `BrokerError`."""

@@ -63,6 +63,7 @@ class Core:
         )
         self.hub = Hub(self.link, self.subscriber, keys)
         self.subscriber.after_read = self._write_out
+        self.subscriber.on_lost(self._write_out)  # a read that ends the connection is not followed by `after_read`
         self.relay = Relay(
             self.name,
             self.link,
@@ -70,7 +71,7 @@ class Core:
             keys,
             settings_of=lambda name: config.of_object(name).func_caller,
             max_in_flight=config.limits.in_flight_per_object,
-            before_replies=self.hub.flush,
+            before_replies=self._before_replies,
         )
         self.methods = Methods(self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32))
         self.dispatcher = Dispatcher(self.relay, self.methods.table())
@@ -108,8 +109,14 @@ class Core:
             self._closed,
         )
 
+    def _before_replies(self) -> None:
+        """Replies come: a request's updates precede its reply, and all is written when the read is handed out."""
+        self.websockets.collect()
+        self.hub.flush()
+
     def _write_out(self) -> None:
         """One read of the subscription was handed out: write it now, not after another look at the sockets."""
+        self.websockets.collect()
         self.hub.flush()
         self.websockets.flush()
 

@@ -147,6 +147,7 @@ class ObjectRelay:
             return
         self.is_open = True
         self.flush()
+        self._link.flush()
 
     def _refuse_queue(self, error: errors.RPCError) -> None:
         """Answer what was never written."""
@@ -155,7 +156,7 @@ class ObjectRelay:
             self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
 
     def flush(self) -> None:
-        """Send what has gathered."""
+        """Send what has gathered; the caller flushes the link."""
         self._is_flush_due = False
         queue, self._queue = self._queue, []
         size, self._queue_bytes = self._queue_bytes, 0
@@ -185,7 +186,7 @@ class ObjectRelay:
         self._unacknowledged += 1
         command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", _encode_entry(self._relay.name, flights))
         self._timer.at(now + self._max_start_delay_s)
-        self._link.send(command, lambda reply: self._sent(entry, reply))
+        self._link.send(command, lambda reply: self._sent(entry, reply), will_flush=True)
 
     def _sent(self, entry: OpenEntry, reply: Any) -> None:
         self._unacknowledged -= 1
@@ -273,6 +274,7 @@ class ObjectRelay:
             for flight in flights:
                 flight.retry = True
             self._send(flights)
+        self._link.flush()
 
     def close(self) -> None:
         """Answer what is in flight with what is known."""

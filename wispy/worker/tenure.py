@@ -267,7 +267,9 @@ class Tenure:
                 b"STREAMS", self._object_keys.requests, b">",
             ),
             self._entries_read,
+            will_flush=True,
         )  # fmt: skip
+        self._links.reader.flush()
 
     def _entries_read(self, reply: Any) -> None:
         self._reading = False
@@ -325,7 +327,6 @@ class Tenure:
         # What there is to write is written first: the objects' thread then finds this one going to sleep when it wakes
         # up, and not in its way. (They cannot both run Python.)
         self._read()
-        self._links.reader.flush()
         self._stage.run(calls)
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)

@@ -27,15 +27,21 @@ class WebSocketService:
         # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
         # connections does not schedule a thousand.
         self._to_flush: list[Flushable] = []
+        self._is_flush_coming = False
+
+    def collect(self) -> None:
+        """`flush` is called in this very turn: none need be scheduled."""
+        self._is_flush_coming = True
 
     def flush_later(self, connection: Flushable) -> None:
         """Have `connection.flush()` called at the end of this turn."""
-        if not self._to_flush:
+        if not self._to_flush and not self._is_flush_coming:
             self.loop.call_soon(self.flush)
         self._to_flush.append(connection)
 
     def flush(self) -> None:
         """Let all connections write what they hold; by itself at the end of each turn in which one got something."""
+        self._is_flush_coming = False
         connections = self._to_flush
         self._to_flush = []
         for connection in connections:
