@@ -11,10 +11,14 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 def frontend_of(program: Program) -> psutil.Process | None:
     """The child process that serves the pages."""
-    for child in psutil.Process(program.pid).children():
-        if "wispy.frontend" in child.cmdline():
-            return child
-    return None
+    return next((child for child in psutil.Process(program.pid).children() if is_frontend(child)), None)
+
+
+def is_frontend(process: psutil.Process) -> bool:
+    try:
+        return "wispy.frontend" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended, or waits to be reaped
+        return False
 
 
 async def test_a_page_comes_back_after_its_frontend_was_killed(start: Start, open_tab: OpenTab) -> None:
