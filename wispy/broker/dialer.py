@@ -13,6 +13,7 @@ from typing import Any
 from wispy.broker.address import RedisAddress
 from wispy.broker.connection import Connection
 from wispy.broker.errors import BrokerError, ReplyError
+from wispy.broker.sentinel import find_master
 from wispy.broker.server import Server
 
 logger = logging.getLogger("wispy.broker")
@@ -67,7 +68,7 @@ class Dialer:
         self._backoff = backoff or Backoff()
         self._task: asyncio.Task[None] | None = None
         self._down_since = time.monotonic()
-        self._tries = 0  # in this outage
+        self._tries = 0  # in this outage; also chooses which Sentinel is asked first
         self._logged: set[str] = set()  # the reasons that were logged in this outage
 
     def start(self) -> None:
@@ -113,6 +114,8 @@ class Dialer:
         address = self.address
         try:
             async with asyncio.timeout(self._connect_timeout_s):
+                if address.sentinels:
+                    address = await find_master(address, self._make_connection, self._tries)
                 if address.path is not None:
                     await loop.create_unix_connection(lambda: connection, address.path)
                 else:

@@ -158,7 +158,9 @@ class RedisConfig(Section, frozen=True):
     url: Annotated[
         str | None,
         about(
-            "`redis://[user:password@]host[:port][/database]` or `unix:///path?db=0`; null: a server of its own",
+            "`redis://[user:password@]host[:port][/database]`, `unix:///path?db=0`, or "
+            "`redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]` (Sentinels, port 26379 "
+            "unless given, name the master at each connection); null: a server of its own",
             checks.redis_url,
         ),
     ] = None

@@ -17,6 +17,17 @@ from wispy.errors import ConfigError
         ("unix:///run/redis.sock", RedisAddress(path="/run/redis.sock")),
         ("unix:///run/my%20redis.sock?db=2", RedisAddress(path="/run/my redis.sock", database=2)),
         ("unix://me:secret@/run/s", RedisAddress(path="/run/s", user="me", password="secret")),
+        ("redis+sentinel://a/lab", RedisAddress(sentinels=(("a", 26379),), master="lab")),
+        (
+            "redis+sentinel://me:se%2Fcret@a:1,[::1]:2,c/lab/3",
+            RedisAddress(
+                sentinels=(("a", 1), ("::1", 2), ("c", 26379)),
+                master="lab",
+                user="me",
+                password="se/cret",
+                database=3,
+            ),
+        ),
     ],
 )
 def test_parses(url: str, expected: RedisAddress) -> None:
@@ -32,8 +43,14 @@ def test_settings_of_their_own_win_over_the_url() -> None:
     ("url", "reason"),
     [
         ("rediss://cache", "TLS is not supported yet"),
-        ("http://cache", "must start with redis:// or unix://, not with 'http://'"),
-        ("cache:6379", "must start with redis:// or unix://"),
+        ("http://cache", "must start with redis://, unix:// or redis+sentinel://, not with 'http://'"),
+        ("cache:6379", "must start with redis://, unix:// or redis+sentinel://"),
+        ("redis+sentinel://a,b", "needs the master's name"),
+        ("redis+sentinel:///lab", "needs the host of each Sentinel"),
+        ("redis+sentinel://a,,b/lab", "needs the host of each Sentinel"),
+        ("redis+sentinel://a:99999/lab", "Port out of range"),
+        ("redis+sentinel://a/lab/one", "the database must be a number, not 'one'"),
+        ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 Sentinels, not 17"),
         ("redis://cache:port", "Port could not be cast"),
         ("redis://cache:99999", "Port out of range"),
         ("redis://cache/one", "the database must be a number, not 'one'"),
@@ -54,6 +71,12 @@ def test_never_shows_the_password() -> None:
     assert "secret" not in repr(address)
     assert str(RedisAddress.parse("unix:///run/s?db=2")) == "unix:///run/s?db=2"
     assert str(RedisAddress.parse("redis://[::1]")) == "redis://[::1]:6379"
+    sentinels = RedisAddress.parse("redis+sentinel://me:secret@a,[::1]:7/lab/3")
+    assert str(sentinels) == "redis+sentinel://a:26379,[::1]:7/lab/3"
+    assert "secret" not in repr(sentinels)
+    server = sentinels.at("10.0.0.1", 6380)
+    assert str(server) == "redis://10.0.0.1:6380/3"
+    assert server.password == "secret"
     with pytest.raises(ConfigError) as caught:
         RedisAddress.parse("rediss://me:secret@cache")
     assert "secret" not in str(caught.value)
