@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import psutil
+import redis
 
 from tests.support.waiting import wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
@@ -45,18 +46,29 @@ def free_port() -> int:
 
 
 class RestartableRedis:
-    """A server on a port of its own, which keeps the port and loses its data when it is started again."""
+    """A server on a port of its own, which keeps the port and loses its data when it is started again.
 
-    def __init__(self) -> None:
+    Args:
+        folder: where it keeps its data, each command on disk before its answer; None: it keeps none.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
         self._port = free_port()
+        self._extra = ["--port", str(self._port)]
+        if folder is not None:
+            self._extra += ["--dir", str(folder), "--appendonly", "yes", "--appendfsync", "always"]
         self._server: EmbeddedServer | None = None
 
     @property
     def url(self) -> str:
         return f"redis://127.0.0.1:{self._port}"
 
-    def start(self) -> None:
-        self._server = EmbeddedServer.start(extra=["--port", str(self._port)])
+    def start(self, *extra: str) -> None:
+        self._server = EmbeddedServer.start(extra=[*self._extra, *extra])
+
+    def ask(self, *command: str | int) -> Any:
+        with redis.Redis(port=self._port, protocol=2, decode_responses=True) as connection:
+            return connection.execute_command(*command)
 
     def stop(self) -> None:
         if self._server is not None:

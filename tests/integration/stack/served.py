@@ -169,3 +169,27 @@ not_an_object = __import__("json")
 def _announce(path: str) -> None:
     """Say that the call runs."""
     Path(path + ".started").touch()
+
+
+class Books:
+    """Notes each execution in a file that outlives its process."""
+
+    tracked_channel_values: ClassVar = {"newest": ""}
+
+    def note(self, path: str, key: str) -> str:
+        with Path(path).open("a") as file:
+            file.write(f"{key}\n")
+        self.newest = key
+        return key
+
+    def note_slowly(self, path: str, key: str, seconds: float) -> str:
+        """Holds the objects' thread meanwhile."""
+        time.sleep(seconds)
+        return self.note(path, key)
+
+    async def note_and_wait(self, path: str, key: str, gate: str) -> str:
+        self.note(path, key)
+        _announce(gate)
+        while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
+            await asyncio.sleep(0.005)
+        return key

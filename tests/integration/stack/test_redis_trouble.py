@@ -1,0 +1,177 @@
+"""Redis in trouble under load, and what each call is told then: the books must balance."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.integration.stack.conftest import MakeStack
+from tests.support.books import Books
+from tests.support.rpc_client import Client
+from tests.support.sentinel import SentinelDeployment
+from tests.support.stack import RestartableRedis, Stack
+from tests.support.waiting import wait_until
+
+BOOKS = "books=served:Books"
+CALLS = 30
+"""Results that show that calls run."""
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RestartableRedis]:
+    """Without persistence; running."""
+    server = RestartableRedis()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def lasting_redis(tmp_path: Path) -> Iterator[RestartableRedis]:
+    """With an append-only file; running."""
+    folder = tmp_path / "data"
+    folder.mkdir()
+    server = RestartableRedis(folder)
+    server.start()
+    yield server
+    server.stop()
+
+
+@asynccontextmanager
+async def load(stack: Stack, folder: Path) -> AsyncIterator[Books]:
+    """A session and a plain client that call; at the end calls run again, the books balance, and a value is followed."""
+    frontend = next(service for service in stack.services if hasattr(service, "websocket_url"))
+    url: str = frontend.websocket_url
+    async with Client(url) as client, Client(url) as plain:
+        await client.hello()
+        await plain.subscribe("books.newest")
+        async with Books(folder / "executions", client, plain) as books:
+            await calls_run(books)
+            yield books
+            await calls_run(books)
+        books.check()
+        last = (folder / "executions").read_text().split()[-1]
+        await plain.wait_for_update("books.newest", last)
+        # (The value may: an owner that has acquired anew states it again, as an update of its own epoch.)
+        positions = [update["at"] for update in plain.notifications("rpc.update", "books.newest")]
+        assert len(set(positions)) == len(positions), "no update came twice"
+    for service in stack.services:
+        assert service.is_running
+        assert "Traceback" not in service.output
+
+
+async def calls_run(books: Books) -> None:
+    count = books.results
+    await wait_until(
+        lambda: books.results > count + CALLS, lambda: f"calls run: {list(books.answers.items())[-3:]}", 20
+    )
+
+
+def serve(make_stack: MakeStack, url: str, *, standby: bool = False) -> Stack:
+    stack = make_stack(url)
+    stack.worker(BOOKS)
+    if standby:
+        stack.standby(BOOKS)
+    stack.frontend()
+    return stack
+
+
+async def test_a_restart_that_loses_the_data(
+    make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
+) -> None:
+    stack = serve(make_stack, redis_server.url)
+    async with load(stack, tmp_path):
+        redis_server.stop()
+        redis_server.start()
+
+
+async def test_a_restart_that_keeps_the_data(
+    make_stack: MakeStack, lasting_redis: RestartableRedis, tmp_path: Path
+) -> None:
+    stack = serve(make_stack, lasting_redis.url, standby=True)
+    async with load(stack, tmp_path):
+        lasting_redis.stop()
+        lasting_redis.start()
+
+
+async def test_a_server_that_loads_its_data_for_a_while(
+    make_stack: MakeStack, lasting_redis: RestartableRedis, tmp_path: Path
+) -> None:
+    for number in range(200):
+        lasting_redis.ask("SET", f"other-{number}", "x" * 1000)
+    lasting_redis.ask("CONFIG", "SET", "aof-use-rdb-preamble", "yes")
+    lasting_redis.ask("BGREWRITEAOF")
+    await wait_until(
+        lambda: lasting_redis.ask("INFO", "persistence")["aof_rewrite_in_progress"] == 0, "the data is an RDB file"
+    )
+    stack = serve(make_stack, lasting_redis.url)
+    async with load(stack, tmp_path):
+        lasting_redis.stop()
+        # 10 ms for each of the 200 keys; what connects meanwhile is answered LOADING.
+        slowly = ("--key-load-delay", "10000", "--loading-process-events-interval-bytes", "1024")
+        await asyncio.to_thread(lasting_redis.start, *slowly)
+    assert any("loading its data" in service.output for service in stack.services)
+
+
+@pytest.mark.parametrize("kind", ["normal", "pubsub"])
+async def test_connections_that_are_killed_again_and_again(
+    make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path, kind: str
+) -> None:
+    stack = serve(make_stack, redis_server.url, standby=True)
+    async with load(stack, tmp_path) as books:
+        for _ in range(3):
+            assert redis_server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes") > 0
+            await calls_run(books)
+    assert not books.executed("yes")
+
+
+async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path) -> None:
+    stack = serve(make_stack, redis_server.url)
+    async with load(stack, tmp_path) as books:
+        for _ in range(5):
+            redis_server.ask("SCRIPT", "FLUSH")
+            await calls_run(books)
+    assert books.results == len(books.sent), "nobody notices"
+
+
+async def test_memory_that_is_full_and_freed(
+    make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
+) -> None:
+    stack = serve(make_stack, redis_server.url)
+    async with load(stack, tmp_path) as books:
+        redis_server.ask("CONFIG", "SET", "maxmemory", 1)
+        await wait_until(lambda: len(books.executed("no")) > CALLS, "calls are refused")
+        redis_server.ask("CONFIG", "SET", "maxmemory", 0)
+    assert not books.executed("maybe"), "what Redis refuses for certain did not run for certain"
+    refusals = [answer["error"] for answer in books.answers.values() if "error" in answer]
+    assert all(refusal["data"]["retryable"] for refusal in refusals)
+    assert "not owned by this process any more" not in stack.services[0].output, "renewals pass"
+
+
+async def test_a_failover_by_sentinel(
+    make_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    with SentinelDeployment(tmp_path_factory.mktemp("sentinel")) as deployment:
+        stack = serve(make_stack, deployment.url, standby=True)
+        async with load(stack, tmp_path) as books:
+            deployment.kill_master()
+        assert books.executed("maybe") or books.executed("no")
+        assert deployment.ask(deployment.servers[1], "ROLE")[0] == "master"
+        stack.close()
+
+
+async def test_a_master_that_comes_back_as_a_replica_is_not_used(
+    make_stack: MakeStack, tmp_path_factory: pytest.TempPathFactory, tmp_path: Path
+) -> None:
+    with SentinelDeployment(tmp_path_factory.mktemp("sentinel")) as deployment:
+        stack = serve(make_stack, deployment.url)
+        async with load(stack, tmp_path) as books:
+            deployment.kill_master()
+            await calls_run(books)
+            deployment.start_server(deployment.servers[0])
+            await wait_until(
+                lambda: deployment.ask(deployment.servers[0], "ROLE")[0] == "slave", "it is a replica now", 30
+            )
+        stack.close()

@@ -1,0 +1,86 @@
+"""The books of a load: each call that was sent, each execution that the object noted, and each answer.
+
+The object (`Books` in the stack tests' `served.py`) appends the key of each execution to a file, which outlives the
+process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.support.rpc_client import Client
+
+PAUSE_AFTER_ERROR_S = 0.02
+"""A caller that is refused at once asks again a little later: fast enough to be a load, and no hot loop."""
+
+
+class Books:
+    """Calls from several clients until the block ends; `check` when it has.
+
+    Args:
+        path: the file that the object writes to.
+        clients: who calls.
+        parallel: calls that each client has in flight.
+        method: what is called, with the file and a key that no other call has.
+        params: more arguments.
+    """
+
+    def __init__(
+        self, path: Path, *clients: Client, parallel: int = 4, method: str = "books.note", params: tuple[Any, ...] = ()
+    ) -> None:
+        self._path = path
+        self._clients = clients
+        self._parallel = parallel
+        self._method = method
+        self._params = params
+        self._is_over = False
+        self._last_key = 0
+        self.sent: list[str] = []
+        self.answers: dict[str, dict[str, Any]] = {}
+        self.last_result_at = 0.0
+        """When the newest result came, in monotonic seconds."""
+
+    async def __aenter__(self) -> "Books":
+        self._tasks = [
+            asyncio.create_task(self._call(client)) for client in self._clients for _ in range(self._parallel)
+        ]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._is_over = True
+        await asyncio.wait_for(asyncio.gather(*self._tasks), 60)
+
+    async def _call(self, client: Client) -> None:
+        while not self._is_over:
+            self._last_key += 1
+            key = f"call-{self._last_key}"
+            self.sent.append(key)
+            answer = await (await client.start(self._method, [str(self._path), key, *self._params]))
+            self.answers[key] = answer
+            if "result" in answer:
+                self.last_result_at = time.monotonic()
+            else:
+                await asyncio.sleep(PAUSE_AFTER_ERROR_S)
+
+    @property
+    def results(self) -> int:
+        return sum("result" in answer for answer in self.answers.values())
+
+    def executed(self, word: str) -> list[str]:
+        """The keys of the errors that say `executed: <word>`."""
+        errors = {key: answer["error"] for key, answer in self.answers.items() if "error" in answer}
+        return [key for key, error in errors.items() if error["data"]["executed"] == word]
+
+    def check(self) -> None:
+        """Everything has ended, and what was said of each call is true."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        runs = Counter(lines)
+        assert set(self.sent) == set(self.answers), "each request has an answer"
+        assert not set(runs) - set(self.sent), "nothing ran that was not sent"
+        assert not [key for key, count in runs.items() if count > 1], "nothing ran twice"
+        for key, answer in self.answers.items():
+            said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
+            possible = {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said]
+            assert runs[key] in possible, f"{key} ran {runs[key]} times, and its answer was {answer}"

@@ -1,0 +1,115 @@
+"""A master, its replicas and their Sentinels, each a process on a free port of the loopback."""
+
+import contextlib
+import socket
+import subprocess
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import redis
+
+from tests.support.stack import free_port
+from tests.support.waiting import wait_until_blocking
+from wispy.broker.embedded import find_binary
+
+DOWN_AFTER_MS = 500
+"""A server that is silent for this long is down: a failover takes about a second more."""
+
+MASTER = "lab"
+
+
+class SentinelDeployment:
+    """One master, one replica and three Sentinels. Use as `with SentinelDeployment(folder) as deployment`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.servers: list[int] = []
+        """Ports; the first one is the master at the beginning."""
+        self.sentinels: list[int] = []
+
+    @property
+    def url(self) -> str:
+        hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
+        return f"redis+sentinel://{hosts}/{MASTER}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        master = free_port()
+        self.start_server(master)
+        replica = free_port()
+        self.start_server(replica, "--replicaof", "127.0.0.1", str(master))
+        self.servers = [master, replica]
+        for _ in range(3):
+            port = free_port()
+            lines = (
+                f"port {port}",
+                "bind 127.0.0.1",
+                f"dir {self._directory(port)}",
+                f"sentinel monitor {MASTER} 127.0.0.1 {master} 2",
+                f"sentinel down-after-milliseconds {MASTER} {DOWN_AFTER_MS}",
+                f"sentinel failover-timeout {MASTER} 5000",
+            )
+            path = self._directory(port) / "sentinel.conf"
+            path.write_text("\n".join(lines) + "\n")
+            self._spawn(port, str(path), "--sentinel")
+            self.sentinels.append(port)
+        for port in self.sentinels:
+            wait_until_blocking(
+                lambda port=port: self._knows_all(port), "each Sentinel knows the replica and the others"
+            )
+
+    def start_server(self, port: int, *extra: str) -> None:
+        """A server without persistence, on this port."""
+        directory = str(self._directory(port))
+        self._spawn(port, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *extra)
+
+    def _directory(self, port: int) -> Path:
+        directory = self._folder / str(port)
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def _spawn(self, port: int, *arguments: str) -> None:
+        with (self._directory(port) / "log").open("wb") as log:
+            self._processes[port] = subprocess.Popen([find_binary(), *arguments], stdout=log, stderr=log)
+        wait_until_blocking(lambda: self._answers(port), f"the server at port {port} answers")
+
+    def _answers(self, port: int) -> bool:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
+            connection.sendall(b"PING\r\n")
+            return connection.recv(16).startswith(b"+PONG")
+        return False
+
+    def _knows_all(self, port: int) -> bool:
+        rows: list[str] = self.ask(port, "SENTINEL", "MASTER", MASTER)
+        state = dict(zip(rows[::2], rows[1::2], strict=True))
+        return int(state["num-slaves"]) == 1 and int(state["num-other-sentinels"]) == 2
+
+    def ask(self, port: int, *command: str) -> Any:
+        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
+            return connection.execute_command(*command)
+
+    def kill_master(self) -> None:
+        """SIGKILL to the server that was the master at the beginning."""
+        process = self._processes[self.servers[0]]
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
