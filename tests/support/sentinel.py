@@ -16,6 +16,9 @@ from wispy.broker.embedded import find_binary
 DOWN_AFTER_MS = 500
 """A server that is silent for this long is down: a failover takes about a second more."""
 
+FAILOVER_S = 30.0
+"""How long a failover may take: it is seldom more than three seconds, but Sentinels may fail to agree and wait."""
+
 MASTER = "lab"
 
 
@@ -107,6 +110,31 @@ class SentinelDeployment:
         process = self._processes[self.servers[0]]
         process.kill()
         process.wait()
+
+    def master(self) -> int:
+        """The port of the server that the Sentinels call the master."""
+        for port in self.sentinels:
+            with contextlib.suppress(redis.RedisError):
+                return int(self.ask(port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER)[1])
+        raise AssertionError("no Sentinel answers")
+
+    def fail_over(self) -> None:
+        """SIGKILL to the present master; it comes back as a replica of the next one, with all that this one has."""
+        former = self.master()
+        self._processes[former].kill()
+        self._processes[former].wait()
+        wait_until_blocking(lambda: self.master() != former, "the Sentinels name another master", FAILOVER_S)
+        self.start_server(former, "--replicaof", "127.0.0.1", str(self.master()))
+        wait_until_blocking(lambda: self._has_replica(former), "the former master is a replica", FAILOVER_S)
+
+    def _has_replica(self, port: int) -> bool:
+        """Whether a server follows the present master, and the Sentinels would choose it."""
+        with contextlib.suppress(redis.RedisError):
+            link: str = self.ask(port, "ROLE")[3]
+            rows: list[list[str]] = self.ask(self.sentinels[0], "SENTINEL", "REPLICAS", MASTER)
+            flags = {row[row.index("port") + 1]: row[row.index("flags") + 1] for row in rows}
+            return link == "connected" and flags.get(str(port)) == "slave"
+        return False
 
     def stop(self) -> None:
         for process in self._processes.values():
