@@ -15,11 +15,15 @@ from wispy.version import __version__
 
 if TYPE_CHECKING:
     from wispy.app import RPCWebApp
+    from wispy.client.blocking import connect_blocking
+    from wispy.client.rpc import connect
     from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
 
 __all__ = [
     "RPCWebApp",
     "__version__",
+    "connect",
+    "connect_blocking",
     "idempotent",
     "locking",
     "not_locking",
@@ -30,6 +34,8 @@ __all__ = [
 
 _PLACES = {
     "RPCWebApp": "wispy.app",
+    "connect": "wispy.client.rpc",
+    "connect_blocking": "wispy.client.blocking",
     "idempotent": "wispy.worker.modes",
     "locking": "wispy.worker.modes",
     "not_locking": "wispy.worker.modes",
