@@ -82,6 +82,11 @@ class Parts:
         if self._is_asked_to_stop:  # a signal came before there was an event to set
             self._stop.set()
         sockets = listen(self.config) if self.has_web else []
+        if self.has_web and self.config.redis.url is not None and self.config.session.secret is None:
+            log.warning(
+                "no session.secret is set: a page cannot go on with its session at another frontend of this Redis, and "
+                "what it had sent is `maybe` there; give all of them the same secret"
+            )
         server: EmbeddedServer | None = None
         web: _Web | None = None
         try:

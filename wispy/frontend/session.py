@@ -134,6 +134,10 @@ class Session:
             self._catch_up(self._behind)
         self._resume()
 
+    def leave(self) -> None:
+        """The client goes on over another connection: this one is over, though nobody has said so."""
+        self._close(CloseCode.POLICY, "the session goes on over another connection")
+
     def plain(self) -> SessionFlights:
         """The flights whose ids the frontend chooses."""
         if self._plain is None:
