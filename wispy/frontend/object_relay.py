@@ -84,6 +84,11 @@ class ObjectRelay:
         self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
         relay.tasks.start(self._open(), f"opening of {object_name}")
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is a request that Redis may not have yet."""
+        return bool(self._queue) or self._unacknowledged > 0
+
     # --- requests go out --------------------------------------------------------------------------------------------
 
     def submit(self, flight: Flight, timeout_s: float | None) -> None:

@@ -74,6 +74,11 @@ class Relay:
         """Requests that are not answered yet."""
         return sum(each.in_flight for each in self._objects.values())
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is a request that Redis may not have yet."""
+        return any(each.has_unsent for each in self._objects.values())
+
     def submit_plain(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
         """Send a request of a plain client: it gets its id and its stamp here."""
         session = flight.session
