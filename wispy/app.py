@@ -27,6 +27,7 @@ from wispy import log as logs
 from wispy.broker.embedded import EmbeddedServer
 from wispy.config.load import load
 from wispy.config.schema import Config, StaticConfig
+from wispy.config.units import Seconds
 from wispy.errors import StartError, WispyError
 from wispy.frontend.processes import supervise
 from wispy.frontend.server import listen, serve, url_of
@@ -82,12 +83,17 @@ class Parts:
         if self._is_asked_to_stop:  # a signal came before there was an event to set
             self._stop.set()
         sockets = listen(self.config) if self.has_web else []
+        if self.has_web and self.config.redis.url is not None and self.config.session.secret is None:
+            log.warning(
+                "no session.secret is set: a page cannot go on with its session at another frontend of this Redis, and "
+                "what it had sent is `maybe` there; give all of them the same secret"
+            )
         server: EmbeddedServer | None = None
         web: _Web | None = None
         try:
             if self.config.redis.url is None:
                 server = EmbeddedServer.start()
-                self.config = with_redis_url(self.config, server.url)
+                self.config = without_draining(with_redis_url(self.config, server.url))
             if self.has_web:
                 self.url = url_of(self.config, sockets)
                 web = _Web(self.config, sockets, self._fail)
@@ -344,6 +350,11 @@ def _located(folder: str) -> Path:
 def with_redis_url(config: Config, url: str) -> Config:
     """The configuration with this server."""
     return msgspec.structs.replace(config, redis=msgspec.structs.replace(config.redis, url=url))
+
+
+def without_draining(config: Config) -> Config:
+    """The configuration where nobody else serves: clients have nowhere to go, and need not be waited for."""
+    return msgspec.structs.replace(config, websocket=msgspec.structs.replace(config.websocket, drain=Seconds(0)))
 
 
 def _loaded(config: str | Path | Mapping[str, Any] | Config | None) -> Config:

@@ -76,8 +76,12 @@ class Client:
 
     # --- requests ---------------------------------------------------------------------------------------------------
 
-    async def hello(self) -> dict[str, Any]:
-        welcome = await self.call("rpc.hello")
+    async def hello(self, former: dict[str, Any] | None = None, *, last_id: int = 0) -> dict[str, Any]:
+        """Begin a session, or go on with the one that `former` (the answer to its hello) began."""
+        self._last_id = max(self._last_id, last_id)
+        welcome = await self.call(
+            "rpc.hello", {"session": former["session"], "token": former["token"]} if former else None
+        )
         self._clock = welcome["ms"], time.monotonic()
         return welcome
 

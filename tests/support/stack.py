@@ -220,7 +220,8 @@ class Stack:
         self._folder = folder
         self._logs = logs
         self.redis_url = redis_url
-        self._config = {"redis.url": redis_url, "redis.prefix": self.prefix, **config}
+        # A frontend whose clients stay waits for them: few tests are about that.
+        self._config = {"redis.url": redis_url, "redis.prefix": self.prefix, "websocket.drain": 0.2, **config}
         self.services: list[Service] = []
 
     def frontend(self, *arguments: str, wait: bool = True, **config: Any) -> Frontend:

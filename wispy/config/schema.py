@@ -226,6 +226,11 @@ class WebsocketConfig(Section, frozen=True):
     pong_timeout: Annotated[
         Duration, about("a connection that is silent for `ping_interval` and this long is closed")
     ] = Seconds(10)
+    # At most half of the 10 s for which a frontend that ends waits for calls.
+    drain: Annotated[
+        Annotated[Seconds, Meta(ge=0, le=5)],
+        about("over how long the clients of a frontend that ends move to others, spread at random; 0: there are none"),
+    ] = Seconds(2)
     # Below 16 KiB a single reply of usual size would count as a slow reader.
     write_buffer: Annotated[
         Annotated[Bytes, Meta(ge=16 << 10, le=_LARGEST_BYTES)],

@@ -1,6 +1,8 @@
 """The parts of one frontend process, put together: links, relay, hub, sessions, draining and readiness."""
 
+import asyncio
 import logging
+import math
 import random
 import secrets
 from typing import Final
@@ -16,15 +18,18 @@ from wispy.frontend.hub import Hub
 from wispy.frontend.methods import Methods
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session, SessionLimits
-from wispy.frontend.websocket.seam import CloseCode, WebSocketSettings
+from wispy.frontend.websocket.seam import WebSocketSettings
 from wispy.frontend.websocket.service import WebSocketService
 from wispy.protocol import jsonrpc
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
 
-RECONNECT_SPREAD_MS: Final = 2000
-"""Over how long the clients of a frontend that goes are spread when they connect elsewhere."""
+RECONNECT_S: Final = 2.0
+"""Over how long clients are spread that have nowhere else to go: until the program is started again."""
+
+LEAVE_S: Final = 1.0
+"""How long after its time a client may take to leave by itself, with its last answers; then it is ended with."""
 
 DRAIN_S: Final = 10.0
 """How long a frontend that is asked to end waits for the requests in flight."""
@@ -77,7 +82,13 @@ class Core:
         self.dispatcher = Dispatcher(self.relay, self.methods.table())
         self.websockets = WebSocketService(_websocket_settings(config))
         self.sessions: set[Session] = set()
+        self.posts_in_flight = 0
+        """`POST /rpc` requests that are not answered."""
+        self.posted_at = -math.inf
+        """When the last one came, on the loop's clock."""
         self.is_draining = False
+        self._partings: list[asyncio.TimerHandle] = []
+        """When those who do not leave by themselves are ended with."""
         limits = config.limits
         self._session_limits = SessionLimits(
             in_flight=limits.in_flight_per_connection,
@@ -105,7 +116,7 @@ class Core:
             self.hub,
             self._session_limits,
             self.relay.open_plain_session,
-            self.sessions.add,
+            self._opened,
             self._closed,
         )
 
@@ -119,6 +130,11 @@ class Core:
         self.websockets.collect()
         self.hub.flush()
         self.websockets.flush()
+
+    def _opened(self, session: Session) -> None:
+        self.sessions.add(session)
+        if self.is_draining:  # its handshake began before
+            self._send_away(session)
 
     def _closed(self, session: Session) -> None:
         self.sessions.discard(session)
@@ -148,16 +164,35 @@ class Core:
                 session.send(text)
 
     async def drain(self) -> None:
-        """Take no new clients, let what is in flight end, tell the clients when to reconnect, and let them go."""
+        """Take no new clients, tell those that are here when to move, and serve them until then, with all they asked.
+
+        HTTP is served meanwhile: balancers learn from `/readyz` that others are to be asked, and need a moment for it.
+        """
         self.is_draining = True
         for session in list(self.sessions):
-            wait_ms = random.randrange(RECONNECT_SPREAD_MS)  # noqa: S311 -- spreads load, guards nothing
-            session.send(jsonrpc.notification("rpc.closing", b'{"reconnect_in_ms":%d}' % wait_ms))
-        await wait_until(lambda: not self.relay.in_flight, DRAIN_S)
+            self._send_away(session)
+        if not await wait_until(self._is_idle, DRAIN_S):
+            log.warning("%d requests have no answer yet, and go on elsewhere or are `maybe`", self.relay.in_flight)
+        for parting in self._partings:
+            parting.cancel()
         for session in list(self.sessions):
-            if session.connection is not None:
-                session.connection.close(CloseCode.GOING_AWAY, "the server goes; reconnect")
-        await wait_until(lambda: not self.sessions, CLOSE_S)
+            session.give_up()
+        await wait_until(lambda: not self.sessions and not self.relay.has_unsent, CLOSE_S)
+
+    def _send_away(self, session: Session) -> None:
+        """Tell a client when to connect elsewhere; end with it a little later, unless it has gone by itself."""
+        drain_s = self.config.websocket.drain
+        wait_s = random.uniform(0, drain_s or RECONNECT_S)  # noqa: S311 -- spreads load, guards nothing
+        session.send(jsonrpc.notification("rpc.closing", b'{"reconnect_in_ms":%d}' % int(wait_s * 1000)))
+        if drain_s:
+            self._partings.append(self.websockets.loop.call_later(wait_s + LEAVE_S, session.finish))
+        else:
+            session.finish()
+
+    def _is_idle(self) -> bool:
+        """Whether nobody is here any more who waits for an answer; who left with some open asks for it elsewhere."""
+        is_busy = self.sessions or self.posts_in_flight
+        return not is_busy and self.websockets.loop.time() - self.posted_at >= self.config.websocket.drain
 
     async def stop(self) -> None:
         """Close everything."""

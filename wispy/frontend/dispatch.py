@@ -93,12 +93,16 @@ class Dispatcher:
             if id <= session.last_id:
                 raise errors.INVALID_REQUEST(f"the ids of a session rise: {id} does not come after {session.last_id}")
             session.last_id = id
-        elif id in session.in_flight:
-            raise errors.INVALID_REQUEST(f"the request {id} is in flight on this connection")
-        flight = Flight(session, id, request.id, request.method, request.params, 0, retry, sink)
+        elif id > session.last_id:
+            session.last_id = id
+        flight = Flight(session, id, request.id, request.method, request.params, 0, retry, sink, session.run)
         if members is not None:
             session.acknowledge(members.ack, members.open)
             flight.at = members.at or 0
+            flight.run = members.run or session.run
+        if retry and id in session.in_flight:
+            session.in_flight[id].serve(flight)
+            return
         if not flight.at and not retry:
             self._relay.stamp(flight)
         self._relay.submit(object_name, flight, timeout_s)

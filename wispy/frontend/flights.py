@@ -4,15 +4,18 @@ Rules:
 - A request to an object has an integer id that rises within its session and is never used again. wispy's own clients
   choose it; for plain JSON-RPC clients the frontend does, in sessions that it keeps for them.
 - Every flight is answered exactly once: by the owner, or by the frontend, which then forgets it.
+- A session may go on over another connection, here or at another frontend. What it asks for again is a flight like any
+  other, a retry; where the first copy is still in flight here, that one serves both.
 """
 
+from collections.abc import Callable
 from itertools import islice
 from typing import Final, Protocol
 
 import msgspec
 
 from wispy.protocol import jsonrpc, relay
-from wispy.protocol.errors import RPCError
+from wispy.protocol.errors import INVALID_REQUEST, OUTCOME_UNKNOWN, RPCError
 
 OPEN_WINDOW: Final = 256
 """Ids between the oldest request in flight and the newest, beyond which a session acknowledges around the stragglers:
@@ -64,6 +67,7 @@ class Flight:
         "method",
         "params",
         "retry",
+        "run",
         "session",
         "sink",
         "wait_s",
@@ -80,6 +84,7 @@ class Flight:
         at: int,
         retry: bool,
         sink: AnswerSink,
+        run: str = "",
     ) -> None:
         self.session = session
         self.id = id
@@ -88,6 +93,8 @@ class Flight:
         self.method = method
         self.params = params
         self.at = at
+        self.run = run
+        """The run id of the Redis server on whose clock `at` is."""
         self.retry = retry
         self.sink = sink
         self.wait_s = 0.0
@@ -113,24 +120,54 @@ class Flight:
         """Give the frontend's own answer."""
         self.answer(relay.ERROR, error.to_json())
 
+    def serve(self, copy: "Flight") -> None:
+        """Answer this copy instead of the connection that the request came over.
+
+        Raises:
+            RPCError: somebody waits for the answer to this one, or it is another request.
+        """
+        if self.sink is not NOBODY:
+            raise INVALID_REQUEST(f"the request {self.id} is in flight on this connection", executed="maybe")
+        if (self.method, bytes(self.params)) != (copy.method, bytes(copy.params)):
+            raise INVALID_REQUEST("the id was used for another request of this session")
+        self.sink = copy.sink
+        self.wire_id = copy.wire_id
+
+    def refuse(self, error: RPCError) -> None:
+        """Give the frontend's own answer to what was not sent; of a retry an earlier copy may have run."""
+        self.fail(OUTCOME_UNKNOWN() if self.retry else error)
+
 
 class SessionFlights:
     """The requests in flight of one session, and what it has acknowledged."""
 
-    __slots__ = ("ack", "in_flight", "is_closed", "is_plain", "last_id", "name", "open", "run")
+    __slots__ = ("ack", "in_flight", "is_closed", "is_plain", "last_id", "leave", "name", "open", "run")
 
-    def __init__(self, name: str, run: str, *, is_plain: bool = False) -> None:
+    def __init__(self, name: str, run: str, *, is_plain: bool = False, leave: Callable[[], None] | None = None) -> None:
         self.name = name
         self.is_plain = is_plain
         """The frontend chooses the ids, and acknowledges."""
         self.run = run
-        """The run id of the Redis server on whose clock its stamps are."""
+        """The run id of the Redis server on whose clock its stamps are, where a request does not say."""
+        self.leave = leave
+        """Ends the connection: the session goes on over another one."""
         self.in_flight: dict[int, Flight] = {}
         self.last_id = 0
         self.ack = 0
         self.open: list[int] = []
         self.is_closed = False
         """Its connection is gone."""
+
+    def take_over(self, former: "SessionFlights") -> None:
+        """Go on for the same session's former connection, which has not ended yet: what it has in flight is ours."""
+        self.in_flight, former.in_flight = former.in_flight, {}
+        self.last_id = next(reversed(self.in_flight), 0)
+        for flight in self.in_flight.values():
+            flight.session = self
+            flight.sink = NOBODY
+        former.is_closed = True
+        if former.leave is not None:
+            former.leave()
 
     def acknowledge(self, ack: int, still_open: list[int]) -> None:
         """The client says up to which id it has its answers, and which of those it does not have."""

@@ -45,6 +45,8 @@ class Handler(RequestHandler):
             raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
         if self.request.method == "POST" and self._core.guard.refuses_origin(self.request):
             raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
+        if self._core.is_draining:
+            self.set_header("Connection", "close")  # the next request is another frontend's
 
     def set_default_headers(self) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")
@@ -140,6 +142,15 @@ class Rpc(Handler):
             self.set_status(204)
 
     async def _answers(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
+        core = self._core
+        core.posted_at = core.websockets.loop.time()
+        core.posts_in_flight += 1
+        try:
+            return await self._ask(requests)
+        finally:
+            core.posts_in_flight -= 1
+
+    async def _ask(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
         sink = _HttpSink(len(requests))
         relay = self._core.relay
         session = relay.open_plain_session()

@@ -1,5 +1,6 @@
 """The methods that a frontend answers itself: hello, channels and subscriptions, cancel, discover."""
 
+import logging
 import secrets
 import time
 from collections.abc import Awaitable
@@ -21,9 +22,14 @@ from wispy.protocol import errors, jsonrpc
 from wispy.protocol.positions import parse_position
 from wispy.version import __version__
 
+log = logging.getLogger("wispy.frontend")
+
 MAX_SUBSCRIBE: Final = 1000
 """Channels in one `rpc.subscribe`: as many as a connection may have."""
 
+TOKEN_S: Final = 30 * 86400
+"""How long a token is good for. A session's window begins when its connection breaks, which only its client knows; a
+token has to last as long as a connection may. That it is good for nothing later is the owner's memory's to see to."""
 
 ParamsT = TypeVar("ParamsT")
 
@@ -31,6 +37,7 @@ ParamsT = TypeVar("ParamsT")
 class _HelloParams(msgspec.Struct):
     client: str | None = None
     session: str | None = None
+    token: str | None = None
 
 
 class _ChannelsParams(msgspec.Struct):
@@ -86,12 +93,13 @@ class Methods:
         session = _websocket_only(caller, "rpc.hello")
         if session.flights is not None:
             raise errors.INVALID_REQUEST("rpc.hello was said on this connection")
-        _read(params, _HelloParams)
+        given = _read(params, _HelloParams)
         server = self._relay.link.server
         if server is None:
             raise errors.UNAVAILABLE()
-        name = secrets.token_hex(12)
-        session.flights = self._relay.open_session(name, server.run_id)
+        resumed = self._is_of(given.session, given.token)
+        name = given.session if resumed and given.session else secrets.token_hex(12)
+        session.flights = self._relay.open_session(name, server.run_id, session.leave)
         limits = self._config.limits
         return msgspec.json.encode(
             {
@@ -105,15 +113,28 @@ class Methods:
                     "message_bytes": self._config.websocket_max_message_size,
                 },
                 "ping_interval_s": float(self._config.websocket.ping_interval),
-                "resumed": False,
+                "resumed": resumed,
+                "session_window_s": float(self._config.session.window),
                 "version": __version__,
             }
         )
 
     def _token(self, session: str) -> str:
         """What proves, to any frontend with the same secret, that its bearer is this session."""
-        expires = int(time.time() + self._config.session.window) + 86400
-        return jwt.encode({"sub": session, "exp": expires}, self._secret, algorithm="HS256")
+        return jwt.encode({"sub": session, "exp": int(time.time()) + TOKEN_S}, self._secret, algorithm="HS256")
+
+    def _is_of(self, session: str | None, token: str | None) -> bool:
+        """Whether the token proves that its bearer is this session. Why it does not is told to nobody."""
+        if not session or not token:
+            return False
+        try:
+            claims: dict[str, Any] = jwt.decode(
+                token, self._secret, algorithms=["HS256"], options={"require": ["sub", "exp"]}
+            )
+        except jwt.InvalidTokenError as error:
+            log.info("a session was not resumed: %s", error)
+            return False
+        return claims["sub"] == session
 
     def _cancel(self, caller: Caller, params: msgspec.Raw) -> bytes:
         wire_id = bytes(_read(params, _CancelParams).id)

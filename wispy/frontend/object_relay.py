@@ -84,15 +84,21 @@ class ObjectRelay:
         self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
         relay.tasks.start(self._open(), f"opening of {object_name}")
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is a request that Redis may not have yet."""
+        return bool(self._queue) or self._unacknowledged > 0
+
     # --- requests go out --------------------------------------------------------------------------------------------
 
     def submit(self, flight: Flight, timeout_s: float | None) -> None:
         """Take a request; it leaves at the end of this turn of the loop, or with the next entry."""
-        if self.in_flight >= self._max_in_flight:
-            flight.fail(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
+        # A frontend that others' clients come to takes what they had in flight, beside what its own have.
+        if self.in_flight >= (self._max_in_flight * 2 if flight.retry else self._max_in_flight):
+            flight.refuse(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
             return
         if not self._link.connected:
-            flight.fail(errors.OUTCOME_UNKNOWN() if flight.retry else errors.UNAVAILABLE())
+            flight.refuse(errors.UNAVAILABLE())
             return
         if timeout_s is not None and timeout_s > self._run_timeout_s:
             flight.wait_s = self._max_start_delay_s + min(timeout_s, MAX_WAIT_S) + GRACE_S
@@ -288,16 +294,17 @@ class ObjectRelay:
 
 def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
     """The entry that carries these flights: consecutive ones of a session share a block, so that all keep their order,
-    also a session's notifications, which go as the plain session's.
+    also a session's notifications, which go as the plain session's. A block's stamps are all on one server's clock.
     """
     blocks: list[SessionRequests] = []
     session: SessionFlights | None = None
+    run = ""
     for flight in flights:
-        if flight.session is not session:
-            session = flight.session
+        if flight.session is not session or flight.run != run:
+            session, run = flight.session, flight.run
             if session.is_plain:
                 session.acknowledge_all_but_in_flight()
-            blocks.append(SessionRequests(session.name, session.run, session.ack, session.open, []))
+            blocks.append(SessionRequests(session.name, run, session.ack, session.open, []))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
     return relay.encode(Entry(frontend, blocks))
 

@@ -11,6 +11,7 @@ Rules:
 import asyncio
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -46,9 +47,18 @@ class Inheritance(msgspec.Struct):
 
 async def supervise(config: Config, sockets: Sequence[socket.socket], processes: int, stop: asyncio.Event) -> None:
     """Keep that many frontend processes running on these sockets until `stop` is set."""
+    config = with_session_secret(config)
     async with asyncio.TaskGroup() as group:
         for number in range(processes):
             group.create_task(_keep_running(config, sockets, stop), name=f"frontend process {number}")
+
+
+def with_session_secret(config: Config) -> Config:
+    """The configuration with a key for session tokens: a session goes on at whichever of the processes it comes to."""
+    if config.session.secret is not None:
+        return config
+    session = msgspec.structs.replace(config.session, secret=secrets.token_hex(32))
+    return msgspec.structs.replace(config, session=session)
 
 
 async def _keep_running(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:

@@ -74,6 +74,11 @@ class Relay:
         """Requests that are not answered yet."""
         return sum(each.in_flight for each in self._objects.values())
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether there is a request that Redis may not have yet."""
+        return any(each.has_unsent for each in self._objects.values())
+
     def submit_plain(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
         """Send a request of a plain client: it gets its id and its stamp here."""
         session = flight.session
@@ -86,7 +91,7 @@ class Relay:
         """Note when a request was first sent, for a client that does not say."""
         server = self.link.server
         if server is not None:
-            flight.session.run = server.run_id
+            flight.run = server.run_id
             flight.at = server.now_ms(time.monotonic())
 
     def submit(self, object_name: str, flight: Flight, timeout_s: float | None = None) -> None:
@@ -100,7 +105,7 @@ class Relay:
         object_relay = self._objects.get(object_name)
         if object_relay is None:
             if len(self._objects) >= MAX_OBJECTS:
-                flight.fail(errors.OVERLOADED("this frontend relays to as many objects as it may"))
+                flight.refuse(errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
         object_relay.submit(flight, timeout_s)
@@ -123,9 +128,19 @@ class Relay:
         if object_relay is not None and object_relay.is_open:
             self.subscriber.unsubscribe(self.keys.of(object_name).replies(self.name))
 
-    def open_session(self, name: str, run: str) -> SessionFlights:
-        """Keep the flights of a client that chooses its ids."""
-        session = self.sessions[name] = SessionFlights(name, run)
+    def open_session(self, name: str, run: str, leave: Callable[[], None]) -> SessionFlights:
+        """Keep the flights of a client that chooses its ids.
+
+        Args:
+            name: the session's. If it is open here, on a connection whose end was not noticed yet, that one ends.
+            run: the run id of the Redis server on whose clock it stamps.
+            leave: ends the connection.
+        """
+        session = SessionFlights(name, run, leave=leave)
+        former = self.sessions.get(name)
+        self.sessions[name] = session
+        if former is not None:
+            session.take_over(former)
         return session
 
     def open_plain_session(self) -> SessionFlights:
@@ -149,8 +164,8 @@ class Relay:
         self._forget_if_done(session)
 
     def _forget_if_done(self, session: SessionFlights) -> None:
-        if session.is_closed and not session.in_flight:
-            self.sessions.pop(session.name, None)
+        if session.is_closed and not session.in_flight and self.sessions.get(session.name) is session:
+            del self.sessions[session.name]
 
     def take_replies(self, payload: bytes) -> None:
         """Give out the answers of one message of an owner."""

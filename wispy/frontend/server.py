@@ -65,8 +65,8 @@ async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.
         await wait_until(lambda: stop.is_set() or not core.reasons_not_ready(), CONNECT_S)
         server.add_sockets(sockets)
         await stop.wait()
-        server.stop()
         await core.drain()
+        server.stop()
     finally:
         await core.stop()
         await server.close_all_connections()

@@ -57,6 +57,7 @@ class Session:
         "_dispatcher",
         "_hub",
         "_in_flight",
+        "_is_ending",
         "_is_paused",
         "_limits",
         "_on_closed",
@@ -92,6 +93,7 @@ class Session:
         self.subscriptions: dict[str, Feed] = {}
         self._in_flight = 0
         self._is_paused = False
+        self._is_ending = False
         self._after_answer: list[bytes] = []
         """What follows the answer that is being given in this turn."""
         self._behind: dict[Feed, int] | None = None
@@ -133,6 +135,22 @@ class Session:
         if self._behind is not None:
             self._catch_up(self._behind)
         self._resume()
+
+    def leave(self) -> None:
+        """The client goes on over another connection: this one is over, though nobody has said so."""
+        self._close(CloseCode.POLICY, "the session goes on over another connection")
+
+    def finish(self) -> None:
+        """End once all is answered: this frontend goes. A plain client could ask on and on: it is read no more."""
+        self._is_ending = True
+        self._is_paused = True  # each answer looks whether it was the last one
+        if self.flights is None:
+            self._pause()
+        self._resume()
+
+    def give_up(self) -> None:
+        """End now; what is not answered goes along to another frontend, where the client asks for it again."""
+        self._close(CloseCode.GOING_AWAY, "the server goes; reconnect")
 
     def plain(self) -> SessionFlights:
         """The flights whose ids the frontend chooses."""
@@ -206,7 +224,10 @@ class Session:
 
     def _resume(self) -> None:
         connection = self.connection
-        if connection is not None and not connection.is_full and self._in_flight < self._limits.in_flight:
+        if self._is_ending:
+            if self._in_flight == 0:
+                self.give_up()
+        elif connection is not None and not connection.is_full and self._in_flight < self._limits.in_flight:
             self._is_paused = False
             connection.resume_reading()
 

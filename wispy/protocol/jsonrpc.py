@@ -26,6 +26,9 @@ MAX_ID_BYTES: Final = 200
 """Bytes of the JSON text of an id. It is kept while its request is in flight and sent back with the answer; a UUID has
 38, and nobody needs an id that costs more than its request."""
 
+MAX_RUN_BYTES: Final = 64
+"""Characters of a server's run id: Redis and Valkey have 40."""
+
 NO_PARAMS: Final = msgspec.Raw(b"null")
 """The params of a request that has none."""
 
@@ -46,6 +49,8 @@ class WispyMembers(msgspec.Struct, gc=False):
     """... but these: as many as may be in flight."""
     at: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """When the request was first sent: milliseconds on the clock of the Redis server."""
+    run: Annotated[str, msgspec.Meta(max_length=MAX_RUN_BYTES)] | None = None
+    """The run id of the server on whose clock that is; None: of the one that this connection's hello named."""
     retry: bool = False
     """Whether an earlier copy may have reached the owner."""
 

@@ -1,6 +1,7 @@
 """Requests in flight: who gets the answer, and what their session acknowledges."""
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -110,3 +111,53 @@ def test_what_is_in_flight_is_never_acknowledged(number: int, left: set[int]) ->
     limit = oldest if is_recent or len(session.in_flight) <= MAX_OPEN else sorted(session.in_flight)[MAX_OPEN]
     limit = number + 1 if not is_recent and len(session.in_flight) <= MAX_OPEN else limit
     assert all(is_acknowledged(session, id) for id in range(1, limit) if id not in session.in_flight)
+
+
+class TestResumed:
+    """A session that goes on over another connection, while its former one has not ended here."""
+
+    def test_takes_what_is_in_flight_and_ends_the_former_connection(self) -> None:
+        ended: list[bool] = []
+        former = SessionFlights("s", "run", leave=lambda: ended.append(True))
+        flight = make(former, Sink())
+        session = SessionFlights("s", "run")
+        session.take_over(former)
+        assert (ended, former.in_flight, former.is_closed) == ([True], {}, True)
+        assert session.in_flight == {flight.id: flight}
+        assert (flight.session, flight.sink) == (session, NOBODY)
+        assert session.last_id == flight.id, "new ids come after it"
+
+    def test_answer_goes_to_the_copy(self) -> None:
+        flight, copy = self._with_copy()
+        flight.serve(copy)
+        flight.answer(relay.RESULT, b"1")
+        assert isinstance(copy.sink, Sink)
+        assert copy.sink.texts == [b'{"jsonrpc":"2.0","id":"x","result":1}']
+
+    def test_copy_of_what_somebody_waits_for_is_refused(self) -> None:
+        flight, copy = self._with_copy()
+        flight.sink = Sink()
+        with pytest.raises(errors.RPCError, match="in flight") as refused:
+            flight.serve(copy)
+        assert refused.value.executed == "maybe"
+
+    def test_other_request_under_the_same_id_is_refused(self) -> None:
+        flight, copy = self._with_copy()
+        copy.params = msgspec.Raw(b"[2]")
+        with pytest.raises(errors.RPCError, match="another request"):
+            flight.serve(copy)
+
+    @staticmethod
+    def _with_copy() -> tuple[Flight, Flight]:
+        session = SessionFlights("s", "run")
+        flight = make(session, NOBODY)
+        return flight, Flight(session, flight.id, b'"x"', "sample.f", msgspec.Raw(b"[]"), 0, True, Sink())
+
+
+def test_what_was_not_sent_did_not_run_but_of_a_retry_a_copy_may_have() -> None:
+    for is_retry, executed in ((False, "no"), (True, "maybe")):
+        sink = Sink()
+        flight = make(SessionFlights("s", "run"), sink)
+        flight.retry = is_retry
+        flight.refuse(errors.OVERLOADED())
+        assert msgspec.json.decode(sink.texts[0])["error"]["data"]["executed"] == executed

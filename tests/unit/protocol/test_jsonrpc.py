@@ -36,7 +36,12 @@ def shown(entry: Request | InvalidMessageError) -> dict[str, Any]:
         "id": None if entry.id is None else entry.id.decode(),
     }
     if entry.wispy is not None:
-        request["wispy"] = {"ack": entry.wispy.ack, "at": entry.wispy.at, "retry": entry.wispy.retry}
+        request["wispy"] = {
+            "ack": entry.wispy.ack,
+            "at": entry.wispy.at,
+            "run": entry.wispy.run,
+            "retry": entry.wispy.retry,
+        }
     return request
 
 
