@@ -42,7 +42,7 @@ class WispyMembers(msgspec.Struct, gc=False):
 
     ack: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The session has its answers to all ids up to this one, ..."""
-    open: Annotated[list[int], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=list[int])
+    open: Annotated[list[int], msgspec.Meta(max_length=64)] = []
     """... but these: as many as may be in flight."""
     at: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """When the request was first sent: milliseconds on the clock of the Redis server."""
