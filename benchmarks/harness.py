@@ -9,12 +9,15 @@ from typing import Any
 import msgspec
 
 from benchmarks.jobs import CallLoad, FanoutLoad, IdleLoad, IdleMeasure, Job, Measure
-from benchmarks.processes import cpu_of, cpu_since, placed_on
+from benchmarks.processes import capped, cpu_of, cpu_since, placed_on
 from benchmarks.scenarios import IDLE_CONNECTIONS, SATURATION, Contest, Entry
 from benchmarks.systems import BenchmarkError, System, Tornado, Wispy, run_generator
 
 IDLE_SETTLE_S = 3.0
 IDLE_WATCH_S = 10.0
+
+FRONTEND_SHARE = 0.2
+"""Of one core, for each frontend process of the scaling: the generator then takes less than half of the machine."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -72,10 +75,16 @@ class Idle(msgspec.Struct):
 
 
 class Scaling(msgspec.Struct):
-    """Fan-out at saturation with one and with two frontend processes, by round; all processes share all cores."""
+    """Fan-out at saturation with one and with two frontend processes, by round; all processes share all cores.
+
+    Two cores hold no load generator that could ask for more than one frontend gives. So each frontend process gets a
+    part of a core, where the system allows it, and the generator has the rest.
+    """
 
     one: list[Measure]
     two: list[Measure]
+    share: float | None
+    """Of one core, for each frontend process; None where it could not be limited."""
 
 
 class Results(msgspec.Struct):
@@ -172,11 +181,11 @@ def _cpu_share(system: System) -> float:
 
 
 def run_scaling(plan: Plan, progress: Progress) -> Scaling:
-    """Compare one and two frontend processes, on all cores."""
+    """Compare one and two frontend processes, each with a part of a core."""
     free = msgspec.structs.replace(plan, pin=False)
     one, two = Wispy(processes=1), Wispy(processes=2)
-    scaling = Scaling([], [])
-    with running([], one, two):
+    with running([], one, two), capped(one.watch["frontend"] + two.watch["frontend"], FRONTEND_SHARE) as is_capped:
+        scaling = Scaling([], [], FRONTEND_SHARE if is_capped else None)
         for turn in range(plan.rounds):
             progress(f"one and two frontend processes: round {turn + 1} of {plan.rounds}")
             scaling.one.append(measure(free, SATURATION, one))

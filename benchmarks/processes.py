@@ -1,9 +1,9 @@
-"""What the Linux kernel says of a process: CPU time, resident memory, children, and the cores it may use."""
+"""What the Linux kernel says of a process: CPU time, memory, children; and how much of the cores it may use."""
 
 import os
 import time
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.jobs import Watch
@@ -12,6 +12,9 @@ from benchmarks.jobs import Watch
 # all threads, ended ones too, in nanoseconds; /proc/<pid>/stat knows only hundredths of a second.
 _CPUCLOCK_SCHED = 2
 PAGE_BYTES = os.sysconf("SC_PAGESIZE")
+
+CGROUPS = Path("/sys/fs/cgroup")
+QUOTA_PERIOD_US = 20_000  # short beside a measured window, long beside a turn of a loop
 
 
 def cpu_seconds(pid: int) -> float:
@@ -74,3 +77,39 @@ def placed_on(cpus: list[int]) -> Generator[None]:
         yield
     finally:
         os.sched_setaffinity(0, before)
+
+
+@contextmanager
+def capped(pids: Sequence[int], share: float) -> Generator[bool]:
+    """Give each of these processes at most a part of one core for a while; False where the system does not let us."""
+    with ExitStack() as groups:
+        try:
+            for pid in pids:
+                groups.enter_context(_cgroup(pid, share))
+        except OSError:  # not root, or no cpu controller here
+            groups.close()
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def _cgroup(pid: int, share: float) -> Generator[None]:
+    quota = round(QUOTA_PERIOD_US * share)
+    # Version 1 of control groups has a tree for each controller, version 2 one tree for all.
+    is_first = (CGROUPS / "cpu").is_dir()
+    root = CGROUPS / "cpu" if is_first else CGROUPS
+    group = root / f"wispy-bench-{pid}"
+    group.mkdir()
+    try:
+        if is_first:
+            (group / "cpu.cfs_period_us").write_text(str(QUOTA_PERIOD_US))
+            (group / "cpu.cfs_quota_us").write_text(str(quota))
+        else:
+            (group / "cpu.max").write_text(f"{quota} {QUOTA_PERIOD_US}")
+        (group / "cgroup.procs").write_text(str(pid))
+        yield
+    finally:
+        with suppress(OSError):  # the process has ended
+            (root / "cgroup.procs").write_text(str(pid))
+        group.rmdir()

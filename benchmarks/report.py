@@ -126,8 +126,10 @@ def _scaling_table(scaling: Scaling) -> Table:
         "cores used",
         "own cores /s",
     ]
+    limit = f"Each frontend process has at most {scaling.share:.0%} of a core. " if scaling.share is not None else ""
     note = (
-        "All processes, the load generator too, share all cores: cores used says how much of the machine they took "
+        limit
+        + "All processes, the load generator too, share all cores: cores used says how much of the machine they took "
         "together. busy: each frontend process, part of a core (of two, the first is the parent that listens). "
         "own cores: deliveries for each CPU second of the busiest frontend process, as if it had a core to itself."
     )

@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
         self._max_queued_bytes = max_queued_bytes
         self._transport: asyncio.Transport | None = None
         self._refusal: str | None = "not connected yet"  # why nothing can be sent now; None: it can
-        self._ended = False
+        self.ended = False  # a plain attribute: it is asked for each request
         self._turn: list[bytes] = []  # packed commands of this turn, not written yet
         self._turn_bytes = 0
         self._waiters: deque[OnReply] = deque()  # of all unanswered commands; the last len(_turn) are not written yet
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
 
     def push(self, *args: Argument) -> None:
         """Write a command whose answers come as pushes (SUBSCRIBE, UNSUBSCRIBE); nothing happens after the end."""
-        if not self._ended:
+        if not self.ended:
             self.flush()
             self._write(_pack(args))
 
@@ -125,9 +125,9 @@ class Connection(asyncio.Protocol):
 
     def drop(self, reason: str, kind: type[LinkLost] = LinkLost) -> None:
         """End the connection now. What waits for a reply fails with `kind`, what was not written with `LinkDown`."""
-        if self._ended:
+        if self.ended:
             return
-        self._ended = True
+        self.ended = True
         self._refusal = reason
         self.on_push = self.after_read = None
         if self._ticker is not None:
@@ -143,15 +143,11 @@ class Connection(asyncio.Protocol):
         self._on_lost(reason)
         self.end.set_result(None)
 
-    @property
-    def ended(self) -> bool:
-        return self._ended
-
     # -- asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        if self._ended:
+        if self.ended:
             self._transport.abort()
             return
         self._transport.set_write_buffer_limits(high=self._max_queued_bytes)
@@ -164,7 +160,7 @@ class Connection(asyncio.Protocol):
         self._refusal = self._refusal or f"the server takes no data: {self._max_queued_bytes} bytes are queued for it"
 
     def resume_writing(self) -> None:
-        if not self._ended:
+        if not self.ended:
             self._refusal = None
 
     def data_received(self, data: bytes) -> None:

@@ -55,56 +55,31 @@ class _Nobody:
 NOBODY: Final = _Nobody()
 
 
-class Flight:
-    """One request on its way to an owner and back."""
+class Flight(msgspec.Struct, eq=False, gc=False):
+    """One request on its way to an owner and back.
 
-    __slots__ = (
-        "at",
-        "carrier",
-        "deadline",
-        "entry",
-        "id",
-        "method",
-        "params",
-        "retry",
-        "run",
-        "session",
-        "sink",
-        "wait_s",
-        "wire_id",
-    )
+    The garbage collector need not look at it: it is out of `in_flight` and of its entry once it is answered.
+    """
 
-    def __init__(
-        self,
-        session: "SessionFlights",
-        id: int,
-        wire_id: bytes | None,
-        method: str,
-        params: msgspec.Raw,
-        at: int,
-        retry: bool,
-        sink: AnswerSink,
-        run: str = "",
-    ) -> None:
-        self.session = session
-        self.id = id
-        self.wire_id = wire_id
-        """The id as the client wrote it; None for a notification."""
-        self.method = method
-        self.params = params
-        self.at = at
-        self.run = run
-        """The run id of the Redis server on whose clock `at` is."""
-        self.retry = retry
-        self.sink = sink
-        self.wait_s = 0.0
-        """How long the frontend waits for the answer, from when the request is sent."""
-        self.deadline = 0.0
-        """When the frontend stops waiting: seconds on the loop's clock."""
-        self.carrier: Carrier | None = None
-        """Who takes it to its object."""
-        self.entry: object = None
-        """The carrier's own: the stream entry that it went with; None before it is sent."""
+    session: "SessionFlights"
+    id: int
+    wire_id: bytes | None
+    """The id as the client wrote it; None for a notification."""
+    method: str
+    params: msgspec.Raw
+    at: int
+    retry: bool
+    sink: AnswerSink
+    run: str = ""
+    """The run id of the Redis server on whose clock `at` is."""
+    wait_s: float = 0.0
+    """How long the frontend waits for the answer, from when the request is sent."""
+    deadline: float = 0.0
+    """When the frontend stops waiting: seconds on the loop's clock."""
+    carrier: Carrier | None = None
+    """Who takes it to its object."""
+    entry: object = None
+    """The carrier's own: the stream entry that it went with; None before it is sent."""
 
     def answer(self, kind: int, body: bytes | msgspec.Raw) -> None:
         """Give the owner's answer to whoever waits for it."""
@@ -112,9 +87,9 @@ class Flight:
         if wire_id is None:
             self.sink.answered(b"")
         elif kind == relay.ERROR:
-            self.sink.answered(jsonrpc.error(wire_id, bytes(body)))
+            self.sink.answered(jsonrpc.error(wire_id, body))
         else:
-            self.sink.answered(jsonrpc.result(wire_id, bytes(body)))
+            self.sink.answered(jsonrpc.result(wire_id, body))
 
     def fail(self, error: RPCError) -> None:
         """Give the frontend's own answer."""

@@ -45,7 +45,7 @@ class WispyMembers(msgspec.Struct, gc=False):
 
     ack: Annotated[int, msgspec.Meta(ge=0)] = 0
     """The session has its answers to all ids up to this one, ..."""
-    open: Annotated[list[int], msgspec.Meta(max_length=64)] = msgspec.field(default_factory=list[int])
+    open: Annotated[list[int], msgspec.Meta(max_length=64)] = []
     """... but these: as many as may be in flight."""
     at: Annotated[int, msgspec.Meta(ge=0)] | None = None
     """When the request was first sent: milliseconds on the clock of the Redis server."""
@@ -215,14 +215,21 @@ def _recover_id(data: bytes | msgspec.Raw) -> bytes:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-def result(id: bytes, result: bytes) -> bytes:
+# Joined, not formatted: it takes half the time, and a raw body as it is.
+_REPLY: Final = b'{"jsonrpc":"2.0","id":'
+_RESULT: Final = b',"result":'
+_ERROR: Final = b',"error":'
+_join: Final = b"".join
+
+
+def result(id: bytes, result: bytes | msgspec.Raw) -> bytes:
     """The answer to the request `id`; both are JSON text."""
-    return b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (id, result)
+    return _join((_REPLY, id, _RESULT, result, b"}"))
 
 
-def error(id: bytes, error: bytes) -> bytes:
+def error(id: bytes, error: bytes | msgspec.Raw) -> bytes:
     """The answer to a request that failed; `error` is the JSON text of an error object (`RPCError.to_json`)."""
-    return b'{"jsonrpc":"2.0","id":%b,"error":%b}' % (id, error)
+    return _join((_REPLY, id, _ERROR, error, b"}"))
 
 
 def notification(method: str, params: bytes) -> bytes:
