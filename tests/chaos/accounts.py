@@ -6,8 +6,12 @@ that are missing were said to be missing. At the end each subscriber is at the o
 """
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+LOSSY = ("fail_over", "drop_packets")
+"""Faults by which Redis loses what was not replicated: both end in a failover."""
 
 MAX_SHOWN = 20
 """Violations that are printed: the first ones tell, the others repeat."""
@@ -47,10 +51,12 @@ class Subscriber:
     Args:
         name: for the report.
         is_event: each update matters.
+        may_go_back: whether Redis may have lost data: with another epoch, a value may then be one of before.
     """
 
-    def __init__(self, name: str, *, is_event: bool) -> None:
+    def __init__(self, name: str, *, is_event: bool, may_go_back: Callable[[], bool]) -> None:
         self.name = name
+        self._may_go_back = may_go_back
         self.is_event = is_event
         self.delivered = 0
         self.missing = 0
@@ -58,6 +64,7 @@ class Subscriber:
         self.last: list[Any] = ["", 0]
         self.violations: list[str] = []
         self._past: set[str] = set()
+        self._epoch: str | None = ""
         self._excused = 0
         """Events said to be missing since the last one that arrived."""
 
@@ -69,12 +76,15 @@ class Subscriber:
         self.missing += number if epoch == until else 0
         self._excused += number
 
-    def update(self, value: list[Any]) -> None:
-        """An update has arrived."""
+    def update(self, value: list[Any], at: str | None = None) -> None:
+        """An update has arrived, with its position if the client tells it (then more is checked)."""
         lease, number = value
         former, before = self.last
+        epoch = None if at is None else at.rpartition(":")[0]
         self.delivered += 1
-        if lease != former:
+        if (epoch is None or epoch != self._epoch) and self._may_go_back():
+            self._past.discard(lease)
+        elif lease != former:
             if lease in self._past:
                 self.violations.append(f"{self.name}: {value} comes after a later lease's {self.last}")
             self._past.add(former)
@@ -82,6 +92,7 @@ class Subscriber:
             self.violations.append(f"{self.name}: {value} comes after {self.last}")
         elif self.is_event and number - before - 1 > self._excused:
             self.violations.append(f"{self.name}: between {self.last} and {value} nobody said that some are missing")
+        self._epoch = epoch
         self._excused = 0
         self.last = value
 
@@ -98,7 +109,7 @@ class Accounts:
     states: Counter[str] = field(default_factory=Counter[str])
 
     def subscriber(self, name: str, *, is_event: bool) -> Subscriber:
-        made = Subscriber(name, is_event=is_event)
+        made = Subscriber(name, is_event=is_event, may_go_back=lambda: any(self.faults[each] for each in LOSSY))
         self.subscribers.append(made)
         return made
 
@@ -126,4 +137,7 @@ class Accounts:
             ("violations", f"{len(found):,}"),
         ]
         lines = ["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)]
-        return "\n".join([*lines, *(f"VIOLATION: {each}" for each in found[:MAX_SHOWN])])
+        # Those of different sources first: one that repeats must not hide the others.
+        firsts = {each.split(" ")[0].split("-")[0]: each for each in reversed(found)}
+        shown = list(dict.fromkeys([*firsts.values(), *found]))[:MAX_SHOWN]
+        return "\n".join([*lines, *(f"VIOLATION: {each}" for each in shown)])

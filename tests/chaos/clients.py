@@ -7,7 +7,7 @@ from pathlib import Path
 
 import wispy
 from tests.chaos.accounts import Accounts
-from wispy.client import Gap, RPCError, Rpc
+from wispy.client import Gap, Rpc, RPCError
 
 CALLERS = 3
 """Calls that each client has in flight."""
@@ -58,8 +58,8 @@ class PythonClient:
         def missed(gap: Gap) -> None:
             seen.gap(gap.first, gap.last)
 
-        async for value, _ in rpc.subscribe(channel, on_gap=missed):
-            seen.update(value)
+        async for value, at in rpc.subscribe(channel, on_gap=missed):
+            seen.update(value, at)
 
     async def _call(self, rpc: Rpc) -> None:
         while not self._is_over:
@@ -140,4 +140,3 @@ def node_command(url: str, name: str, seed: int, output: Path, node: str) -> lis
     """Starts a client in Node; SIGTERM has it finish its calls, wait for what it is owed, and end."""
     websocket = url.replace("http://", "ws://") + "/ws"
     return [node, str(Path(__file__).with_name("node_client.mjs")), websocket, name, str(seed), str(output)]
-

@@ -1,4 +1,4 @@
-"""The processes of a chaos run: Valkey with a replica and Sentinels, frontends behind haproxy, workers with standbys."""
+"""The processes of a chaos run: Valkey, a replica and Sentinels; frontends behind haproxy; a worker and its standby."""
 
 import contextlib
 import os
@@ -82,6 +82,9 @@ class World:
         self._stack.run([HAPROXY, "-f", str(config)])
         for frontend in self.frontends:
             self._wait_until_ready(frontend)
+        wait_until_blocking(
+            lambda: any(worker.says("is served here") for worker in self.workers), "a worker serves the object", 30
+        )
 
     @property
     def stack(self) -> Stack:
@@ -142,8 +145,12 @@ class World:
         master = self.redis.master()
         keys: list[str] = self.redis.ask(master, "KEYS", f"{self.stack.prefix}*")
         found = [f"the key {key} has no time to live" for key in keys if self.redis.ask(master, "PTTL", key) == -1]
-        length = self.redis.ask(master, "XLEN", f"{self.stack.prefix}{{ledger}}:requests")
-        return [*found, f"{length} entries are left in the stream"] if length else found
+        stream = f"{self.stack.prefix}{{ledger}}:requests"
+        entries: list[Any] = self.redis.ask(master, "XRANGE", stream, "-", "+", "COUNT", "3")
+        if entries:
+            groups: list[Any] = self.redis.ask(master, "XINFO", "GROUPS", stream)
+            found.append(f"entries are left in the stream: {entries}, the cursor is {groups}")
+        return found
 
     def stop(self) -> list[str]:
         """End everything; what did not end by itself is a violation."""
