@@ -51,6 +51,7 @@ class Publisher:
         store: the object's scripts.
         epoch: the lease's epoch.
         heads: channel to the newest offset in Redis.
+        retained: channel to the value that Redis has. An object that begins with it has no news: nobody is told twice.
         history: updates kept for a channel.
         on_fenced: called when another owner has acquired.
     """
@@ -60,6 +61,7 @@ class Publisher:
         store: ObjectStore,
         epoch: str,
         heads: Mapping[str, int],
+        retained: Mapping[str, bytes],
         history: Callable[[str], int],
         on_fenced: Callable[[], None],
     ) -> None:
@@ -68,6 +70,7 @@ class Publisher:
         self._heads = dict(heads)
         self._bases = dict(heads)
         """Channel to what is added to the numbers that the object counts itself, from 1."""
+        self._retained = {channel: value for channel, value in retained.items() if channel in heads}
         self._history = history
         self._on_fenced = on_fenced
         self._unconfirmed: dict[tuple[str, int], Update] = {}
@@ -92,14 +95,22 @@ class Publisher:
 
     def publish(self, changes: Sequence[ChannelChange]) -> None:
         """Number these changes and send them to Redis, in one script."""
-        updates = [self._number(change) for change in changes]
+        updates = [self._number(change) for change in changes if not self._is_known(change)]
         for update in updates:
             self._unconfirmed[update.channel, update.offset] = update
             self._bytes += len(update.value)
         if len(self._unconfirmed) > MAX_UNCONFIRMED or self._bytes > MAX_UNCONFIRMED_BYTES:
             self._make_room()
-        if self._retry is None:  # else they go with the retry: what overtakes it would make the script skip it
+        if updates and self._retry is None:  # else they go with the retry: what overtakes it would make the script skip it
             self._send(updates)
+
+    def _is_known(self, change: ChannelChange) -> bool:
+        """Whether this is a channel's first value under this lease, and the one that subscribers have."""
+        channel = change.channel
+        if change.number > 1 or change.kind != "value" or self._retained.pop(channel, None) != change.value:
+            return False
+        self._bases[channel] -= 1  # the next one is numbered as if this had not been
+        return True
 
     def _number(self, change: ChannelChange) -> Update:
         channel = change.channel

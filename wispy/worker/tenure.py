@@ -143,7 +143,8 @@ class Tenure:
         memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
         memory.restore(await store.read_log(), self._now_ms())
         heads = await store.heads()
-        self._publisher = Publisher(store, epoch, heads, self._stage.history_of, self._lose)
+        retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
+        self._publisher = Publisher(store, epoch, heads, retained, self._stage.history_of, self._lose)
         self._desk = Desk(
             self._links.commands,
             store,
@@ -157,7 +158,7 @@ class Tenure:
         )
         await self._settle_former()
         if self._config.lease.restore:
-            await self._stage.restore({channel: value for channel, (_, value) in (await store.retained()).items()})
+            await self._stage.restore(retained)
         await store.declare(epoch, self._stage.declarations())
         await store.write_interface(epoch, self._stage.interface())
         await self._directory.announce(self._stage.name)

@@ -5,7 +5,7 @@ the script itself is tested on a real server.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, cast
 
 import pytest
@@ -46,11 +46,11 @@ class Store:
 class Owner:
     """A publisher, its store, and the object that counts its own updates."""
 
-    def __init__(self, **heads: int) -> None:
+    def __init__(self, retained: Mapping[str, bytes] = {}, **heads: int) -> None:
         self.store = Store()
         self.fenced = 0
         store = cast(ObjectStore, self.store)
-        self.publisher = Publisher(store, "5-a", heads, lambda channel: len(channel), self._fence)
+        self.publisher = Publisher(store, "5-a", heads, retained, lambda channel: len(channel), self._fence)
         self.numbers: dict[str, int] = {}
 
     def _fence(self) -> None:
@@ -93,6 +93,23 @@ def test_offsets_continue_where_the_former_owner_ended() -> None:
     owner.store.answer()
     assert owner.offsets == [("a", 42), ("b", 1), ("a", 43)]
     assert set(owner.publisher.channels) == {"a", "b"}
+
+
+def test_a_first_value_that_subscribers_have_is_no_news() -> None:
+    owner = Owner({"a": b"1", "b": b"1"}, a=41, b=3)
+    owner.change("a", value=b"1")
+    owner.change("b", value=b"2")  # the code's own value, where nothing is restored
+    owner.change("a", value=b"2")
+    owner.change("a", value=b"1")
+    owner.store.answer()
+    assert owner.store.published == [("b", 4, b"2"), ("a", 42, b"2"), ("a", 43, b"1")]
+
+
+def test_a_first_event_is_news_whatever_it_says() -> None:
+    owner = Owner({"log": b"1"}, log=41)
+    owner.change("log", value=b"1", kind="event")
+    owner.store.answer()
+    assert owner.offsets == [("log", 42)]
 
 
 def test_numbers_that_the_object_left_out_at_the_beginning_are_a_gap() -> None:
