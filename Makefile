@@ -80,8 +80,8 @@ browser: $(DEV) programs ## run the tests in a real browser
 bench: $(DEV) ## measure calls, fan-out and memory against bare Tornado
 	$(BIN)/python -m benchmarks
 
-chaos: ## break things under load (comes with issue 3)
-	@echo "make chaos: there are no fault tests yet; they come with issue 3" >&2; exit 1
+chaos: $(DEV) programs ## break things at random under load for SECONDS (900), and keep the books
+	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),900) $(if $(SEED),--seed $(SEED))
 
 conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)
 	$(BIN)/python -m tests.conformance

@@ -76,8 +76,10 @@ class SentinelDeployment:
             )
 
     def start_server(self, port: int, *extra: str) -> None:
-        """A server without persistence, on this port. It takes no writes while no replica has heard of it lately: what a
-        master that is cut off still takes is lost."""
+        """A server without persistence, on this port.
+
+        It takes no writes while no replica has heard of it lately: what a master that is cut off still takes is lost.
+        """
         directory = str(self._directory(port))
         safe = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
         self._spawn(port, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *safe, *extra)

@@ -144,7 +144,10 @@ class Tenure:
         memory.restore(await store.read_log(), self._now_ms())
         heads = await store.heads()
         retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
-        self._publisher = Publisher(store, epoch, heads, retained, self._stage.history_of, self._lose)
+        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost values
+        # that they have: it tells them all anew.
+        known = retained if int(since) < self._acquired.server_ms else {}
+        self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
         self._desk = Desk(
             self._links.commands,
             store,
