@@ -7,10 +7,19 @@ Rules:
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, cast
 
-from tornado.web import Application, HTTPError, RedirectHandler, RequestHandler, StaticFileHandler
+from tornado.http1connection import HTTP1Connection
+from tornado.web import (
+    Application,
+    HTTPError,
+    RedirectHandler,
+    RequestHandler,
+    StaticFileHandler,
+    stream_request_body,
+)
 
 from wispy.config.schema import Config
 from wispy.frontend.core import Core
@@ -25,6 +34,10 @@ from wispy.resources import wispyjs_folder
 log = logging.getLogger("wispy.frontend")
 
 JSON = "application/json"
+
+BODY_S: Final = 300.0
+"""Seconds in which the body of a POST must be here: 10 MiB at 300 kbit/s. It also bounds what is read of a body only to
+be thrown away."""
 
 
 def finish(handler: RequestHandler, body: str | bytes) -> None:
@@ -116,8 +129,31 @@ class _HttpSink:
             self.done.set_result(None)
 
 
+@stream_request_body
 class Rpc(Handler):
-    """`POST /rpc`: the same JSON-RPC for curl and scripts."""
+    """`POST /rpc`: the same JSON-RPC for curl and scripts.
+
+    A body over the limit is read to its end and thrown away: a client that is cut off while it sends does not get to
+    read why.
+    """
+
+    def initialize(self, core: Core) -> None:
+        super().initialize(core)
+        self._body = bytearray()
+        self._body_size = 0
+
+    def prepare(self) -> None:
+        connection = cast(HTTP1Connection, self.request.connection)
+        connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection; see `data_received`
+        connection.set_body_timeout(BODY_S)
+        super().prepare()
+
+    def data_received(self, chunk: bytes) -> None:
+        self._body_size += len(chunk)
+        if self._body_size <= self._core.config.limits.http_body:
+            self._body += chunk
+        else:
+            self._body.clear()
 
     async def post(self) -> None:
         media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
@@ -125,8 +161,13 @@ class Rpc(Handler):
             # A form or plain text can be posted by any page, without the browser asking first.
             raise HTTPError(415, reason="Content-Type must be application/json")
         limits = self._core.config.limits
+        if self._body_size > limits.http_body:
+            text = f"the body has {self._body_size} bytes, the limit (limits.http_body) is {limits.http_body:d}"
+            self.set_status(413)
+            self.reply_json(InvalidMessageError(errors.TOO_LARGE(text)).reply())
+            return
         try:
-            message = jsonrpc.parse(self.request.body, batch_limit=limits.batch, depth_limit=limits.depth)
+            message = jsonrpc.parse(bytes(self._body), batch_limit=limits.batch, depth_limit=limits.depth)
         except InvalidMessageError as error:
             self.reply_json(error.reply())
             return

@@ -22,7 +22,7 @@ from wispy.broker.subscriber import Subscriber
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.positions import Reader, Verdict, format_position, generation_of
+from wispy.protocol.positions import Reader, Verdict, format_position
 
 log = logging.getLogger("wispy.frontend")
 
@@ -235,22 +235,13 @@ class Hub:
     def _take(self, feed: Feed, epoch: str, offset: int, value: bytes) -> None:
         reader = feed.reader
         assert reader is not None
-        if epoch != reader.epoch and offset <= reader.head and generation_of(epoch) > reader.generation:
-            reader = self._begin_anew(feed, epoch, offset - 1)
+        former_head = reader.head
         verdict = reader.judge(epoch, offset)
+        self._report_beginning(feed, former_head)
         if verdict is Verdict.DELIVER:
             self._advance(feed, offset, value)
         elif verdict is Verdict.GAP:
             self._repair(feed, (epoch, offset, value))
-
-    def _begin_anew(self, feed: Feed, epoch: str, head: int) -> Reader:
-        """Offsets continue from owner to owner, and these do not: Redis has lost what it had.
-
-        What was published since, up to `head`, is not known to this reader, or no more than in part.
-        """
-        reader = feed.reader = Reader(epoch, head)
-        self._report_missing(feed, 1, head)
-        return reader
 
     def _advance(self, feed: Feed, offset: int, value: bytes) -> None:
         assert feed.reader is not None
@@ -329,15 +320,14 @@ class Hub:
             return  # removed, or not declared again yet: its next update comes by the subscription
         if snapshot.head <= reader.head and snapshot.epoch != reader.epoch:
             # Another owner, and nothing newer: a failover may have lost what the former one published last.
-            if snapshot.head < reader.head:
-                self._begin_anew(feed, snapshot.epoch or "", snapshot.head)
-            else:
-                reader.adopt(snapshot.epoch or "")
-            if snapshot.value != feed.value or snapshot.head < reader.head:
+            former_head = reader.head
+            reader.adopt(snapshot.epoch or "", snapshot.head)
+            self._report_beginning(feed, former_head)
+            if snapshot.value != feed.value or reader.head < former_head:
                 self._deliver_newest(feed, snapshot.head, snapshot.value)
             return
         rows = await store.history(feed.channel, reader.head, snapshot.head)
-        reader.adopt(snapshot.epoch or "")
+        reader.adopt(snapshot.epoch or "", snapshot.head)
         for offset, value in rows:
             self._report_missing(feed, reader.head + 1, offset - 1)
             self._advance(feed, offset, value)
@@ -345,6 +335,12 @@ class Hub:
             self._report_missing(feed, reader.head + 1, snapshot.head)
             reader.head = snapshot.head
             self._deliver_newest(feed, snapshot.head, snapshot.value)
+
+    def _report_beginning(self, feed: Feed, former_head: int) -> None:
+        """Where the channel has begun anew, what was published since is unknown to this reader, or in part."""
+        assert feed.reader is not None
+        if feed.reader.head < former_head:
+            self._report_missing(feed, 1, feed.reader.head)
 
     def _report_missing(self, feed: Feed, first: int, last: int) -> None:
         if feed.kind == "event" and first <= last:

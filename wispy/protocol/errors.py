@@ -197,7 +197,8 @@ UNSENDABLE: Final = ErrorType(
     "the result cannot be sent",
     "yes",
     False,
-    "The request ran, and its result is nothing that can travel as JSON; the message names the part.",
+    "The request ran, and its result is nothing that can travel as JSON, or is nested deeper than 64 levels; the "
+    "message names the part.",
 )
 RESULT_GONE: Final = ErrorType(
     "RESULT_GONE",

@@ -5,6 +5,7 @@ Rules:
 - An epoch is `<generation>-<nonce>`. Generations only rise, so that of two epochs the later one is known.
 - A reader drops what is of an earlier epoch, or not beyond its head; an offset beyond the next one is a gap,
   which is repaired from history before anything newer is delivered.
+- Offsets that do not continue mean that Redis has lost what it had: the channel begins anew, and so does its reader.
 - To clients a position is one opaque string, `<epoch>:<offset>`.
 """
 
@@ -60,27 +61,30 @@ class Reader:
     def judge(self, epoch: str, offset: int) -> Verdict:
         """What to do with the update at `offset` of `epoch`.
 
-        A later epoch is followed from now on. The head stays for the caller to move, once the update is delivered.
+        A later epoch is followed from now on; where its offsets do not continue, the head goes back to just before
+        this update. Otherwise the head stays for the caller to move, once the update is delivered.
         """
         if epoch != self.epoch:
             generation = generation_of(epoch)
             if generation < self.generation:
                 return Verdict.SKIP
-            self.epoch = epoch
-            self.generation = generation
-            if offset <= self.head:
-                # Offsets continue from owner to owner: Redis has lost what it had, and the channel begins anew.
-                self.head = offset - 1
+            self._follow(epoch, generation, offset - 1)
         if offset == self.head + 1:
             return Verdict.DELIVER
         return Verdict.SKIP if offset <= self.head else Verdict.GAP
 
-    def adopt(self, epoch: str) -> None:
-        """A snapshot was read under `epoch`: what an earlier owner still publishes is dropped from now on."""
+    def adopt(self, epoch: str, head: int) -> None:
+        """A snapshot with this head was read under `epoch`: an earlier owner is not heard any more from now on."""
         generation = generation_of(epoch)
         if generation > self.generation:
-            self.epoch = epoch
-            self.generation = generation
+            self._follow(epoch, generation, head)
+
+    def _follow(self, epoch: str, generation: int, newest: int) -> None:
+        """Follow another owner, who has published up to `newest` as far as is known."""
+        self.epoch = epoch
+        self.generation = generation
+        if newest < self.head:
+            self.head = newest
 
     @property
     def at(self) -> str:

@@ -10,6 +10,7 @@ Rules:
   become the same text are an error.
 - Subclasses of dict, list, str, int and float travel as what they are a subclass of. A range, a deque and the views of
   a dict are arrays. For numpy and pandas see `wispy.protocol.arrays`.
+- A value has at most `MAX_DEPTH` levels, tags included, so that whoever reads it can.
 - Nothing else is guessed at: a generator, a function, or an object with attributes is an error that says where it is.
 - Read back, everything is None, bool, int, float, str, list or dict. Of keys that occur twice the last one counts.
 - Decoding refuses what is not UTF-8, lone surrogates, `NaN` literals, numbers beyond a float's range, integers of more
@@ -111,15 +112,18 @@ def encode(value: Any) -> bytes:
     """
     try:
         text = _encode(value)
-        if _is_exact(value):
+        if _is_exact(value, 0):
             return text
     except Exception:  # the exact way meets the same trouble again, and says where it is
         return _encode_exactly(value)
     return _encode_exactly(value)
 
 
-def _is_exact(value: Any) -> bool:
-    """Whether msgspec alone writes this value without loss. What is not known to be so is said not to be."""
+def _is_exact(value: Any, depth: int) -> bool:
+    """Whether msgspec alone writes this value without loss. What is not known to be so is said not to be.
+
+    `depth` is the number of levels around it. What is too deep is left to the exact way too, which refuses it.
+    """
     kind = _type_of(value)
     if kind is str or kind in _SCALARS:
         return True
@@ -127,39 +131,45 @@ def _is_exact(value: Any) -> bool:
         return -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER
     if kind is float:
         return math.isfinite(value)
+    depth += 1
+    if depth > MAX_DEPTH:
+        return False
     if kind is dict:
-        return _is_exact_dict(value)
+        return _is_exact_dict(value, depth)
     if kind is list or kind is tuple:
         # A long list of numbers, a curve, is judged at the speed of C.
         if len(value) > 8 and set(map(type, value)) == {float}:
             return math.isfinite(sum(value)) or all(map(math.isfinite, value))
         for item in value:  # noqa: SIM110  a generator for `all` costs more than the loop
-            if not _is_exact(item):
+            if not _is_exact(item, depth):
                 return False
         return True
     names = getattr(kind, "__struct_fields__", None) or getattr(kind, "__dataclass_fields__", ())
     # One member alone might be named like a tag.
-    return len(names) > 1 and all(_is_exact(getattr(value, name)) for name in names)
+    return len(names) > 1 and all(_is_exact(getattr(value, name), depth) for name in names)
 
 
-def _is_exact_dict(value: dict[Any, Any]) -> bool:
+def _is_exact_dict(value: dict[Any, Any], depth: int) -> bool:
     if len(value) == 1 and not TAGS.isdisjoint(value):
         return False
     for key, item in value.items():  # noqa: SIM110  as above
-        if type(key) is not str or not _is_exact(item):
+        if type(key) is not str or not _is_exact(item, depth):
             return False
     return True
 
 
 def _encode_exactly(value: Any) -> bytes:
     try:
-        return _encode(_exact(value))
+        text = _encode(_exact(value))
     except RecursionError as error:
         raise UnencodableError("the value is nested too deep, or contains itself") from error
     except UnencodableError:
         raise
     except Exception as error:  # whatever the conversion of a foreign type may raise
         raise UnencodableError(f"the value cannot be sent: {type(error).__name__}: {error}") from error
+    if is_deeper(text, MAX_DEPTH):
+        raise UnencodableError(f"the value is nested deeper than {MAX_DEPTH} levels")
+    return text
 
 
 def _exact(value: Any) -> Any:

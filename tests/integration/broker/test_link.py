@@ -136,12 +136,14 @@ async def test_a_wrong_password_is_logged_once_and_without_it(
 ) -> None:
     await link.call("CONFIG", "SET", "requirepass", "right")
     try:
-        refused = Link(RedisAddress.parse(valkey.url, password="wrong-one"), name="refused", backoff=QUICK)
-        await refused.start()
-        await wait_until(lambda: "WRONGPASS" in caplog.text, "the refusal is logged")
-        assert (await outcome(refused.call("ECHO", 1))).__class__ is LinkDown
-        await asyncio.sleep(0.2)  # time for more tries, none of which may be logged
-        await refused.stop()
+        async with Relay(valkey.url) as relay:
+            refused = Link(RedisAddress.parse(relay.url, password="wrong-one"), name="refused", backoff=QUICK)
+            await refused.start()
+            await wait_until(lambda: "WRONGPASS" in caplog.text, "the refusal is logged")
+            assert (await outcome(refused.call("ECHO", 1))).__class__ is LinkDown
+            # A try ends before the next one begins: others were refused too, and not logged.
+            await wait_until(lambda: relay.accepted >= 4, "it tries again")
+            await refused.stop()
     finally:
         await link.call("CONFIG", "SET", "requirepass", "")
     assert caplog.text.count("WRONGPASS") == 1
@@ -378,19 +380,24 @@ async def test_a_server_that_drops_every_connection_is_not_met_by_a_hot_loop(
 ) -> None:
     async with Relay(valkey.url) as relay:
         link = await open_link(relay.url, backoff=None)
-        until = time.monotonic() + 1.0
-        while time.monotonic() < until:
+        start, first = time.monotonic(), relay.accepted
+
+        def cut_until_six_more() -> bool:
             relay.cut()  # also those that just came up
-            await asyncio.sleep(0.001)
-        assert relay.accepted <= 20  # the least pause is 50 ms
+            return relay.accepted >= first + 6
+
+        await wait_until(cut_until_six_more, "it tries again")
+        assert time.monotonic() - start >= 6 * 0.05 * 0.9  # the least pause is 50 ms
         await link.stop()
 
 
-async def test_connects_when_the_server_comes_later(valkey: EmbeddedServer, open_link: OpenLink) -> None:
+async def test_connects_when_the_server_comes_later(
+    valkey: EmbeddedServer, open_link: OpenLink, caplog: pytest.LogCaptureFixture
+) -> None:
     relay = Relay(valkey.url)
     link = await open_link(relay.url, wait=False)
     waiting = asyncio.create_task(link.wait_connected())
-    await asyncio.sleep(0.05)
+    await wait_until(lambda: "cannot use" in caplog.text, "a try has failed")
     assert not waiting.done()
     async with relay:
         await asyncio.wait_for(waiting, 10)

@@ -35,6 +35,17 @@ async def open_subscriber(valkey: EmbeddedServer, link: Link) -> AsyncIterator[O
         await subscriber.stop()
 
 
+async def looks(subscriber: Subscriber, number: int) -> None:
+    """Wait until the subscriber has looked so many times whether it hears; each look sets the timer of the next."""
+    timers: set[object] = set()
+
+    def has_looked() -> bool:
+        timers.add(subscriber._check)
+        return len(timers) > number
+
+    await wait_until(has_looked, "it looks whether it hears")
+
+
 async def test_hands_messages_to_the_handler_of_their_channel(link: Link, open_subscriber: OpenSubscriber) -> None:
     subscriber = await open_subscriber()
     heard: list[tuple[str, bytes]] = []
@@ -170,7 +181,7 @@ async def test_stop_fails_what_was_not_confirmed(open_subscriber: OpenSubscriber
 async def test_hears_itself_at_once_and_in_silence(open_subscriber: OpenSubscriber) -> None:
     subscriber = await open_subscriber(probe_interval_s=0.1)
     await wait_until(lambda: not subscriber.deaf, "the first probe is heard")
-    await asyncio.sleep(0.5)
+    await looks(subscriber, 6)
     assert not subscriber.deaf
     assert subscriber.connection == 1
 
@@ -212,7 +223,7 @@ async def test_a_lost_command_link_does_not_make_it_deaf(
         await wait_until(lambda: not subscriber.deaf, "it hears")
         relay.is_refusing = True
         relay.cut()
-        await asyncio.sleep(0.5)  # several intervals
+        await looks(subscriber, 6)
         assert not subscriber.deaf
         assert subscriber.connection == 1
         await subscriber.stop()

@@ -1,11 +1,11 @@
 """Whatever a client sends, it gets one clear error, and connection and worker go on."""
 
-import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.stack.conftest import MakeStack, check_keys, start_stack
@@ -161,14 +161,24 @@ async def test_a_message_that_is_too_large_closes_the_connection(small_frontend:
         assert await client.call("quiet.ping") == "pong"
 
 
-async def test_a_post_that_is_too_large_ends_its_connection_only(small_frontend: Frontend) -> None:
-    host, _, port = small_frontend.address.partition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    writer.write(f"POST /rpc HTTP/1.1\r\nHost: {small_frontend.address}\r\nContent-Length: 70000\r\n\r\n".encode())
-    assert (await reader.read()).startswith((b"HTTP/1.1 400", b"HTTP/1.1 413"))
-    writer.close()
-    await writer.wait_closed()
-    assert small_frontend.post("quiet.ping")["result"] == "pong"
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
+def test_a_post_that_is_too_large_is_answered_and_its_connection_goes_on(
+    small_frontend: Frontend, *, is_chunked: bool
+) -> None:
+    body: Any = (b" " * 50_000 for _ in range(100)) if is_chunked else b" " * 5_000_000
+    given = {"Content-Type": "application/json"}
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "quiet.ping"}
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        answer = client.post(f"{small_frontend.url}/rpc", content=body, headers=given)
+        assert answer.status_code == 413
+        assert answer.json()["id"] is None
+        error = answer.json()["error"]
+        assert error["code"] == -32008
+        assert error["message"] == "the body has 5000000 bytes, the limit (limits.http_body) is 65536"
+        first = answer.extensions["network_stream"]
+        answer = client.post(f"{small_frontend.url}/rpc", json=ping)
+        assert answer.json()["result"] == "pong"
+        assert answer.extensions["network_stream"] is first
 
 
 async def test_channels_that_are_no_list_are_refused(client: Client) -> None:

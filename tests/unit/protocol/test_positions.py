@@ -78,11 +78,18 @@ def test_reader_of_what_nobody_has_owned_for_days_follows_the_first_owner() -> N
 
 def test_snapshot_of_a_later_owner_ends_the_former_one() -> None:
     reader = Reader("5-a", 3)
-    reader.adopt("6-b")
+    reader.adopt("6-b", 7)
     assert reader.at == "6-b:3"
     assert reader.judge("5-a", 4) is Verdict.SKIP
-    reader.adopt("5-a")
-    assert reader.epoch == "6-b"
+    reader.adopt("5-a", 2)
+    assert reader.at == "6-b:3"
+
+
+def test_snapshot_that_is_behind_the_reader_begins_anew() -> None:
+    reader = Reader("5-a", 30)
+    reader.adopt("6-b", 2)
+    assert reader.at == "6-b:2"
+    assert reader.judge("6-b", 3) is Verdict.DELIVER
 
 
 @given(

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wispy.protocol.nesting import is_deeper
 from wispy.protocol.values import MAX_SAFE_INTEGER, DecodeError, UnencodableError, decode, encode
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "values.json").read_text(encoding="utf-8"))[1:]
@@ -232,6 +233,13 @@ class Motor:
         raise AssertionError(f"the codec asked the object for {name}")
 
 
+def nested(levels: int, innermost: Any) -> Any:
+    value = innermost
+    for level in range(levels):
+        value = {"a": value, "b": "[" * 100} if level % 2 else [value]
+    return value
+
+
 def cycle() -> list[Any]:
     value: list[Any] = []
     value.append({"me": value})
@@ -262,6 +270,8 @@ def cycle() -> list[Any]:
         ({None: 3}, "a key of a dict is a NoneType"),
         ({True: 3}, "a key of a dict is a bool"),
         ({NAN: 3}, "a key of a dict is NaN, which is not a name"),
+        (nested(65, 1), "the value is nested deeper than 64 levels"),
+        (nested(64, NAN), "the value is nested deeper than 64 levels"),
         (cycle(), "nested too deep, or contains itself"),
         (msgspec.UNSET, "cannot be sent"),
     ],
@@ -271,6 +281,12 @@ def test_what_cannot_travel_says_why_and_where(value: Any, text: str) -> None:
     with pytest.raises(UnencodableError) as caught:
         encode(value)
     assert text in str(caught.value)
+
+
+def test_the_deepest_value_that_is_sent_can_be_read() -> None:
+    for deepest in (nested(64, 1), nested(63, NAN), nested(63, {1: "a"})):
+        assert is_deeper(encode(deepest), 63)
+        decode(encode(deepest))
 
 
 def test_a_conversion_that_fails_is_an_error_of_the_value() -> None:

@@ -1,0 +1,204 @@
+"""One owner's time with an object, on a real server: what it takes, when it ends, and what the next one finds."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.integration.broker.conftest import QUICK
+from tests.integration.broker.support import add_entry, own, read_entries
+from tests.support.relay import Relay
+from tests.support.waiting import wait_until
+from wispy.broker.address import RedisAddress
+from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.keys import Keys
+from wispy.broker.link import Link
+from wispy.broker.store import Acquired, ObjectStore
+from wispy.broker.subscriber import Subscriber
+from wispy.config.schema import Config
+from wispy.protocol import errors, relay
+from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
+from wispy.timing import boottime
+from wispy.worker.source import from_instances
+from wispy.worker.stage import Stage
+from wispy.worker.tenure import Links, Tenure
+
+
+class Lamp:
+    def __init__(self) -> None:
+        self.calls: list[int] = []
+        self.may_end = asyncio.Event()
+
+    def note(self, number: int) -> int:
+        self.calls.append(number)
+        return number
+
+    async def wait(self, number: int) -> int:
+        self.calls.append(number)
+        await self.may_end.wait()
+        return number
+
+
+class GatedTenure(Tenure):
+    """Starts nothing while its gate is closed, as if the lease could not be renewed."""
+
+    is_gate_open = True
+
+    def may_start(self) -> bool:
+        return self.is_gate_open and super().may_start()
+
+
+@dataclass
+class World:
+    """A server with one object, its owner's links, and a frontend that hears the answers."""
+
+    link: Link
+    reader: Link
+    store: ObjectStore
+    relay: Relay
+    lamp: Lamp = field(default_factory=Lamp)
+    answers: dict[int, Any] = field(default_factory=dict[int, Any])
+    tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
+    last_id: int = 0
+
+    def hear(self, message: bytes) -> None:
+        for block in relay.decode_replies(message):
+            for reply in block.replies:
+                assert reply.id not in self.answers
+                body = msgspec.json.decode(reply.body)
+                self.answers[reply.id] = body["code"] if reply.kind == relay.ERROR else body
+
+    async def begin(self, acquired: Acquired | None = None) -> tuple[GatedTenure, "asyncio.Task[None]"]:
+        """A tenure that serves the lamp."""
+        sent_at = boottime()
+        acquired = acquired or await own(self.store)
+        (source,) = from_instances({"lamp": self.lamp})
+        stage = Stage(source, Config(), asyncio.get_running_loop())
+        tenure = GatedTenure(Links(self.link, self.reader), Keys(), acquired, sent_at, Config(), stage)
+        task = asyncio.create_task(tenure.run())
+        self.tasks.append(task)
+        await wait_until(lambda: tenure.is_open or task.done(), "the lamp is served")
+        return tenure, task
+
+    async def add(self, method: str = "note") -> str:
+        """An entry with one request, whose only argument is its id."""
+        self.last_id += 1
+        server = self.link.server
+        assert server is not None
+        at = server.now_ms(asyncio.get_running_loop().time())
+        request = RelayedRequest(self.last_id, at, False, f"lamp.{method}", msgspec.Raw(b"[%d]" % self.last_id))
+        block = SessionRequests("me", server.run_id, 0, [], [request])
+        return await add_entry(self.link, self.store, relay.encode(Entry("f1", [block])))
+
+    async def stream_length(self) -> int:
+        length: int = await self.link.call("XLEN", self.store.keys.requests)
+        return length
+
+
+@pytest.fixture
+async def world(valkey: EmbeddedServer) -> AsyncIterator[World]:
+    keys = Keys().of("lamp")
+    async with Relay(valkey.url) as breakable:
+        link = Link(RedisAddress.parse(valkey.url), name="commands", backoff=QUICK)
+        reader = Link(RedisAddress.parse(breakable.url), name="reader", backoff=QUICK)
+        subscriber = Subscriber(RedisAddress.parse(valkey.url), name="frontend", command_link=link, backoff=QUICK)
+        for part in (link, reader, subscriber):
+            await part.start()
+        await link.wait_connected()
+        await reader.wait_connected()
+        world = World(link, reader, ObjectStore(link, keys), breakable)
+        await subscriber.subscribe(keys.replies("f1"), world.hear)
+        yield world
+        for task in world.tasks:
+            task.cancel()
+        await asyncio.gather(*world.tasks, return_exceptions=True)
+        for part in (subscriber, reader, link):
+            await part.stop()
+
+
+async def test_requests_are_answered_and_their_entries_go(world: World) -> None:
+    await world.begin()
+    for _ in range(3):
+        await world.add()
+    await wait_until(lambda: world.answers == {1: 1, 2: 2, 3: 3}, "all are answered")
+    assert world.lamp.calls == [1, 2, 3]
+    assert await world.stream_length() == 0
+
+
+async def test_what_a_former_owner_was_given_is_settled_before_anything_new_runs(world: World) -> None:
+    former = await own(world.store)
+    await world.add()
+    assert len(await read_entries(world.link, world.store, former.group)) == 1
+    await world.add()
+    await world.begin(await own(world.store, nonce="b2"))
+    await wait_until(lambda: len(world.answers) == 2, "both are answered")
+    assert list(world.answers.items()) == [(1, errors.OUTCOME_UNKNOWN.code), (2, 2)]
+    assert world.lamp.calls == [2]
+    assert await world.stream_length() == 0
+
+
+async def test_nothing_is_left_out_or_run_twice_where_the_reader_is_cut_off(world: World) -> None:
+    await world.begin()
+    await world.add()
+    await wait_until(lambda: world.answers == {1: 1}, "the first is answered")
+    world.relay.is_swallowing = True
+    await world.add()  # given to the reader, and lost on its way
+    world.relay.is_refusing = True
+    world.relay.cut()
+    await world.add()
+    world.relay.is_swallowing = world.relay.is_refusing = False
+    await wait_until(lambda: world.answers == {1: 1, 2: 2, 3: 3}, "all are answered")
+    assert world.lamp.calls == [1, 2, 3]
+
+
+async def test_another_owner_ends_it(world: World) -> None:
+    tenure, task = await world.begin()
+    await own(world.store, nonce="b2")
+    await asyncio.wait_for(task, 10)
+    assert not tenure.is_open
+    assert not tenure.may_start()
+
+
+async def test_a_release_waits_for_what_runs_and_leaves_what_did_not_start_to_the_next_owner(world: World) -> None:
+    tenure, task = await world.begin()
+    await world.add("wait")
+    await wait_until(lambda: world.lamp.calls == [1], "the first runs")
+    tenure.is_gate_open = False
+    left = [await world.add(), await world.add()]
+    desk = tenure._desk
+    assert desk is not None
+    await wait_until(lambda: desk.in_flight == 3, "all are on the desk")
+    release = asyncio.create_task(tenure.release(10.0))
+    await wait_until(lambda: not tenure.is_open, "it releases")
+    assert not release.done()
+    world.lamp.may_end.set()
+    await asyncio.wait_for(release, 10)
+    await asyncio.wait_for(task, 10)
+    await wait_until(lambda: world.answers == {1: 1}, "what ran is answered")
+    record = await world.store.read_record()
+    assert record is not None
+    assert record.released
+    next_owner = await own(world.store, nonce="b2")
+    assert await read_entries(world.link, world.store, next_owner.group) == left
+    assert world.lamp.calls == [1]
+
+
+async def test_what_does_not_end_in_time_is_answered_as_unknown(world: World) -> None:
+    tenure, task = await world.begin()
+    await world.add("wait")
+    await wait_until(lambda: world.lamp.calls == [1], "it runs")
+    await tenure.release(0.0)
+    await asyncio.wait_for(task, 10)
+    await wait_until(lambda: world.answers == {1: errors.OUTCOME_UNKNOWN.code}, "it is answered")
+    assert await world.stream_length() == 0
+
+
+async def test_a_cancellation_reaches_the_call(world: World) -> None:
+    tenure, _ = await world.begin()
+    await world.add("wait")
+    await wait_until(lambda: world.lamp.calls == [1], "it runs")
+    tenure.cancel("me", 1)
+    await wait_until(lambda: world.answers == {1: errors.CANCELLED.code}, "it is answered")
