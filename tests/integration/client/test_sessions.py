@@ -48,7 +48,7 @@ async def test_what_is_unanswered_is_asked_for_again_with_its_id_and_stamp(
     await before[0].answer("one")
     assert await first == "one"
     server.cut()
-    await wait_until(lambda: states[-1] == "resumed", lambda: f"the session resumes: {states}")
+    await wait_until(lambda: "resumed" in states, lambda: f"the session resumes: {states}")
     later = asyncio.create_task(rpc.sample.run(3))
     again, new = await server.wait_for("sample.run", 2, 2)
     assert again.data["id"] == before[1].data["id"]
@@ -70,7 +70,7 @@ async def test_a_session_that_is_not_resumed_leaves_what_was_sent_open(
     sent = asyncio.create_task(rpc.sample.run(1))
     await server.wait_for("sample.run", 1)
     server.cut()
-    await wait_until(lambda: states[-1] == "connecting", "the loss is noticed")
+    await wait_until(lambda: len(states) > 2, "the loss is noticed")
     waiting = asyncio.create_task(rpc.sample.run(2))
     error = await failure(sent)
     assert (error.code, error.executed, error.retryable) == (errors.OUTCOME_UNKNOWN.code, "maybe", False)

@@ -444,7 +444,7 @@ class Machine(RuleBasedStateMachine):
         if pending:
             self.session.give_up(data.draw(st.sampled_from(pending)))
 
-    @rule(seconds=st.sampled_from([0.01, 0.5, 20.0]))
+    @rule(seconds=st.sampled_from([0.5, 0.01, 20.0]))
     def pass_time(self, seconds: float) -> None:
         self.now += seconds
         self.session.tick(self.now)
@@ -495,13 +495,14 @@ class Machine(RuleBasedStateMachine):
         self.session.detach("it broke", self.now)
 
     @precondition(lambda self: self.up)
-    @rule(outcome=st.sampled_from(list(ANSWERS)))
-    def arrive(self, outcome: str) -> None:
+    @rule(outcomes=st.lists(st.sampled_from(list(ANSWERS)), min_size=1, max_size=4))
+    def arrive(self, outcomes: list[str]) -> None:
         assert self.name is not None
-        message = self.up.pop(0)
-        answer = self.owner.take(self.name, message, outcome)
-        if answer is not None:
-            self.down.append((message["id"], answer))
+        for outcome in outcomes[: len(self.up)]:
+            message = self.up.pop(0)
+            answer = self.owner.take(self.name, message, outcome)
+            if answer is not None:
+                self.down.append((message["id"], answer))
 
     @precondition(lambda self: self.late)
     @rule(outcome=st.sampled_from(list(ANSWERS)))
@@ -511,10 +512,12 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.down)
     @rule(data=st.data())
     def answer(self, data: st.DataObject) -> None:
-        id, outcome = self.down.pop(data.draw(st.integers(0, len(self.down) - 1)))
-        make = ANSWERS[outcome]
-        assert self.session.answered(id, b"1", make and make(), self.now) is not None
-        self.flush()
+        self.down = data.draw(st.permutations(self.down))
+        for _ in range(data.draw(st.integers(1, len(self.down)))):
+            id, outcome = self.down.pop(0)
+            make = ANSWERS[outcome]
+            assert self.session.answered(id, b"1", make and make(), self.now) is not None
+            self.flush()
 
     # --- what holds
 
@@ -554,7 +557,7 @@ class Machine(RuleBasedStateMachine):
             self.connect(True)
         for _ in range(1000):
             while self.up:
-                self.arrive("ok")
+                self.arrive(["ok"])
             while self.down:
                 id, outcome = self.down.pop(0)
                 make = ANSWERS[outcome]
@@ -567,5 +570,5 @@ class Machine(RuleBasedStateMachine):
         self.order_is_kept()
 
 
-Machine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
 TestMachine = Machine.TestCase
