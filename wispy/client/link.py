@@ -143,12 +143,13 @@ class Link:
         self.first.cancel()
 
     async def _stay_connected(self) -> None:
-        reason = f"to {self._url}"
+        self._become("connecting", f"to {self._url}")
         try:
             while True:
-                self._become("connecting", reason)
                 opened_at = self._loop.time()
                 reason, was_open = await self._converse()
+                if was_open:
+                    self._become("connecting", reason)
                 if was_open and self._loop.time() - opened_at > STABLE_S:
                     self._backoff.reset()
                 leave_at, self._leave_at = self._leave_at, None

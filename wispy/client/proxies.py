@@ -9,7 +9,7 @@ Rules:
 """
 
 from collections.abc import Awaitable, Generator, Iterable, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, Self, cast
 
 from wispy.protocol.paths import PathError, parse_path
 
@@ -52,6 +52,15 @@ class BaseProxy:
 
     def __dir__(self) -> Iterable[str]:
         return []  # only the server could tell
+
+    def __copy__(self) -> Self:
+        return self  # nothing of it changes
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
+
+    def __reduce__(self) -> str:
+        raise TypeError(f"{self!r} belongs to its connection, and cannot be pickled")
 
     def __bool__(self) -> bool:
         raise TypeError(f"{self!r} is not its value: {self.__how()}")

@@ -93,6 +93,7 @@ class Call:
         "is_idempotent",
         "is_local",
         "issued_at",
+        "may_have_run",
         "method",
         "on_settled",
         "params",
@@ -129,5 +130,7 @@ class Call:
         """The run id under which `at` was taken."""
         self.result: bytes | None = None
         self.error: RPCError | None = None
+        self.may_have_run = False
+        """An earlier try of an idempotent call ended without a known outcome."""
         self.backoff: Backoff | None = None
         self.repeat_at = 0.0

@@ -275,6 +275,7 @@ class ClientSession:
         for id, call in list(self._in_flight.items()):
             if call.state is CallState.IN_FLIGHT and call.is_idempotent and self._in_order(call):
                 del self._in_flight[id]
+                call.may_have_run = True
                 again.append(call)
         self._put_first(again)
         self._forget_in_flight(reason)
@@ -300,6 +301,7 @@ class ClientSession:
         if repeat_at >= deadline or len(self._pausing) >= MAX_WAITING:
             return False
         call.state = CallState.PAUSING
+        call.may_have_run |= error.executed != "no"
         call.error = error
         call.repeat_at = repeat_at
         self._pausing[call] = None
@@ -378,4 +380,7 @@ class ClientSession:
             call.state = CallState.SETTLED
             call.result = result
             call.error = error
+            if error is not None and error.executed == "no" and call.may_have_run:
+                # That is said of the last try; of an earlier one it is not known.
+                call.error = RPCError(error.code, error.message, executed="maybe", retryable=False, data=error.data)
             call.on_settled(call)
