@@ -15,6 +15,7 @@ from wispy.version import __version__
 
 if TYPE_CHECKING:
     from wispy.app import RPCWebApp
+    from wispy.worker.hooks import on_acquire, on_release, restore, snapshot
     from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
 
 __all__ = [
@@ -23,6 +24,10 @@ __all__ = [
     "idempotent",
     "locking",
     "not_locking",
+    "on_acquire",
+    "on_release",
+    "restore",
+    "snapshot",
     "synchronous",
     "threaded",
     "timeout",
@@ -33,6 +38,10 @@ _PLACES = {
     "idempotent": "wispy.worker.modes",
     "locking": "wispy.worker.modes",
     "not_locking": "wispy.worker.modes",
+    "on_acquire": "wispy.worker.hooks",
+    "on_release": "wispy.worker.hooks",
+    "restore": "wispy.worker.hooks",
+    "snapshot": "wispy.worker.hooks",
     "synchronous": "wispy.worker.modes",
     "threaded": "wispy.worker.modes",
     "timeout": "wispy.worker.modes",

@@ -39,6 +39,8 @@ class Books:
         self._last_key = 0
         self.sent: list[str] = []
         self.answers: dict[str, dict[str, Any]] = {}
+        self.delays: list[float] = []
+        """Seconds from each call to its answer."""
         self.last_result_at = 0.0
         """When the newest result came, in monotonic seconds."""
 
@@ -57,8 +59,10 @@ class Books:
             self._last_key += 1
             key = f"call-{self._last_key}"
             self.sent.append(key)
+            began = time.monotonic()
             answer = await (await client.start(self._method, [str(self._path), key, *self._params]))
             self.answers[key] = answer
+            self.delays.append(time.monotonic() - began)
             if "result" in answer:
                 self.last_result_at = time.monotonic()
             else:
