@@ -120,7 +120,7 @@ class ObjectStore:
         keys = self.keys
         record = (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
         reply: list[bytes] | None = await self._acquire.run(
-            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface),
+            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface, keys.state),
             *record,
             nonce,
             lease_ms,
