@@ -1,8 +1,8 @@
 """The books of a load: each call that was sent, each execution that the object noted, and each answer.
 
 The object (`Books` in the stack tests' `served.py`) appends the key of each execution to a file, which outlives the
-process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one; and what one client
-has sent ran in the order in which it was sent.
+process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one;
+and what one client has sent ran in the order in which it was sent.
 """
 
 import asyncio

@@ -217,7 +217,8 @@ class Kept:
 
     @on_acquire
     async def came(self) -> None:
-        await asyncio.sleep(0)
+        if (self.folder / "slow").exists():
+            await asyncio.sleep(1.2)
         self.place = "here"
         self._note("acquired")
         if (self.folder / "broken").exists():

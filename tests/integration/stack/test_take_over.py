@@ -275,6 +275,18 @@ async def test_an_object_whose_on_acquire_fails_is_served_once_it_does_not(make_
     assert told.count("released") == 1
 
 
+async def test_calls_wait_for_an_object_that_takes_its_time(make_stack: MakeStack, hooks: Path) -> None:
+    # The lease is renewed several times in the meantime, which must not read what cannot run yet.
+    stack = make_stack(**{"lease.duration": "0.5s", "func_caller.max_start_delay_default": "20s"})
+    assert kept_worker(stack, hooks).stop() == 0
+    (hooks / "slow").touch()
+    async with Client(stack.frontend().websocket_url) as client:
+        await client.hello()
+        waiting = [await client.start("kept.add") for _ in range(3)]
+        kept_worker(stack, hooks)
+        assert [(await answer)["result"] for answer in waiting] == [1, 2, 3]
+
+
 async def test_a_snapshot_that_fails_keeps_the_former_one_and_the_hand_over(make_stack: MakeStack, hooks: Path) -> None:
     stack = make_stack()
     worker = kept_worker(stack, hooks)
