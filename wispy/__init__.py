@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from wispy.app import RPCWebApp
     from wispy.client.blocking import connect_blocking
     from wispy.client.rpc import connect
+    from wispy.worker.hooks import on_acquire, on_release, restore, snapshot
     from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
 
 __all__ = [
@@ -27,6 +28,10 @@ __all__ = [
     "idempotent",
     "locking",
     "not_locking",
+    "on_acquire",
+    "on_release",
+    "restore",
+    "snapshot",
     "synchronous",
     "threaded",
     "timeout",
@@ -39,6 +44,10 @@ _PLACES = {
     "idempotent": "wispy.worker.modes",
     "locking": "wispy.worker.modes",
     "not_locking": "wispy.worker.modes",
+    "on_acquire": "wispy.worker.hooks",
+    "on_release": "wispy.worker.hooks",
+    "restore": "wispy.worker.hooks",
+    "snapshot": "wispy.worker.hooks",
     "synchronous": "wispy.worker.modes",
     "threaded": "wispy.worker.modes",
     "timeout": "wispy.worker.modes",

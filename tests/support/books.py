@@ -1,7 +1,8 @@
 """The books of a load: each call that was sent, each execution that the object noted, and each answer.
 
 The object (`Books` in the stack tests' `served.py`) appends the key of each execution to a file, which outlives the
-process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one.
+process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one;
+and what one client has sent ran in the order in which it was sent.
 """
 
 import asyncio
@@ -37,8 +38,11 @@ class Books:
         self._params = params
         self._is_over = False
         self._last_key = 0
+        self._senders: dict[str, Client] = {}
         self.sent: list[str] = []
         self.answers: dict[str, dict[str, Any]] = {}
+        self.delays: list[float] = []
+        """Seconds from each call to its answer."""
         self.last_result_at = 0.0
         """When the newest result came, in monotonic seconds."""
 
@@ -57,8 +61,11 @@ class Books:
             self._last_key += 1
             key = f"call-{self._last_key}"
             self.sent.append(key)
+            self._senders[key] = client
+            began = time.monotonic()
             answer = await (await client.start(self._method, [str(self._path), key, *self._params]))
             self.answers[key] = answer
+            self.delays.append(time.monotonic() - began)
             if "result" in answer:
                 self.last_result_at = time.monotonic()
             else:
@@ -84,3 +91,7 @@ class Books:
             said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
             possible = {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said]
             assert runs[key] in possible, f"{key} ran {runs[key]} times, and its answer was {answer}"
+        place = {key: number for number, key in enumerate(self.sent)}
+        for client in self._clients:
+            places = [place[key] for key in lines if self._senders.get(key) is client]
+            assert places == sorted(places), "the requests of a client start in the order in which they were sent"

@@ -238,11 +238,12 @@ class Stack:
             )
         return frontend
 
-    def worker(self, *objects: str, wait: bool = True, **config: Any) -> Service:
+    def worker(self, *objects: str, wait: bool = True, env: Mapping[str, str] = {}, **config: Any) -> Service:
         """Start a worker and wait until it serves its objects."""
         specs = [part for each in objects for part in ("--object", each)]
         settings = flags({**self._config, **config})
-        worker = Service([command("wispy-worker"), *settings, *specs], folder=self._folder, log=self._log("w"))
+        arguments = [command("wispy-worker"), *settings, *specs]
+        worker = Service(arguments, folder=self._folder, log=self._log("w"), env=env)
         self.services.append(worker)
         if wait:
             for each in objects:

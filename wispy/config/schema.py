@@ -196,6 +196,11 @@ class LeaseConfig(Section, frozen=True):
         ),
     ] = None
 
+    # A release must fit into what supervisors give a process to end, commonly 30 s, with 10 s for running calls.
+    hook_timeout: Annotated[
+        Duration, about("how long each of an object's hooks (`on_acquire`, `snapshot` and so on) may take")
+    ] = Seconds(10)
+
 
 class SessionConfig(Section, frozen=True):
     """Browser sessions that outlive their connection."""
@@ -251,6 +256,11 @@ class LimitsConfig(Section, frozen=True):
     http_body: Annotated[Size, about("body of a `POST /rpc`")] = Bytes(10 << 20)
     subscriptions_per_connection: Annotated[Count, about("channels that one connection is subscribed to")] = 1000
     reply_bytes: Annotated[Size, about("one reply; a larger result is an error to its caller")] = Bytes(100 << 20)
+    # It travels in one command: some 10 ms of Redis' time, and half of what a link holds for a stalled server.
+    snapshot_bytes: Annotated[
+        Annotated[Bytes, Meta(ge=1, le=8 << 20)],
+        about("the state that an object's snapshot hook returns, as JSON or bytes"),
+    ] = Bytes(8 << 20)
     channels_per_object: Annotated[Count, about("channels of one object")] = 1000
     connections: Annotated[Count, about("websockets of one frontend process")] = 20_000
 

@@ -9,6 +9,7 @@ from wispy.errors import StartError
 from wispy.worker.access import Access
 from wispy.worker.binding import EVENTS, VALUES, Binding, binding_of
 from wispy.worker.channels import Channels, event_channels
+from wispy.worker.hooks import Hooks
 
 
 class ServedObject:
@@ -33,6 +34,7 @@ class ServedObject:
         self.target = target
         self.loop = loop
         try:
+            self.hooks = Hooks(target)
             events = event_channels(getattr(target, EVENTS, None) or ())
             limit = config.limits.channels_per_object
             self.channels = Channels(name, events, history=config.history.length, limit=limit)
@@ -40,7 +42,7 @@ class ServedObject:
             self._binding = Binding(name, target, self.channels, values, add_attributes=settings.add_attributes)
         except (TypeError, ValueError) as error:
             raise StartError(f"the object {name} cannot be served: {error}") from error
-        hidden = self._binding.added | {VALUES, EVENTS}
+        hidden = self._binding.added | self.hooks.names | {VALUES, EVENTS}
         self.access = Access(target, settings.interface, hidden=hidden)
 
     def close(self) -> None:

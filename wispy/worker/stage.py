@@ -8,15 +8,18 @@ Rules:
 
 import asyncio
 import logging
+import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
+from wispy.broker.store import StoredState
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.protocol.values import encode
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.hooks import HookError, HookKind
 from wispy.worker.runner import Runner
 from wispy.worker.served import ServedObject
 from wispy.worker.source import ObjectSource
@@ -47,6 +50,10 @@ class Stage:
         self._objects_loop = objects_loop
         self._io_loop = asyncio.get_running_loop()
         self._target: object = _MISSING
+        self._instance = secrets.token_hex(8)
+        """Names the instance: whose state a stored one is."""
+        self._is_acquired = False
+        """The object was told that it is served here (on_acquire), and not yet that this is over."""
         self._served: ServedObject | None = None
         self._runner: Runner | None = None
         self._declared: dict[str, str] = {}
@@ -91,13 +98,18 @@ class Stage:
 
     async def close(self) -> None:
         """The tenure is over: nothing more starts, and the object is given back as it was."""
-        await self._in_objects_thread(self._close)
+        await self._in_objects_thread(self._stop)
+        await self.released()
+        await self._in_objects_thread(self._give_back)
 
-    def _close(self) -> None:
+    def _stop(self) -> None:
         """On the objects' thread."""
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+
+    def _give_back(self) -> None:
+        """On the objects' thread."""
         if self._served is not None:
             self._served.close()
             self._served = None
@@ -110,6 +122,78 @@ class Stage:
                 "which is called only once the lease is acquired",
                 self.name,
             )
+
+    # --- the object's hooks -----------------------------------------------------------------------------------------
+
+    async def acquired(self) -> None:
+        """Tell the object that it is about to be served here.
+
+        Raises:
+            StartError: its hook has failed.
+        """
+        try:
+            await self._hook(HookKind.ON_ACQUIRE)
+        except HookError as error:
+            raise StartError(f"the object {self.name} cannot be served: {error}") from error
+        self._is_acquired = True
+
+    async def released(self) -> None:
+        """Tell the object that it is not served here any more, if it was told the contrary; a failure is logged."""
+        if not self._is_acquired:
+            return
+        self._is_acquired = False
+        try:
+            await self._hook(HookKind.ON_RELEASE)
+        except HookError as error:
+            log.error("%s: %s", self.name, error)
+        # What it has published comes before this does.
+        await self._in_objects_thread(lambda: None)
+
+    @property
+    def snapshot_every_s(self) -> float | None:
+        """How often the object's state is to be stored while it is served; None: not at all."""
+        return self._served.hooks.every_s if self._served is not None else None
+
+    async def snapshot(self) -> StoredState | None:
+        """The object's own state; None if it has no hook for that, or the hook has failed, which is logged."""
+        served = self._served
+        if served is None or HookKind.SNAPSHOT not in served.hooks:
+            return None
+        try:
+            is_bytes, data = await self._in_time(HookKind.SNAPSHOT, served.hooks.snapshot())
+        except HookError as error:
+            log.error("the state of %s is not stored: %s", self.name, error)
+            return None
+        return StoredState(self._instance, is_bytes, data)
+
+    async def restore_state(self, state: StoredState) -> None:
+        """Give the object the state that another instance has left; a failure is logged."""
+        served = self._served
+        if served is None or HookKind.RESTORE not in served.hooks or state.writer == self._instance:
+            return
+        try:
+            await self._in_time(HookKind.RESTORE, served.hooks.restore(state.is_bytes, state.data))
+        except HookError as error:
+            log.error("the state of %s is not restored: %s", self.name, error)
+
+    async def _hook(self, kind: HookKind) -> None:
+        served = self._served
+        if served is not None and kind in served.hooks:
+            await self._in_time(kind, served.hooks.call(kind))
+
+    async def _in_time(self, kind: HookKind, hook: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Run a hook in the objects' thread. A `def` cannot be stopped when its time is over, but nobody waits for it.
+
+        Raises:
+            HookError: it has failed, or takes too long.
+        """
+        limit_s = self._config.lease.hook_timeout
+        running = asyncio.wrap_future(asyncio.run_coroutine_threadsafe(hook, self._objects_loop))
+        try:
+            async with asyncio.timeout(limit_s):
+                return await running
+        except TimeoutError as error:
+            raise HookError(f"{kind.value} has not ended within {limit_s:g} s (lease.hook_timeout)") from error
 
     # --- what Redis keeps of the object -----------------------------------------------------------------------------
 

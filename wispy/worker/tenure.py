@@ -4,8 +4,10 @@ Rules (DESIGN section 5):
 - All that is written carries the lease's epoch, and is refused once another owner has acquired.
 - The consumer group is only a cursor, read `NOACK`; after a broken link it is set back to the last id received.
 - Entries are read only as there is room on the desk.
-- Releasing: nothing more starts, running calls end, what was answered is confirmed; then the cursor is set before the
-  first entry with a request that did not start, so that the next owner runs it.
+- Nothing is read before the object takes calls, however long it takes to be made.
+- Releasing: nothing more starts, running calls end, what was answered is confirmed; the object's state is stored, and
+  the object is told; then the cursor is set before the first entry with a request that did not start, so that the next
+  owner runs it.
 """
 
 import asyncio
@@ -31,6 +33,7 @@ from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.publisher import Publisher
 from wispy.worker.stage import Stage
+from wispy.worker.state_keeper import StateKeeper
 
 log = logging.getLogger("wispy.worker")
 
@@ -92,6 +95,10 @@ class Tenure:
         self.lease = HeldLease(acquired.epoch, server.run_id, config.lease.duration, sent_at)
         self._ended = asyncio.Event()
         """The lease is lost or released."""
+        self._is_opening = True
+        """The object is being made and told of it: it cannot be let go in between."""
+        self._is_serving = False
+        """The object takes calls: until it does, nothing is read for it."""
         self._releasing = False
         self._handed_over = False
         """The lease is being given back: what the object does now is no longer told."""
@@ -101,6 +108,9 @@ class Tenure:
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
+        self._state = StateKeeper(
+            stage, self._store, self.epoch, max_bytes=config.limits.snapshot_bytes, on_fenced=self._lose
+        )
         self._watch: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
 
@@ -112,7 +122,7 @@ class Tenure:
     @property
     def is_open(self) -> bool:
         """Whether requests are taken."""
-        return self._desk is not None and not self._releasing and not self._ended.is_set()
+        return self._is_serving and not self._releasing and not self._ended.is_set()
 
     def may_start(self) -> bool:
         """Whether a request may be started now. Asked by the objects' thread before each one."""
@@ -124,30 +134,40 @@ class Tenure:
         """Own the object until the lease is lost or released."""
         renewals = asyncio.create_task(self._renew_until_end(), name=f"lease of {self._stage.name}")
         try:
-            await self._open()
+            await self._open_or_give_up()
+            if self._ended.is_set():
+                return
+            self._is_serving = True
+            self._state.begin()
             self._links.reader.on_connected(self._reader_connected)
             self._read()
             await self._ended.wait()
         finally:
+            renewals.cancel()  # before all else: a lease that is renewed for nobody is never free again
             self._close()
-            renewals.cancel()
-            await self._stage.close()  # first: the process that ends cancels this task while it waits
+            await self._state.stop()
+            await self._stage.close()  # the process that ends cancels this task while it waits here
             await asyncio.gather(renewals, return_exceptions=True)
 
+    async def _open_or_give_up(self) -> None:
+        """Open the object; where that fails the lease is given back, since another process may be able to."""
+        try:
+            await self._open()
+        except BrokerError:
+            raise  # there is nobody to give it back to
+        except Exception:
+            await self._give_back(self._acquired.cursor)
+            raise
+        finally:
+            self._is_opening = False
+
     async def _open(self) -> None:
-        """Build the object, take over what is left of former owners, and declare the channels."""
-        await self._stage.open()
+        """Settle what is left of former owners, build the object, and declare its channels."""
         store, epoch = self._store, self.epoch
         run_id, _, since = self._acquired.since.rpartition(":")
         func_caller = self._config.of_object(self._stage.name).func_caller
         memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
         memory.restore(await store.read_log(), self._now_ms())
-        heads = await store.heads()
-        retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
-        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost values
-        # that they have: it tells them all anew.
-        known = retained if int(since) < self._acquired.server_ms else {}
-        self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
         self._desk = Desk(
             self._links.commands,
             store,
@@ -159,8 +179,20 @@ class Tenure:
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )
-        await self._settle_former()
+        await self._settle_former()  # first: their callers need not wait for an instrument to be opened
+        heads = await store.heads()
+        retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
+        await self._stage.open()
+        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost values
+        # that they have: it tells them all anew.
+        known = retained if int(since) < self._acquired.server_ms else {}
+        self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
+        if self._ended.is_set():  # while it was made: then it is not told of an acquisition that is over
+            return
+        await self._stage.acquired()
+        await self._state.restore()
         if self._config.lease.restore:
+            # After the state: each change of a channel is retained at once, and so is newer than the state may be.
             await self._stage.restore(retained)
         await store.declare(epoch, self._stage.declarations())
         await store.write_interface(epoch, self._stage.interface())
@@ -192,7 +224,8 @@ class Tenure:
 
     def _close(self) -> None:
         self.lease.lost = True
-        self._links.reader.remove_connected(self._reader_connected)
+        if self._is_serving:
+            self._links.reader.remove_connected(self._reader_connected)
         if self._watch is not None:
             self._watch.cancel()
         if self._publisher is not None:
@@ -261,7 +294,9 @@ class Tenure:
     def _read(self) -> None:
         """Ask for entries, if there is room for some."""
         desk = self._desk
-        if desk is None or self._reading or self._releasing or self._ended.is_set() or desk.room <= 0:
+        if desk is None or not self._is_serving or self._reading or self._releasing or self._ended.is_set():
+            return
+        if desk.room <= 0:
             return
         self._reading = True
         count = max(1, desk.room // MAX_ENTRY_REQUESTS)
@@ -388,6 +423,7 @@ class Tenure:
     async def release(self, drain_s: float) -> None:
         """Hand the object over: let running calls end within `drain_s` seconds, then give the lease back."""
         self._releasing = True
+        await wait_until(lambda: self._ended.is_set() or not self._is_opening, drain_s)
         desk = self._desk
         if desk is not None:
             # The runner notes the start of a call before it asks `may_start`: what is unstarted now stays so.
@@ -398,13 +434,20 @@ class Tenure:
                 desk.answer_early(running, errors.OUTCOME_UNKNOWN())
             desk.resend()
             await wait_until(lambda: self._ended.is_set() or desk.is_settled, self.lease.duration_s)
+        if self._is_serving and not self.lease.lost:
+            await self._state.store_last()
+        await self._stage.released()
         self._handed_over = True
+        await self._give_back(self._cursor_of_next_owner())
+        self._ended.set()
+
+    async def _give_back(self, cursor: str) -> None:
+        """Give the lease back; the next owner begins behind the entry `cursor`."""
         try:
-            if not self.lease.lost and await self._store.release(self.epoch, self._cursor_of_next_owner()):
+            if not self.lease.lost and await self._store.release(self.epoch, cursor):
                 log.info("%s is released", self._stage.name)
         except BrokerError as error:
             log.warning("the lease of %s could not be released, it will run out: %s", self._stage.name, error)
-        self._ended.set()
 
     def _cursor_of_next_owner(self) -> str:
         """Before the first entry with a request that did not start, or else behind what was received."""

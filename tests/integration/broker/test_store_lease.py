@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from wispy.broker.errors import LinkDown, ReplyError
 from wispy.broker.keys import OBJECT_TTL_MS
 from wispy.broker.link import Link
-from wispy.broker.store import ObjectStore, Update
+from wispy.broker.store import ObjectStore, StoredState, Update
 
 # -- acquire
 
@@ -159,6 +159,7 @@ async def test_every_key_gets_its_time_to_live(store: ObjectStore, link: Link) -
     await publish(store, acquired.epoch, Update("a", 1, b"1", True, 5))
     await store.declare(acquired.epoch, {"a": b"{}"})
     await store.write_interface(acquired.epoch, b"{}")
+    await store.write_state(acquired.epoch, StoredState("an instance", False, b"{}"))
     keys = store.keys.lasting(["a"])
     for key in keys:
         assert OBJECT_TTL_MS - 60_000 < await link.call("PTTL", key) <= OBJECT_TTL_MS
@@ -166,6 +167,29 @@ async def test_every_key_gets_its_time_to_live(store: ObjectStore, link: Link) -
     await own(store)  # extends all but the histories, whose names it does not know
     for key in store.keys.lasting():
         assert await link.call("PTTL", key) > 10_000
+
+
+async def test_a_state_outlives_its_owner_who_cannot_write_it_any_more(store: ObjectStore) -> None:
+    assert await store.read_state() is None
+    first = await own(store)
+    states = [StoredState("one", True, b"\x00\xff"), StoredState("two", False, b"[1]")]
+    for state in states:
+        assert await store.write_state(first.epoch, state)
+        assert await store.read_state() == state
+    second = await own(store)
+    assert not await store.write_state(first.epoch, states[0])
+    assert await store.read_state() == states[1]
+    assert await store.write_state(second.epoch, states[0])
+
+
+async def test_a_state_is_refused_when_memory_is_full(store: ObjectStore, link: Link) -> None:
+    acquired = await own(store)
+    await fill_memory(link)
+    try:
+        with pytest.raises(ReplyError, match="OOM"):
+            await store.write_state(acquired.epoch, StoredState("one", True, b"x" * 1000))
+    finally:
+        await free_memory(link)
 
 
 async def test_acquire_passes_when_memory_is_full(store: ObjectStore, link: Link) -> None:

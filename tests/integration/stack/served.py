@@ -1,13 +1,14 @@
 """The objects that the processes of these tests serve. Imported by workers, not by the tests."""
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from wispy import locking, threaded, timeout
+from wispy import locking, on_acquire, on_release, restore, snapshot, threaded, timeout
 
 
 @dataclass
@@ -193,3 +194,63 @@ class Books:
         while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
             await asyncio.sleep(0.005)
         return key
+
+
+class Kept:
+    """Keeps its count across owners, and notes in the file `hooks` of its folder when it comes and goes."""
+
+    tracked_channel_values: ClassVar = {"place": "nowhere"}
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.raw = b"\x00\xff"
+        self.folder = Path(os.environ.get("KEPT_FOLDER", "."))
+        self._note("made")
+
+    def _note(self, text: str) -> None:
+        with (self.folder / "hooks").open("a") as file:
+            file.write(f"{os.getpid()} {text}\n")
+
+    def add(self) -> int:
+        self.count += 1
+        return self.count
+
+    @on_acquire
+    async def came(self) -> None:
+        if (self.folder / "slow").exists():
+            await asyncio.sleep(1.2)
+        self.place = "here"
+        self._note("acquired")
+        if (self.folder / "broken").exists():
+            raise OSError("there is no instrument")
+
+    @on_release
+    def went(self) -> None:
+        self.place = "gone"
+        self._note("released")
+
+    @snapshot(every=0.1)
+    def state(self) -> Any:
+        if (self.folder / "broken-snapshot").exists():
+            raise OSError("no snapshot today")
+        return {"count": self.count}
+
+    @restore
+    def take(self, state: Any) -> None:
+        self._note(f"restored {state['count']}")
+        self.count = state["count"]
+
+
+class Endless:
+    """Its hooks take longer than anybody waits."""
+
+    def ping(self) -> str:
+        return "pong"
+
+    @snapshot
+    async def state(self) -> None:
+        await asyncio.Event().wait()
+
+    @on_release
+    async def went(self) -> None:
+        await asyncio.Event().wait()

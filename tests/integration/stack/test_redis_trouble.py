@@ -11,7 +11,7 @@ from tests.integration.stack.conftest import MakeStack
 from tests.support.books import Books
 from tests.support.rpc_client import Client
 from tests.support.sentinel import SentinelDeployment
-from tests.support.stack import RestartableRedis, Stack
+from tests.support.stack import Frontend, RestartableRedis, Stack
 from tests.support.waiting import wait_until
 
 BOOKS = "books=served:Books"
@@ -41,9 +41,8 @@ def lasting_redis(tmp_path: Path) -> Iterator[RestartableRedis]:
 
 @asynccontextmanager
 async def load(stack: Stack, folder: Path) -> AsyncIterator[Books]:
-    """A session and a plain client that call; at the end calls run again, the books balance, and a value is followed."""
-    frontend = next(service for service in stack.services if hasattr(service, "websocket_url"))
-    url: str = frontend.websocket_url
+    """A session and a plain client that call; at the end calls run, the books balance, and a value is up to date."""
+    url = next(service.websocket_url for service in stack.services if isinstance(service, Frontend))
     async with Client(url) as client, Client(url) as plain:
         await client.hello()
         await plain.subscribe("books.newest")

@@ -29,6 +29,7 @@ def test_lasting_names_every_key_and_no_channel_of_pub_sub() -> None:
         "wispy:{sample}:heads",
         "wispy:{sample}:values",
         "wispy:{sample}:interface",
+        "wispy:{sample}:state",
         "wispy:{sample}:history:a",
     ]
 
@@ -54,5 +55,5 @@ def test_the_reference_page_names_every_script() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-schema.md").read_text("utf-8")
     scripts = importlib.resources.files("wispy.broker").joinpath("scripts").iterdir()
     names = [script.name.removesuffix(".lua") for script in scripts if script.name.endswith(".lua")]
-    assert len(names) == 9
+    assert len(names) == 10
     assert [name for name in names if f"| `{name}` |" not in page] == []

@@ -1,0 +1,69 @@
+"""Links to the master that Sentinels name, and to the next one after a failover."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.integration.broker.conftest import OpenLink
+from tests.support.sentinel import MASTER, SentinelDeployment
+from tests.support.stack import free_port
+from tests.support.waiting import wait_until
+from wispy.broker.link import Link
+
+
+@pytest.fixture
+def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SentinelDeployment]:
+    with SentinelDeployment(tmp_path_factory.mktemp("sentinel")) as deployment:
+        yield deployment
+
+
+async def role(link: Link) -> bytes:
+    reply: list[bytes] = await link.call("ROLE")
+    return reply[0]
+
+
+async def test_the_master_is_found_also_if_some_sentinels_are_gone(
+    deployment: SentinelDeployment, open_link: OpenLink
+) -> None:
+    hosts = f"127.0.0.1:{free_port()},127.0.0.1:{free_port()},127.0.0.1:{deployment.sentinels[0]}"
+    link = await open_link(f"redis+sentinel://{hosts}/{MASTER}/2")
+    assert await role(link) == b"master"
+    assert b" db=2 " in await link.call("CLIENT", "INFO")
+
+
+async def test_a_failover_is_followed(deployment: SentinelDeployment, open_link: OpenLink) -> None:
+    link = await open_link(deployment.url)
+    assert link.server is not None
+    former = link.server.run_id
+    deployment.kill_master()
+    await wait_until(
+        lambda: link.connected and link.server is not None and link.server.run_id != former, "the next master", 20
+    )
+    assert await role(link) == b"master"
+
+
+async def test_a_sentinel_that_wants_a_password_gets_that_of_the_servers(
+    deployment: SentinelDeployment, open_link: OpenLink
+) -> None:
+    for port in deployment.servers:
+        deployment.ask(port, "CONFIG", "SET", "masterauth", "a-secret")
+        deployment.ask(port, "CONFIG", "SET", "requirepass", "a-secret")
+    port = deployment.sentinels[0]
+    deployment.ask(port, "ACL", "SETUSER", "default", "resetpass", ">a-secret")
+    link = await open_link(f"redis+sentinel://:a-secret@127.0.0.1:{port}/{MASTER}")
+    assert await role(link) == b"master"
+
+
+async def test_what_the_sentinels_say_is_logged_once_and_without_the_password(
+    deployment: SentinelDeployment, open_link: OpenLink, caplog: pytest.LogCaptureFixture
+) -> None:
+    gone = free_port()
+    hosts = f"127.0.0.1:{gone},127.0.0.1:{deployment.sentinels[0]}"
+    link = await open_link(f"redis+sentinel://:a-secret@{hosts}/other", wait=False)
+    await wait_until(lambda: "no Sentinel names a master" in caplog.text, "the reason is logged")
+    assert f"127.0.0.1:{deployment.sentinels[0]} does not know 'other'" in caplog.text
+    assert f"127.0.0.1:{gone}: " in caplog.text
+    assert "a-secret" not in caplog.text
+    assert not link.connected
+    lines = [record for record in caplog.records if "no Sentinel" in record.message]
+    assert len(lines) == 1
