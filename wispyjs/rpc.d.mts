@@ -9,7 +9,7 @@ export interface Options {
   timeout?: number;
   /** Aborting it rejects the promise with `signal.reason` at once, and asks the server to cancel. */
   signal?: AbortSignal;
-  /** Says that running it twice does no harm. It is kept for repeating lost requests, and has no effect yet. */
+  /** Says that running it twice does no harm: it is then also repeated by itself where it may have run. */
   idempotent?: boolean;
 }
 
@@ -28,7 +28,15 @@ export class RpcError extends Error {
   readonly retryable: boolean;
 }
 
-export type State = "idle" | "connecting" | "connected" | "lost" | "closed";
+/**
+ * - `connecting`: there is no connection, and one is being made; the session, if there was one, is kept.
+ * - `connected`: a new session has begun.
+ * - `resumed`: the session went on over a new connection. Nothing was lost: unanswered requests are answered.
+ * - `lost`: the session could not go on, in time or at all. What was sent and not answered has rejected as `maybe`;
+ *   `connected` follows as soon as there is a server.
+ * - `idle`, `closed`: nothing was asked for yet; the page called `$close`.
+ */
+export type State = "idle" | "connecting" | "connected" | "resumed" | "lost" | "closed";
 
 /** Event messages that will never come: those after `from` up to and including `to` where the server says so. */
 export interface Gap {
@@ -130,7 +138,7 @@ export interface Library {
   encode(value: unknown): unknown;
   parse(text: string): any;
   Backoff: new (random: () => number, baseMs?: number) => { next(): number; reset(): void };
-  ServerClock: new () => { set(ms: number, now: number): void; read(now: number): number | null };
+  ServerClock: new () => { set(ms: number, now: number, run?: string): void; read(now: number): number | null };
 }
 
 declare global {

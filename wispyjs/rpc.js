@@ -11,12 +11,17 @@
  *   awaited, and is read once; look it up again to read again. `rpc` and `rpc.sample` are not promises.
  * - A request is *waiting* (never sent), *in flight* (sent, not answered) or *settled*. Waiting requests leave
  *   first in, first out, and get their id when they leave; ids rise and are never used again.
- * - Every request settles: by its answer, its own time-out, its AbortSignal, or the loss of its connection.
- *   What was in flight on a lost connection rejects with `executed: "maybe"`, and is never sent again by itself;
- *   what was waiting stays, and leaves on the next connection, or rejects with `executed: "no"` when it is too old.
+ * - Every request settles: by its answer, its own time-out, its AbortSignal, or the loss of its session.
+ *   A session outlives its connection: the next one says `rpc.hello` with the session and its token, which this page
+ *   keeps in memory only. What was in flight is then asked for again, in the order of the ids, under the same ids and
+ *   stamps: the server knows copies, and runs nothing twice. Then it subscribes again from the last known positions,
+ *   then waiting requests leave. If the session is over, what was in flight rejects with `executed: "maybe"`.
+ * - What was waiting stays, and leaves on the next connection, or rejects with `executed: "no"` when it is too old.
+ * - What the server did not run, and calls retryable, is sent again under a new id, a few times within the caller's
+ *   time: only if nothing was sent to its object since, or it is a read; never an assignment. What the page calls
+ *   idempotent is, too, where it may have run.
  * - A request given up here keeps its place in flight until the server answers, so that `ack` stays true:
- *   it says up to which id every answer has arrived.
- * - A connection says `rpc.hello` first, then subscribes again from the last known positions, then requests leave.
+ *   it says up to which id every answer has arrived. On the next connection nobody asks for it any more.
  * - An exception in a handler, a failed assignment, a strange message: each is reported by `rpc.$on("error", ...)`
  *   and on the console, and breaks nothing else.
  */
@@ -36,7 +41,7 @@
    * @typedef {import("./rpc.mjs").Gap} Gap
    * @typedef {import("./rpc.mjs").ChannelHandler} ChannelHandler
    * @typedef {"no" | "maybe" | "yes"} Executed
-   * @typedef {{timeout?: number, signal?: AbortSignal}} Limits
+   * @typedef {{timeout?: number, signal?: AbortSignal, idempotent?: boolean}} Limits
    */
 
   // ---------------------------------------------------------------------------------------------- errors
@@ -181,10 +186,13 @@
   class ServerClock {
     /** @type {{ms: number, heardAt: number} | null} */
     #reading = null;
+    /** @type {string | undefined} the run id of the server whose clock it is */
+    run = undefined;
 
-    /** @param {number} ms the server's clock @param {number} now when it arrived here */
-    set(ms, now) {
+    /** @param {number} ms the server's clock @param {number} now when it arrived here @param {string} [run] */
+    set(ms, now, run) {
       this.#reading = { ms, heardAt: now };
+      this.run = run;
     }
 
     /** @param {number} now @returns {number | null} */
@@ -256,10 +264,42 @@
 
   // -------------------------------------------------------------------------------------------- requests
 
+  /** What changes nothing may be repeated at any time. */
+  const READS = new Set(["rpc.get", "rpc.describe", "rpc.source", "rpc.channels", "rpc.discover"]);
+
+  /** What is never repeated: a value of a moment ago over one that somebody else has set since. */
+  const ASSIGNMENTS = new Set(["rpc.set", "rpc.delete"]);
+
+  /** The name of the object that a request is for, if it is for one. @param {string} method @param {any} params */
+  function objectOf(method, params) {
+    if (!method.startsWith("rpc.")) {
+      return method.slice(0, method.indexOf("."));
+    }
+    const path = params?.path;
+    return path === undefined ? undefined : String(typeof path === "string" ? path.split(".", 1)[0] : path[0]);
+  }
+
   /** One request on its way. */
   class Request {
     settled = false; // it may still be in flight
     release = () => {}; // stops its time-out and its listening to a signal
+    /** It is about the connection itself, and ends with it. */
+    bound = false;
+    /** The newest id that it was sent under; 0: never. */
+    id = 0;
+    /** @type {number | undefined} when it was first sent under that id, on the server's clock */
+    at = undefined;
+    /** @type {string | undefined} the run of the server whose clock that was */
+    run = undefined;
+    /** @type {string | undefined} */
+    object = undefined;
+    idempotent = false;
+    /** Until when it may be repeated. */
+    deadline = -Infinity;
+    /** How often it was repeated under a new id. */
+    repeats = 0;
+    /** It went out before, and nobody knows whether it ran. */
+    mayHaveRun = false;
 
     /**
      * @param {string} method
@@ -272,6 +312,11 @@
       this.params = params;
       this.issuedAt = issuedAt;
       this.outcome = outcome;
+    }
+
+    /** Ends what is not on its way at present. @param {number} code @param {string} message */
+    endUnsent(code, message) {
+      this.settle("reject", this.mayHaveRun ? perhapsExecuted(CODE.outcomeUnknown, message) : notExecuted(code, message));
     }
 
     /** @param {"resolve" | "reject"} how @param {unknown} value */
@@ -289,7 +334,11 @@
     static MAX_WAITING = 10_000; // an endless loop of calls ends in an error, not in a full memory
     static OPEN_WINDOW = 256; // ids: four times what may be in flight
     static MAX_OPEN = 64; // the server takes no more
-    static ENVELOPE_BYTES = 200; // what a message has beside method and params, generously
+    static ENVELOPE_BYTES = 300; // what a message has beside method and params, generously
+    static REPEATS = 4; // of one request: together some 8 s at most, as long as a worker may take to come back
+    static REPEAT_MS = 10_000; // who set no time-out is not kept longer than this by repeating
+    static REPEAT_BASE_MS = 250; // an overloaded server is over it within a second
+    static MAX_OBJECTS = 1_000; // as many as a frontend relays to
 
     /** @type {Set<Request>} never sent; first in, first out */
     #waiting = new Set();
@@ -303,13 +352,19 @@
     #room = 0;
     /** the longest message that the server takes */
     #maxBytes = Infinity;
+    /** @type {Map<Request, ReturnType<typeof setTimeout>>} what is to be repeated, until it waits again */
+    #resting = new Map();
+    /** @type {Map<string, number>} object to the newest id that was sent to it */
+    #newest = new Map();
     #clock;
     #now;
+    #random;
 
-    /** @param {ServerClock} clock @param {() => number} now */
-    constructor(clock, now) {
+    /** @param {ServerClock} clock @param {() => number} now @param {() => number} random */
+    constructor(clock, now, random) {
       this.#clock = clock;
       this.#now = now;
+      this.#random = random;
     }
 
     get idle() {
@@ -317,13 +372,16 @@
     }
 
     /** @param {string} method @param {unknown} params @param {Limits} [limits] @returns {Promise<any>} */
-    issue(method, params, { timeout, signal } = {}) {
+    issue(method, params, { timeout, signal, idempotent = false } = {}) {
       return new Promise((resolve, reject) => {
         signal?.throwIfAborted();
         if (this.#waiting.size >= Requests.MAX_WAITING) {
           throw notExecuted(CODE.overloaded, `${this.#waiting.size} requests wait already`);
         }
         const request = new Request(method, JSON.stringify(encode(params)), this.#now(), { resolve, reject });
+        request.object = objectOf(method, params);
+        request.idempotent = idempotent;
+        request.deadline = request.issuedAt + (timeout ?? Requests.REPEAT_MS);
         this.#watch(request, timeout, signal);
         this.#waiting.add(request);
         this.#flush();
@@ -339,7 +397,9 @@
      * @param {(error: RpcError) => void} reject
      */
     immediate(method, params, resolve, reject) {
-      this.#transmit(new Request(method, JSON.stringify(params), this.#now(), { resolve, reject }));
+      const request = new Request(method, JSON.stringify(params), this.#now(), { resolve, reject });
+      request.bound = true;
+      this.#transmit(request);
     }
 
     /** A socket is open, and only `immediate` requests may use it yet. @param {(text: string) => void} send */
@@ -360,26 +420,57 @@
       this.#room = 0;
     }
 
-    /** The connection is gone. @param {string} reason */
-    lost(reason) {
-      const unanswered = [...this.#inFlight.values()];
+    /** The connection is gone, and the session may go on over the next one. @param {string} reason */
+    suspend(reason) {
       this.#send = null;
       this.#room = 0;
-      this.#inFlight.clear();
-      for (const request of unanswered) {
-        const message = `${reason}, before ${request.method} was answered`;
-        request.settle("reject", perhapsExecuted(CODE.outcomeUnknown, message));
+      for (const [id, request] of this.#inFlight) {
+        if (request.bound || request.settled) {
+          this.#inFlight.delete(id);
+          request.settle("reject", unanswered(request, reason));
+        }
       }
     }
 
-    /** Ends what was never sent. @param {string} reason @param {number} [issuedBefore] */
-    refuseWaiting(reason, issuedBefore = Infinity) {
-      for (const request of this.#waiting) {
-        if (request.issuedAt < issuedBefore) {
-          this.#waiting.delete(request);
-          request.settle("reject", notExecuted(CODE.unavailable, `${request.method} was not sent: ${reason}`));
+    /** The session goes on: asks again for all that is unanswered. */
+    resume() {
+      const acknowledged = this.#acknowledged();
+      for (const [id, request] of this.#inFlight) {
+        if (!request.bound) {
+          this.#write(id, request, { ...acknowledged, at: request.at, run: request.run, retry: true });
         }
       }
+    }
+
+    /** The session is over: what was sent in it may have run. @param {string} reason @param {boolean} [again] */
+    abandon(reason, again = true) {
+      const open = [...this.#inFlight.values()].filter(({ bound }) => !bound);
+      for (const request of open) {
+        this.#inFlight.delete(request.id);
+      }
+      for (const request of open) {
+        const error = unanswered(request, reason);
+        if (!again || !this.#repeats(request, error)) {
+          request.settle("reject", error);
+        }
+      }
+    }
+
+    /** Ends what is not on its way. @param {string} reason @param {number} [issuedBefore] */
+    refuseWaiting(reason, issuedBefore = Infinity) {
+      for (const request of [...this.#waiting, ...this.#resting.keys()]) {
+        if (request.issuedAt < issuedBefore) {
+          this.#take(request);
+          request.endUnsent(CODE.unavailable, `${request.method} was not sent: ${reason}`);
+        }
+      }
+    }
+
+    /** Takes a request out of the queue, or from its rest; whether it was there. @param {Request} request */
+    #take(request) {
+      const timer = this.#resting.get(request);
+      clearTimeout(timer);
+      return this.#resting.delete(request) || this.#waiting.delete(request);
     }
 
     /** @param {{id: number, result?: unknown, error?: any}} message */
@@ -390,11 +481,50 @@
       }
       this.#inFlight.delete(message.id);
       if (message.error) {
-        request.settle("reject", RpcError.fromWire(message.error));
+        const error = RpcError.fromWire(message.error);
+        if (!this.#repeats(request, error)) {
+          request.settle("reject", error);
+        }
       } else {
         request.settle("resolve", message.result);
       }
       this.#flush();
+    }
+
+    /** Sends a request again after a while, if that may be done; whether it will. @param {Request} request @param {RpcError} error */
+    #repeats(request, error) {
+      const isHarmless = error.executed === "no" && error.retryable;
+      const isAllowed = request.idempotent && error.code === CODE.outcomeUnknown;
+      const limit = Math.min(Backoff.MAX_MS, Requests.REPEAT_BASE_MS * 2 ** request.repeats);
+      const waitMs = Backoff.MIN_MS + this.#random() * limit;
+      if (
+        !(isHarmless || isAllowed) ||
+        request.bound ||
+        request.settled ||
+        request.repeats >= Requests.REPEATS ||
+        this.#now() + waitMs >= request.deadline ||
+        !this.#isNewest(request)
+      ) {
+        return false;
+      }
+      request.repeats += 1;
+      request.mayHaveRun ||= !isHarmless;
+      const timer = setTimeout(() => {
+        this.#resting.delete(request);
+        if (this.#isNewest(request)) {
+          this.#waiting = new Set([request, ...this.#waiting]); // what was asked for later must not overtake it
+          this.#flush();
+        } else {
+          request.settle("reject", error);
+        }
+      }, waitMs);
+      this.#resting.set(request, timer);
+      return true;
+    }
+
+    /** Whether a request can be repeated without changing the order of what its object does. @param {Request} request */
+    #isNewest({ method, object, id }) {
+      return READS.has(method) || (!ASSIGNMENTS.has(method) && object !== undefined && this.#newest.get(object) === id);
     }
 
     #flush() {
@@ -417,8 +547,27 @@
       const acknowledged = this.#acknowledged();
       const id = ++this.#lastId;
       this.#inFlight.set(id, request);
-      const wispy = JSON.stringify({ ...acknowledged, at: this.#clock.read(this.#now()) ?? undefined });
+      request.id = id;
+      request.at = this.#clock.read(this.#now()) ?? undefined;
+      request.run = this.#clock.run;
+      if (request.object !== undefined) {
+        this.#noteNewest(request.object, id);
+      }
+      this.#write(id, request, { ...acknowledged, at: request.at });
+    }
+
+    /** @param {string} object @param {number} id */
+    #noteNewest(object, id) {
+      if (this.#newest.size >= Requests.MAX_OBJECTS && !this.#newest.has(object)) {
+        this.#newest.clear(); // what was sent before is not repeated then
+      }
+      this.#newest.set(object, id);
+    }
+
+    /** @param {number} id @param {Request} request @param {object} members wispy's own */
+    #write(id, request, members) {
       const method = JSON.stringify(request.method);
+      const wispy = JSON.stringify(members);
       this.#send?.(`{"jsonrpc":"2.0","id":${id},"method":${method},"params":${request.params},"wispy":${wispy}}`);
     }
 
@@ -457,8 +606,8 @@
     #watch(request, timeout, signal) {
       /** @param {(sent: boolean) => unknown} reason */
       const giveUp = (reason) => {
-        const sent = !this.#waiting.delete(request);
-        request.settle("reject", reason(sent));
+        const sent = !this.#take(request);
+        request.settle("reject", reason(sent || request.mayHaveRun));
         if (sent) {
           this.#cancel(request);
         }
@@ -482,6 +631,10 @@
       }
     }
   }
+
+  /** @param {Request} request @param {string} reason */
+  const unanswered = (request, reason) =>
+    perhapsExecuted(CODE.outcomeUnknown, `${reason}, before ${request.method} was answered`);
 
   /** @param {Request} request @param {number} timeout @param {boolean} sent */
   function timedOut(request, timeout, sent) {
@@ -741,7 +894,9 @@
   /**
    * The websocket: opened at the first use, watched, and opened again when it is lost.
    *
-   *     idle --start--> connecting --hello answered--> connected --lost--> lost --after a while--> connecting
+   *     idle --start--> connecting --hello answered--> connected
+   *     connected or resumed --connection lost--> connecting --hello answered--> resumed: all goes on
+   *     connecting --no connection for the session's window, or the server does not know it--> lost --> connected
    *     any --close--> closed --start--> connecting
    *
    * A browser does not show the server's pings to its pages, so a connection on which nothing was heard for longer
@@ -754,6 +909,8 @@
     static PATIENCE_MS = 30_000; // without a connection for so long, a waiting click is no longer meant
     static SLEEP_MS = 2_000; // of sleep that the clock missed: with max_start_delay (3 s) requests would look too old
     static STABLE_MS = 10_000; // a connection that lived so long was a good one: the backoff starts anew
+    static LEAVE_MS = 1_000; // for the last answers of a server that is closing; a longer call goes along
+    static WINDOW_S = 60; // of a server that does not say
 
     /** @type {State} */
     state = "idle";
@@ -774,6 +931,10 @@
     #wallOffset = 0;
     /** @type {number | null} when to move to another frontend, because this one said that it is closing */
     #leaveAt = null;
+    /** @type {{session: string, token: string, windowMs: number} | null} in memory only */
+    #session = null;
+    /** @type {ReturnType<typeof setTimeout> | undefined} of giving the session up */
+    #window = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} of the next try, or of leaving */
     #timer = undefined;
     /** @type {ReturnType<typeof setInterval> | undefined} */
@@ -807,22 +968,30 @@
         throw notExecuted(CODE.unavailable, "no server is known: call rpc.$connect(url) first", false);
       }
       this.#heardAt = this.#environment.now();
+      this.#become("connecting", { reason: `to ${this.url}` });
       this.#open();
       this.#watch = setInterval(() => this.#look(), Connection.WATCH_MS);
     }
 
     /** Does not wait any longer before the next try. */
     hurry() {
-      if (this.state === "lost") {
+      if (this.#socket === null && (this.state === "connecting" || this.state === "lost")) {
         clearTimeout(this.#timer);
         this.#open();
       }
     }
 
+    get isOpen() {
+      return this.state === "connected" || this.state === "resumed";
+    }
+
     /** @param {string} reason */
     close(reason) {
       clearInterval(this.#watch);
+      clearTimeout(this.#window);
+      this.#session = null;
       this.#disconnect(reason);
+      this.#requests.abandon(reason, false);
       this.#requests.refuseWaiting(reason);
       this.#become("closed", { reason });
     }
@@ -831,7 +1000,6 @@
       const socket = new this.#environment.WebSocket(/** @type {string} */ (this.url));
       this.#socket = socket;
       this.#openedAt = this.#environment.now();
-      this.#become("connecting", { reason: `to ${this.url}` });
       socket.onopen = () => this.#greet(socket);
       socket.onmessage = ({ data }) => this.#receive(data);
       socket.onclose = ({ code, reason }) => this.#lose(reason || "the connection was lost", code);
@@ -850,18 +1018,35 @@
         this.#lose(`the server refused the connection: ${error.message}`);
       };
       const client = `wispyjs/${VERSION}`;
-      this.#requests.immediate("rpc.hello", { client }, (hello) => this.#welcome(hello), refused);
+      const former = this.#session && { session: this.#session.session, token: this.#session.token };
+      this.#requests.immediate("rpc.hello", { client, ...former }, (hello) => this.#welcome(hello), refused);
     }
 
     /** @param {any} hello */
     #welcome(hello) {
       const { now, wallClock } = this.#environment;
-      this.#clock.set(hello.ms, now());
+      this.#clock.set(hello.ms, now(), hello.run);
       this.#wallOffset = wallClock() - now();
       this.#quietMs = hello.ping_interval_s * 1000 + Connection.ANSWER_MS;
-      this.#become("connected", { reason: "" });
+      clearTimeout(this.#window);
+      this.#window = undefined;
+      if (hello.resumed) {
+        this.#requests.resume();
+      } else if (this.#session) {
+        this.#giveUp("the server does not know the session any more");
+      }
+      const windowMs = (hello.session_window_s ?? Connection.WINDOW_S) * 1000;
+      this.#session = { session: hello.session, token: hello.token, windowMs };
+      this.#become(hello.resumed ? "resumed" : "connected", { reason: "" });
       this.#channels.opened();
       this.#requests.open(hello.limits);
+    }
+
+    /** The session is over; a new one begins with the next hello. @param {string} reason */
+    #giveUp(reason) {
+      this.#session = null;
+      this.#requests.abandon(reason);
+      this.#become("lost", { reason });
     }
 
     /** @param {string} text */
@@ -891,7 +1076,7 @@
         case "rpc.gap":
           return this.#channels.missed(params);
         case "rpc.clock":
-          return this.#clock.set(params.ms, this.#environment.now());
+          return this.#clock.set(params.ms, this.#environment.now(), params.run);
         case "rpc.closing":
           return this.#prepareToLeave(params.reconnect_in_ms);
         default: // a newer server may tell more than this page knows of
@@ -899,7 +1084,7 @@
     }
 
     /**
-     * The frontend is going. Nothing more is sent to it, so that nothing gets lost with it; what it has, it answers.
+     * The frontend is going. Nothing more is sent to it; what it has, it answers. What takes longer goes along.
      *
      * @param {number} delayMs after which to connect elsewhere: the server spreads its clients out
      */
@@ -907,7 +1092,10 @@
       this.#requests.hold();
       this.#leaveAt = this.#environment.now() + delayMs;
       clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#leave(), delayMs);
+      this.#timer = setTimeout(() => {
+        this.#timer = setTimeout(() => this.#lose("the server is closing"), Connection.LEAVE_MS);
+        this.#leave();
+      }, delayMs);
     }
 
     #leave() {
@@ -919,13 +1107,20 @@
     /** @param {string} reason @param {number} [code] */
     #lose(reason, code) {
       const now = this.#environment.now();
-      if (this.state === "connected" && now - this.#openedAt > Connection.STABLE_MS) {
+      if (this.isOpen && now - this.#openedAt > Connection.STABLE_MS) {
         this.#backoff.reset();
       }
       const waitMs = this.#leaveAt === null ? this.#backoff.next() : Math.max(0, this.#leaveAt - now);
       this.#disconnect(reason);
       this.#timer = setTimeout(() => this.#open(), waitMs);
-      this.#become("lost", { reason, code });
+      if (this.#session) {
+        const { windowMs } = this.#session;
+        const tooLong = `there was no connection for ${windowMs / 1000} s`;
+        this.#window ??= setTimeout(() => this.#giveUp(tooLong), windowMs);
+      }
+      if (this.state !== "lost") { // it stays so until a new session begins
+        this.#become("connecting", { reason, code });
+      }
     }
 
     /** Drops the socket for good: nothing that it may still receive is taken for the next one's. @param {string} reason */
@@ -939,16 +1134,16 @@
       this.#leaveAt = null;
       this.#probedAt = null;
       this.#channels.closed();
-      this.#requests.lost(reason);
+      this.#requests.suspend(reason);
     }
 
     #look() {
       const now = this.#environment.now();
-      if (this.state === "connected") {
+      if (this.isOpen) {
         this.#lookForLife(now);
         return;
       }
-      if (this.state === "connecting" && now - this.#openedAt > Connection.ANSWER_MS) {
+      if (this.#socket && now - this.#openedAt > Connection.ANSWER_MS) {
         this.#lose("the server did not answer");
       }
       if (now - this.#heardAt > Connection.PATIENCE_MS) {
@@ -996,7 +1191,7 @@
       };
       const clock = new ServerClock();
       this.events = new Events();
-      this.requests = new Requests(clock, surroundings.now);
+      this.requests = new Requests(clock, surroundings.now, surroundings.random);
       this.channels = new Channels(this.requests, this.events, surroundings.random);
       this.connection = new Connection(surroundings, { ...this, clock });
     }
@@ -1020,9 +1215,9 @@
       await new Promise((resolve, reject) => {
         /** @param {State} state @param {{reason: string}} [detail] */
         const settle = (state, detail) => {
-          if (state === "connected" || state === "closed") {
+          if (state === "connected" || state === "resumed" || state === "closed") {
             stop();
-            state === "connected" ? resolve(undefined) : reject(notExecuted(CODE.unavailable, `${detail?.reason}`));
+            state !== "closed" ? resolve(undefined) : reject(notExecuted(CODE.unavailable, `${detail?.reason}`));
           }
         };
         const stop = this.events.on("state", settle);

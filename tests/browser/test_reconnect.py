@@ -31,10 +31,10 @@ async def test_a_page_comes_back_after_its_frontend_was_killed(start: Start, ope
     frontend = frontend_of(program)
     assert frontend is not None
     frontend.kill()
-    await tab.page.wait_for_function("window.states.includes('lost')")
+    await tab.page.wait_for_function("window.states.includes('connecting')")
     await wait_until(lambda: frontend_of(program) not in (None, frontend), "another frontend is started")
 
-    await tab.page.wait_for_function("window.states.at(-1) === 'connected'")
+    await tab.page.wait_for_function("window.states.at(-1) === 'resumed'")
     assert await tab.run("rpc.sample.test_sum(20, 22)") == 42
     await tab.run("rpc.sample.$set('a', 'after')")  # its subscription came back by itself
     await tab.wait_for("a", "after")

@@ -94,18 +94,19 @@ test("an error of the server carries its code and data", async (t) => {
   assert.deepEqual([error.executed, error.retryable, error.data.type], ["yes", false, "ValueError"]);
 });
 
-test("a lost connection: what was sent is maybe executed, what waited leaves on the next connection", async (t) => {
+test("a lost session: what was sent is maybe executed, what waited leaves in the next one", async (t) => {
   const lab = new Lab(t);
   lab.hello = { limits: { in_flight: 2 } };
   const socket = lab.connect();
   const sent = failure(lab.rpc.sample.f("sent"));
   const waiting = lab.rpc.sample.f("waiting");
   socket.lose();
-  const error = await sent;
-  assert.deepEqual([error.code, error.executed, error.retryable], [-32006, "maybe", false]);
   lab.pass(400);
   assert.equal(lab.sockets.length, 2);
   lab.socket.open();
+  const error = await sent;
+  assert.deepEqual([error.code, error.executed, error.retryable], [-32006, "maybe", false]);
+  assert.match(error.message, /does not know the session any more, before sample\.f was answered/);
   assert.deepEqual(lab.socket.received.map(({ params }) => params), [["waiting"]]);
   assert.ok(lab.socket.last.id > socket.last.id);
   lab.socket.answer(lab.socket.last, "done");
@@ -119,6 +120,7 @@ test("an answer of the old connection is not heard any more", async (t) => {
   socket.lose();
   assert.ok(socket.isClosed);
   socket.answer(socket.last, 1);
+  lab.rpc.$close();
   assert.equal((await sent).executed, "maybe");
   assert.deepEqual(lab.errors, []);
 });
