@@ -101,7 +101,8 @@ class Publisher:
             self._bytes += len(update.value)
         if len(self._unconfirmed) > MAX_UNCONFIRMED or self._bytes > MAX_UNCONFIRMED_BYTES:
             self._make_room()
-        if updates and self._retry is None:  # else they go with the retry: what overtakes it would make the script skip it
+        # During a retry they go with it: what overtakes it would make the script skip it.
+        if updates and self._retry is None:
             self._send(updates)
 
     def _is_known(self, change: ChannelChange) -> bool:

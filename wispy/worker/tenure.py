@@ -183,8 +183,8 @@ class Tenure:
         heads = await store.heads()
         retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
         await self._stage.open()
-        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost values
-        # that they have: it tells them all anew.
+        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost
+        # values that they have: it tells them all anew.
         known = retained if int(since) < self._acquired.server_ms else {}
         self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
         if self._ended.is_set():  # while it was made: then it is not told of an acquisition that is over

@@ -334,8 +334,8 @@ def agree(ours: Outcome, reference: Outcome) -> bool:
     """Whether both parsers saw the same.
 
     Ours looks at the first two bytes of a frame before its length, the reference at the length first; and ours refuses
-    a text as soon as it is wrong, not only at its end. The reference takes a control frame whose short length is written
-    the long way, which RFC 6455 (5.2, 5.5) does not allow.
+    a text as soon as it is wrong, not only at its end. The reference takes a control frame whose short length is
+    written the long way, which RFC 6455 (5.2, 5.5) does not allow.
     """
     if ours[1] == 1007:
         return ours[0] == reference[0][: len(ours[0])] and reference[1] is not None
