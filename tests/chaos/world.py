@@ -50,7 +50,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.book = folder / "book"
-        self.redis = SentinelDeployment(folder)
+        self.redis = SentinelDeployment(folder, is_safe=True)
         self._stack: Stack | None = None
         self._ports = [free_port() for _ in range(FRONTENDS)]
         self._balancer_port = free_port()

@@ -23,10 +23,17 @@ MASTER = "lab"
 
 
 class SentinelDeployment:
-    """One master, one replica and three Sentinels. Use as `with SentinelDeployment(folder) as deployment`."""
+    """One master, one replica and three Sentinels. Use as `with SentinelDeployment(folder) as deployment`.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        folder: for data and logs.
+        is_safe: a server takes no writes while no replica has heard of it lately: what a master that is cut off still
+            takes is lost.
+    """
+
+    def __init__(self, folder: Path, *, is_safe: bool = False) -> None:
         self._folder = folder
+        self._is_safe = is_safe
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.servers: list[int] = []
         """Ports; the first one is the master at the beginning."""
@@ -76,12 +83,9 @@ class SentinelDeployment:
             )
 
     def start_server(self, port: int, *extra: str) -> None:
-        """A server without persistence, on this port.
-
-        It takes no writes while no replica has heard of it lately: what a master that is cut off still takes is lost.
-        """
+        """A server without persistence, on this port."""
         directory = str(self._directory(port))
-        safe = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2")
+        safe = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2") if self._is_safe else ()
         self._spawn(port, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *safe, *extra)
 
     def _directory(self, port: int) -> Path:
