@@ -1,6 +1,7 @@
-"""Two frontends and a worker as processes of their own, and a load balancer in front: pages notice nothing."""
+"""Two frontends and a worker as processes of their own, and a load balancer in front: pages lose nothing."""
 
 import shutil
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ defaults
     timeout tunnel 1h
     balance leastconn
     option httpchk GET /readyz
+    option redispatch 1
     default-server check inter 200ms fall 1 rise 1
 frontend pages
     bind fd@{fd}
@@ -50,10 +52,17 @@ class Balanced:
 
     def __init__(self, stack: Stack, folder: Path) -> None:
         self.stack = stack
-        stack.worker("sample=served:Sample")
-        static = f"static.folders={ROOT}/examples/quickstart/static"
-        self.frontends: list[Frontend] = [stack.frontend("--set", static) for _ in range(2)]
+        stack.worker("sample=served:Sample", "counter=served:Counter")
+        self.frontends: list[Frontend] = [self._frontend() for _ in range(2)]
         self.balancer, self.url = self._balance(folder)
+
+    def _frontend(self, port: int = 0) -> Frontend:
+        return self.stack.frontend("--set", f"static.folders={ROOT}/examples/quickstart/static", port=port)
+
+    def replace(self, number: int) -> None:
+        """Start a killed frontend again, at its address."""
+        self.frontends[number] = self._frontend(int(self.frontends[number].address.rpartition(":")[2]))
+        wait_until_blocking(self.is_ready, "the balancer reaches both again")
 
     def _balance(self, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         """Start haproxy on a socket that is open already, so that its port is certainly free."""
@@ -84,7 +93,9 @@ class Balanced:
 
 @pytest.fixture
 def balanced(valkey: EmbeddedServer, tmp_path: Path) -> Iterator[Balanced]:
-    stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path)
+    # What a killed frontend had not passed on may start as long as the page may take to come back on a busy machine.
+    config = {"session.secret": "a secret that the frontends share", "func_caller.max_start_delay_default": 10}
+    stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path, **config)
     try:
         balanced = Balanced(stack, tmp_path)
         try:
@@ -140,3 +151,57 @@ async def test_a_page_goes_on_at_the_other_frontend(balanced: Balanced, open_tab
     assert await tab.run("rpc.sample.test_sum(20, 22)") == 42
     await tab.run("rpc.sample.$set('a', 'elsewhere')")
     await tab.wait_for("a", "elsewhere")
+
+
+LOAD = """
+window.load = {sent: 0, answered: [], failed: [], states: [], goOn: true};
+rpc.$on("state", (state) => load.states.push(state));
+rpc.counter.$channel("total").subscribe((total) => void (load.total = total));
+async function lane() {
+  while (load.goOn) {
+    const number = load.sent++;
+    try {
+      load.answered.push(await rpc.counter.count(number));
+    } catch (error) {
+      load.failed.push(`${number}: ${error.message} (executed: ${error.executed})`);
+    }
+  }
+}
+load.lanes = Promise.all(Array.from({length: 20}, lane));
+"""
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_frontend_that_ends_loses_nothing_that_the_page_asked_for(
+    balanced: Balanced, open_tab: OpenTab, end: signal.Signals
+) -> None:
+    tab, frontends = await open_watched(balanced, open_tab)
+    await tab.run(f"void (() => {{ {LOAD} }})()")
+
+    async def wait_for_answers(more: int) -> None:
+        goal = await tab.run("load.answered.length") + more
+
+        async def are_there() -> bool:
+            return await tab.run("load.answered.length + load.failed.length") >= goal
+
+        await wait_until(are_there, f"{goal} answers come", 30)
+
+    for _ in range(2):
+        await wait_for_answers(200)
+        first = frontends[-1]
+        number = int(first.removeprefix("f"))
+        balanced.frontends[number].send(end)
+        await wait_until(lambda first=first: frontends[-1] != first, "the page connects to the other frontend")
+        await wait_for_answers(200)
+        await wait_until(lambda number=number: not balanced.frontends[number].is_running, "the frontend ends")
+        balanced.replace(number)
+
+    await tab.run("load.goOn = false, load.lanes.then(() => 0)")
+    assert await tab.run("load.failed") == []
+    sent = await tab.run("load.sent")
+    assert sorted(await tab.run("load.answered")) == list(range(sent))
+    assert await tab.run("rpc.counter.runs.then((runs) => runs)") == {str(number): 1 for number in range(sent)}
+    await tab.page.wait_for_function(f"load.total === {sent}")
+    states = await tab.run("load.states")
+    assert set(states) == {"connecting", "resumed"}
+    assert states.count("resumed") == 2
