@@ -136,7 +136,8 @@ async def test_calls_keep_their_order_when_what_the_owner_was_to_read_is_lost(
     """The owner's connections break while a read is on the way: what was in it comes again, before what came since."""
     async with Relay(valkey_server.url) as relay:
         stack = make_stack(**{"lease.duration": "10s"})
-        worker = await asyncio.to_thread(stack.worker, BOOKS, **{"redis.url": relay.url})
+        through_it = {"redis.url": relay.url}
+        worker = await asyncio.to_thread(lambda: stack.worker(BOOKS, **through_it))  # pyright: ignore[reportArgumentType] # it is a setting's name
         async with Client(stack.frontend().websocket_url) as client:
             await client.hello()
             async with Books(tmp_path / "executions", client, parallel=40, method="books.note_and_linger") as books:
@@ -155,8 +156,8 @@ def is_unread(server: EmbeddedServer, stack: Stack) -> bool:
     """Whether there are entries that no owner has received: it reads at once, unless it waits for a lost answer."""
     with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as connection:
         requests = f"{stack.prefix}{{books}}:requests"
-        newest = connection.xinfo_stream(requests)["last-generated-id"]  # type: ignore[index]
-        return connection.xinfo_groups(requests)[0]["last-delivered-id"] != newest  # type: ignore[index]
+        newest = connection.xinfo_stream(requests)["last-generated-id"]
+        return connection.xinfo_groups(requests)[0]["last-delivered-id"] != newest
 
 
 async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path) -> None:
