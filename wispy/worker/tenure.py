@@ -103,6 +103,8 @@ class Tenure:
         self._handed_over = False
         """The lease is being given back: what the object does now is no longer told."""
         self._reading = False
+        self._rejoining = False
+        """The cursor is being set back: a read before that would go past what was lost with the link."""
         self._last_id = acquired.cursor
         """Of the newest entry received."""
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
@@ -294,9 +296,9 @@ class Tenure:
     def _read(self) -> None:
         """Ask for entries, if there is room for some."""
         desk = self._desk
-        if desk is None or not self._is_serving or self._reading or self._releasing or self._ended.is_set():
+        if desk is None or not self._is_serving or self._releasing or self._ended.is_set():
             return
-        if desk.room <= 0:
+        if self._reading or self._rejoining or desk.room <= 0:
             return
         self._reading = True
         count = max(1, desk.room // MAX_ENTRY_REQUESTS)
@@ -342,23 +344,33 @@ class Tenure:
             self._rejoin_soon()
 
     def _rejoin_soon(self) -> None:
-        if not self._releasing:
+        if not self._releasing and not self._rejoining:
+            self._rejoining = True
             self._stage.supervise(self._rejoin(), f"rejoin of {self._stage.name}")
 
     async def _rejoin(self) -> None:
         """Set the cursor back to the last entry received: what was sent after it was lost with the link."""
-        while not self._ended.is_set() and not self._releasing:
-            try:
-                group = await self._store.rejoin(self.epoch, self._last_id)
-                if group is None:
-                    self._lose()
-                else:
-                    self._group = group
-                break
-            except BrokerError as error:
-                log.warning("cannot go on reading requests of %s: %s", self._stage.name, error)
+        try:
+            while not self._ended.is_set() and not self._releasing:
+                if await self._set_cursor_back():
+                    break
                 await asyncio.sleep(READ_RETRY_S)
+        finally:
+            self._rejoining = False
         self._read()
+
+    async def _set_cursor_back(self) -> bool:
+        """Whether it is decided how to go on: it is set back, or the lease is lost."""
+        try:
+            group = await self._store.rejoin(self.epoch, self._last_id)
+        except BrokerError as error:
+            log.warning("cannot go on reading requests of %s: %s", self._stage.name, error)
+            return False
+        if group is None:
+            self._lose()
+        else:
+            self._group = group
+        return True
 
     # --- calls and outcomes -----------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -187,6 +188,11 @@ class Books:
         """Holds the objects' thread meanwhile."""
         time.sleep(seconds)
         return self.note(path, key)
+
+    async def note_and_linger(self, path: str, key: str) -> str:
+        self.note(path, key)
+        await asyncio.sleep(0.1 + 0.2 * random.random())
+        return key
 
     async def note_and_wait(self, path: str, key: str, gate: str) -> str:
         self.note(path, key)

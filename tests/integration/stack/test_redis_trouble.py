@@ -6,15 +6,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.books import Books
+from tests.support.relay import Relay
 from tests.support.rpc_client import Client
 from tests.support.sentinel import SentinelDeployment
 from tests.support.stack import Frontend, RestartableRedis, Stack
 from tests.support.waiting import wait_until
+from wispy.broker.embedded import EmbeddedServer
 
 BOOKS = "books=served:Books"
+KILLS = 6
 CALLS = 30
 """Results that show that calls run."""
 
@@ -124,6 +128,36 @@ async def test_connections_that_are_killed_again_and_again(
             assert redis_server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes") > 0
             await calls_run(books)
     assert not books.executed("yes")
+
+
+async def test_calls_keep_their_order_when_what_the_owner_was_to_read_is_lost(
+    make_stack: MakeStack, valkey_server: EmbeddedServer, tmp_path: Path
+) -> None:
+    """The owner's connections break while a read is on the way: what was in it comes again, before what came since."""
+    async with Relay(valkey_server.url) as relay:
+        stack = make_stack(**{"lease.duration": "10s"})
+        through_it = {"redis.url": relay.url}
+        worker = await asyncio.to_thread(lambda: stack.worker(BOOKS, **through_it))  # pyright: ignore[reportArgumentType] # it is a setting's name
+        async with Client(stack.frontend().websocket_url) as client:
+            await client.hello()
+            async with Books(tmp_path / "executions", client, parallel=40, method="books.note_and_linger") as books:
+                for _ in range(KILLS):
+                    await calls_run(books)
+                    relay.is_swallowing = True
+                    await wait_until(lambda: is_unread(valkey_server, stack), "a read is lost, and more is to be read")
+                    relay.cut()
+                    relay.is_swallowing = False
+            books.check()
+            assert books.results == len(books.sent), "nothing is doubtful"
+        assert await asyncio.to_thread(worker.stop) == 0
+
+
+def is_unread(server: EmbeddedServer, stack: Stack) -> bool:
+    """Whether there are entries that no owner has received: it reads at once, unless it waits for a lost answer."""
+    with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as connection:
+        requests = f"{stack.prefix}{{books}}:requests"
+        newest = connection.xinfo_stream(requests)["last-generated-id"]
+        return connection.xinfo_groups(requests)[0]["last-delivered-id"] != newest
 
 
 async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path) -> None:

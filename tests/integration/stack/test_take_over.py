@@ -106,7 +106,7 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
         books.check()
         assert books.results == len(books.sent), "no failed and no doubtful call"
         # The machine may be busy once; it is not each time.
-        assert min(gaps) < 0.3, gaps
+        assert sorted(gaps)[-2] < 0.3, gaps
 
 
 async def longest_silence(books: Books) -> float:
@@ -146,7 +146,7 @@ async def test_an_owner_that_was_paused_does_nothing_and_takes_over_later(
             standby.kill()
             await wait_until(lambda: former.output.count("is served here") == 2, "the former owner takes over")
             await calls_run(books)
-        books.check()
+        books.check(paused=1)
         assert (await lost)["error"]["data"]["executed"] == "maybe"
         answers = [message["id"] for message in client.received if "id" in message]
         assert len(set(answers)) == len(answers), "each request has one answer"
