@@ -275,8 +275,10 @@ class Link:
         problem = message.error
         error = None if problem is None else error_of(problem)
         now = boottime()
-        if message.id is None or self._session.answered(message.id, bytes(message.result), error, now) is None:
-            raise error or errors.INTERNAL(f"an answer to no request: {message.id}")
+        if message.id is None:
+            raise error or errors.INTERNAL("an answer to no request")
+        # There may be no call of this id any more: a connection that is being left answers what was asked about it.
+        self._session.answered(message.id, bytes(message.result), error, now)
         if problem is not None:
             self._rearm()
         self.flush()

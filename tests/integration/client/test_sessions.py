@@ -239,8 +239,9 @@ async def test_an_idempotent_call_is_asked_again_in_a_new_session(server: Script
 async def test_a_strange_message_is_reported_and_breaks_nothing(server: ScriptedServer, rpc: Rpc) -> None:
     reported: list[str] = []
     rpc.on_error(lambda _, what: reported.append(what))
-    for text in ("no JSON", "[]", '{"id": 77, "result": 1}', '{"method": "rpc.update", "params": 3}'):
+    for text in ("no JSON", "[]", '{"error": {"code": -32600}}', '{"method": "rpc.update", "params": 3}'):
         await server.connections[-1].send(text)
+    await server.connections[-1].send('{"id": 77, "result": 1}')  # perhaps of a call that was given up
     await server.notify("rpc.news_of_a_later_version")
     call = asyncio.create_task(rpc.sample.run(1))
     (message,) = await server.wait_for("sample.run")
