@@ -360,6 +360,32 @@ def test_an_idempotent_call_goes_out_again_in_the_next_session(played: Played) -
     assert call.state is CallState.IN_FLIGHT
 
 
+def test_an_idempotent_call_that_may_have_run_is_never_said_not_to_have(played: Played) -> None:
+    played.welcome()
+    call = played.call(is_idempotent=True)
+    played.sent()
+    played.answer(call, errors.OUTCOME_UNKNOWN(), now=1.0)
+    played.session.tick(2.0)
+    played.sent(2.0)
+    played.answer(call, errors.NOT_STARTED(), now=PATIENCE_S * 2)  # the second copy did not run; too late for a third
+    (settled,) = played.settled
+    assert settled.error is not None
+    assert settled.error.executed == "maybe"
+
+
+def test_a_repeated_call_leaves_before_those_that_wait(played: Played) -> None:
+    played.welcome(in_flight=2)
+    first = played.call("rpc.get")
+    played.sent()
+    waiting = played.call("sample.later")
+    played.answer(first, errors.OVERLOADED(), now=1.0)
+    played.session.hold()
+    played.session.tick(5.0)
+    played.welcome(in_flight=2)
+    assert [message["method"] for message in played.sent(5.0)][:1] == ["rpc.get"]
+    assert waiting.state is not CallState.SETTLED
+
+
 def test_pauses_grow_within_their_cap() -> None:
     backoff = Backoff(lambda: 1.0, base_s=1.0, cap_s=5.0, minimum_s=0.1)
     assert [backoff.next_s() for _ in range(5)] == [1.1, 2.1, 4.1, 5.1, 5.1]
