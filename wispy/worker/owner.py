@@ -20,8 +20,9 @@ from wispy.broker.store import Acquired, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol.ownership import LeaseWatch
 from wispy.timing import boottime
+from wispy.worker.entry_reader import BLOCK_MS
 from wispy.worker.stage import Stage
-from wispy.worker.tenure import BLOCK_MS, Links, Tenure
+from wispy.worker.tenure import Links, Tenure
 
 log = logging.getLogger("wispy.worker")
 

@@ -2,9 +2,8 @@
 
 Rules (DESIGN section 5):
 - All that is written carries the lease's epoch, and is refused once another owner has acquired.
-- The consumer group is only a cursor, read `NOACK`; after a broken link it is set back to the last id received.
-- Entries are read only as there is room on the desk.
-- Nothing is read before the object takes calls, however long it takes to be made.
+- Nothing is read before the object takes calls, however long it takes to be made. `EntryReader` reads, as far as there
+  is room on the `Desk`.
 - Releasing: nothing more starts, running calls end, what was answered is confirmed; the object's state is stored, and
   the object is told; then the cursor is set before the first entry with a request that did not start, so that the next
   owner runs it.
@@ -16,10 +15,10 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from wispy.broker.directory import ObjectDirectory
-from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import BrokerError, LinkLost
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import Acquired, ObjectStore
@@ -27,18 +26,15 @@ from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
-from wispy.protocol.relay import MAX_ENTRY_REQUESTS
 from wispy.timing import boottime, wait_until
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.desk import Desk, Pending
+from wispy.worker.entry_reader import EntryReader
 from wispy.worker.publisher import Publisher
 from wispy.worker.stage import Stage
 from wispy.worker.state_keeper import StateKeeper
 
 log = logging.getLogger("wispy.worker")
-
-BLOCK_MS: Final = 2000
-"""How long one read waits for entries: shorter than the reader's command time-out, long enough to idle quietly."""
 
 REMEMBERED_RENEWALS: Final = 10
 """Renewals for which a changed channel's head is published again, so that a lost last update is noticed."""
@@ -51,9 +47,6 @@ PRUNE_S: Final = 10.0
 
 WATCH_S: Final = 0.25
 """How often deadlines and hanging calls are looked at while there are calls: the grain of blocking code's time-outs."""
-
-READ_RETRY_S: Final = 0.5
-"""Pause after a read that Redis refused for an unexpected reason."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +83,6 @@ class Tenure:
         self._store = ObjectStore(links.commands, self._object_keys)
         self._directory = ObjectDirectory(links.commands, keys)
         self._acquired = acquired
-        self._group = acquired.group
-        """The consumer group to read with; each rejoin makes another one."""
         self.lease = HeldLease(acquired.epoch, server.run_id, config.lease.duration, sent_at)
         self._ended = asyncio.Event()
         """The lease is lost or released."""
@@ -102,11 +93,18 @@ class Tenure:
         self._releasing = False
         self._handed_over = False
         """The lease is being given back: what the object does now is no longer told."""
-        self._reading = False
-        self._rejoining = False
-        """The cursor is being set back: a read before that would go past what was lost with the link."""
-        self._last_id = acquired.cursor
-        """Of the newest entry received."""
+        self._reader = EntryReader(
+            links.reader,
+            self._store,
+            self.lease,
+            group=acquired.group,
+            cursor=acquired.cursor,
+            is_open=lambda: self.is_open,
+            room=lambda: 0 if self._desk is None else self._desk.room,
+            take=self._take,
+            supervise=stage.supervise,
+            on_fenced=self._lose,
+        )
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
@@ -141,8 +139,7 @@ class Tenure:
                 return
             self._is_serving = True
             self._state.begin()
-            self._links.reader.on_connected(self._reader_connected)
-            self._read()
+            self._reader.begin()
             await self._ended.wait()
         finally:
             renewals.cancel()  # before all else: a lease that is renewed for nobody is never free again
@@ -226,8 +223,7 @@ class Tenure:
 
     def _close(self) -> None:
         self.lease.lost = True
-        if self._is_serving:
-            self._links.reader.remove_connected(self._reader_connected)
+        self._reader.stop()
         if self._watch is not None:
             self._watch.cancel()
         if self._publisher is not None:
@@ -289,95 +285,18 @@ class Tenure:
             self._desk.resend()
             if any(call.started is None for call in self._desk.calls()):
                 self._stage.run([])
-        self._read()
-
-    # --- reading ----------------------------------------------------------------------------------------------------
-
-    def _read(self) -> None:
-        """Ask for entries, if there is room for some."""
-        desk = self._desk
-        if desk is None or not self._is_serving or self._releasing or self._ended.is_set():
-            return
-        if self._reading or self._rejoining or desk.room <= 0:
-            return
-        self._reading = True
-        count = max(1, desk.room // MAX_ENTRY_REQUESTS)
-        self._links.reader.send(
-            (
-                b"XREADGROUP", b"GROUP", self._group, b"owner", b"COUNT", count, b"BLOCK", BLOCK_MS, b"NOACK",
-                b"STREAMS", self._object_keys.requests, b">",
-            ),
-            self._entries_read,
-            will_flush=True,
-        )  # fmt: skip
-        self._links.reader.flush()
-
-    def _entries_read(self, reply: Any) -> None:
-        self._reading = False
-        if self._ended.is_set():
-            return
-        if isinstance(reply, BrokerError):
-            self._read_failed(reply)
-            return
-        if reply:
-            entries = [(row[0].decode(), row[1][1]) for row in reply[0][1]]
-            self._last_id = entries[-1][0]
-            assert self._desk is not None
-            self._desk.take(entries, self._now_ms())
-        self._read()
-
-    def _read_failed(self, error: BrokerError) -> None:
-        if isinstance(error, LinkDown | LinkLost):
-            return  # `_reader_connected` goes on
-        if isinstance(error, ReplyError) and error.code == "NOGROUP":
-            # Another owner has acquired, or Redis has lost its data: the lease record says which.
-            self._rejoin_soon()
-            return
-        log.error("reading requests of %s failed: %s", self._stage.name, error)
-        self._loop.call_later(READ_RETRY_S, self._read)
-
-    def _reader_connected(self) -> None:
-        server = self._links.reader.server
-        if server is not None and server.run_id != self.lease.run_id:
-            self._lose()
-        elif not self._ended.is_set():
-            self._rejoin_soon()
-
-    def _rejoin_soon(self) -> None:
-        if not self._releasing and not self._rejoining:
-            self._rejoining = True
-            self._stage.supervise(self._rejoin(), f"rejoin of {self._stage.name}")
-
-    async def _rejoin(self) -> None:
-        """Set the cursor back to the last entry received: what was sent after it was lost with the link."""
-        try:
-            while not self._ended.is_set() and not self._releasing:
-                if await self._set_cursor_back():
-                    break
-                await asyncio.sleep(READ_RETRY_S)
-        finally:
-            self._rejoining = False
-        self._read()
-
-    async def _set_cursor_back(self) -> bool:
-        """Whether it is decided how to go on: it is set back, or the lease is lost."""
-        try:
-            group = await self._store.rejoin(self.epoch, self._last_id)
-        except BrokerError as error:
-            log.warning("cannot go on reading requests of %s: %s", self._stage.name, error)
-            return False
-        if group is None:
-            self._lose()
-        else:
-            self._group = group
-        return True
+        self._reader.read()
 
     # --- calls and outcomes -----------------------------------------------------------------------------------------
+
+    def _take(self, entries: Sequence[tuple[str, bytes]]) -> None:
+        assert self._desk is not None
+        self._desk.take(entries, self._now_ms())
 
     def _hand_over(self, calls: list[Call]) -> None:
         # What there is to write is written first: the objects' thread then finds this one going to sleep when it wakes
         # up, and not in its way. (They cannot both run Python.)
-        self._read()
+        self._reader.read()
         self._stage.run(calls)
         if self._watch is None:
             self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
@@ -390,7 +309,7 @@ class Tenure:
             self._publish(updates)
         if outcomes:
             self._desk.settle(outcomes)
-            self._read()
+            self._reader.read()
 
     def _publish(self, updates: list[ChannelUpdate]) -> None:
         assert self._publisher is not None
@@ -465,7 +384,7 @@ class Tenure:
         """Before the first entry with a request that did not start, or else behind what was received."""
         calls = self._desk.calls() if self._desk is not None else []
         unstarted: list[Pending] = [call.token for call in calls if not call.token.answered]
-        return min((_before(token.entry.id) for token in unstarted), key=_id_order, default=self._last_id)
+        return min((_before(token.entry.id) for token in unstarted), key=_id_order, default=self._reader.last_id)
 
 
 def _started(desk: Desk) -> list[Call]:

@@ -1,0 +1,162 @@
+"""Reads an object's entries from its stream, under one lease. Runs on the I/O thread.
+
+Rules (DESIGN section 5):
+- The consumer group is only a cursor, read `NOACK`. After a broken link it is set back to the last entry received:
+  what was sent after it was lost with the link. Nothing is read before that, or it would be skipped.
+- Entries are read only as there is room for them.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final
+
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
+from wispy.broker.link import Link
+from wispy.broker.store import ObjectStore
+from wispy.protocol.ownership import HeldLease
+from wispy.protocol.relay import MAX_ENTRY_REQUESTS
+
+log = logging.getLogger("wispy.worker")
+
+BLOCK_MS: Final = 2000
+"""How long one read waits for entries: shorter than the reader's command time-out, long enough to idle quietly."""
+
+READ_RETRY_S: Final = 0.5
+"""Pause after a read that Redis refused for an unexpected reason."""
+
+
+class EntryReader:
+    """The reading of one object's entries.
+
+    Args:
+        link: for blocking reads, and nothing else.
+        store: the object's scripts.
+        lease: what is read under.
+        group: the consumer group to read with at first.
+        cursor: the id of the entry behind which reading begins.
+        is_open: whether entries are wanted at all.
+        room: how many requests may be taken now.
+        take: takes entries, id and bytes.
+        supervise: runs a coroutine in the background, under a name.
+        on_fenced: called when another owner has acquired, or Redis is another server.
+    """
+
+    def __init__(
+        self,
+        link: Link,
+        store: ObjectStore,
+        lease: HeldLease,
+        *,
+        group: str,
+        cursor: str,
+        is_open: Callable[[], bool],
+        room: Callable[[], int],
+        take: Callable[[Sequence[tuple[str, bytes]]], None],
+        supervise: Callable[[Coroutine[Any, Any, None], str], None],
+        on_fenced: Callable[[], None],
+    ) -> None:
+        self.last_id = cursor
+        """Of the newest entry received."""
+        self._link = link
+        self._store = store
+        self._requests = store.keys.requests
+        self._lease = lease
+        self._group = group
+        """Each rejoin makes another one."""
+        self._is_open = is_open
+        self._room = room
+        self._take = take
+        self._supervise = supervise
+        self._on_fenced = on_fenced
+        self._is_reading = False
+        self._is_rejoining = False
+        self._is_begun = False
+
+    def begin(self) -> None:
+        """Read, from now on also after each reconnection."""
+        self._is_begun = True
+        self._link.on_connected(self._connected)
+        self.read()
+
+    def stop(self) -> None:
+        """Read no more; what is under way is not taken."""
+        if self._is_begun:
+            self._link.remove_connected(self._connected)
+
+    def read(self) -> None:
+        """Ask for entries, if there is room for some."""
+        if self._is_reading or self._is_rejoining or not self._is_open():
+            return
+        room = self._room()
+        if room <= 0:
+            return
+        self._is_reading = True
+        count = max(1, room // MAX_ENTRY_REQUESTS)
+        self._link.send(
+            (
+                b"XREADGROUP", b"GROUP", self._group, b"owner", b"COUNT", count, b"BLOCK", BLOCK_MS, b"NOACK",
+                b"STREAMS", self._requests, b">",
+            ),
+            self._entries_read,
+            will_flush=True,
+        )  # fmt: skip
+        self._link.flush()
+
+    def _entries_read(self, reply: Any) -> None:
+        self._is_reading = False
+        if self._lease.lost:
+            return
+        if isinstance(reply, BrokerError):
+            self._read_failed(reply)
+            return
+        if reply:
+            entries = [(row[0].decode(), row[1][1]) for row in reply[0][1]]
+            self.last_id = entries[-1][0]
+            self._take(entries)
+        self.read()
+
+    def _read_failed(self, error: BrokerError) -> None:
+        if isinstance(error, LinkDown | LinkLost):
+            return  # `_connected` goes on
+        if isinstance(error, ReplyError) and error.code == "NOGROUP":
+            # Another owner has acquired, or Redis has lost its data: the lease record says which.
+            self._rejoin_soon()
+            return
+        log.error("reading %s failed: %s", self._requests, error)
+        asyncio.get_running_loop().call_later(READ_RETRY_S, self.read)
+
+    def _connected(self) -> None:
+        server = self._link.server
+        if server is not None and server.run_id != self._lease.run_id:
+            self._on_fenced()
+        else:
+            self._rejoin_soon()
+
+    def _rejoin_soon(self) -> None:
+        if self._is_open() and not self._is_rejoining:
+            self._is_rejoining = True
+            self._supervise(self._rejoin(), f"rejoin of {self._requests}")
+
+    async def _rejoin(self) -> None:
+        try:
+            while self._is_open():
+                if await self._set_cursor_back():
+                    break
+                await asyncio.sleep(READ_RETRY_S)
+        finally:
+            self._is_rejoining = False
+        self.read()
+
+    async def _set_cursor_back(self) -> bool:
+        """Whether it is decided how to go on: it is set back, or the lease is lost."""
+        try:
+            group = await self._store.rejoin(self._lease.epoch, self.last_id)
+        except BrokerError as error:
+            log.warning("cannot go on reading %s: %s", self._requests, error)
+            return False
+        if group is None:
+            self._on_fenced()
+        else:
+            self._group = group
+        return True
