@@ -138,10 +138,10 @@ class SentinelDeployment:
     def _has_replica(self, port: int) -> bool:
         """Whether a server follows the present master, and the Sentinels would choose it."""
         with contextlib.suppress(redis.RedisError):
-            link: str = self.ask(port, "ROLE")[3]
+            role: list[str] = self.ask(port, "ROLE")
             rows: list[list[str]] = self.ask(self.sentinels[0], "SENTINEL", "REPLICAS", MASTER)
             flags = {row[row.index("port") + 1]: row[row.index("flags") + 1] for row in rows}
-            return link == "connected" and flags.get(str(port)) == "slave"
+            return role[0] == "slave" and role[3] == "connected" and flags.get(str(port)) == "slave"
         return False
 
     def stop(self) -> None:
