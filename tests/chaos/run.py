@@ -21,6 +21,9 @@ from wispy.client import RPCError
 PYTHON_CLIENTS = 8
 NODE_CLIENTS = 2
 
+PAUSE_S = (0.5, 5.0)
+"""Between two faults: some come before the former is mended, some find a world that is well."""
+
 SETTLE_S = 30.0
 """How long everything may take to be well again once nothing is broken any more."""
 
@@ -77,7 +80,7 @@ async def _break_things(
         accounts.faults[fault.__name__] += 1
         say(f"{fault.__name__}: {fault.__doc__}")
         await asyncio.to_thread(fault, world, chance)
-        await asyncio.sleep(chance.uniform(0.5, 2.5))
+        await asyncio.sleep(chance.uniform(*PAUSE_S))
 
 
 async def _settle(world: World, clients: list[PythonClient], nodes: list[Service], accounts: Accounts) -> None:

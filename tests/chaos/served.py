@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import wispy
 
-UPDATES_PER_S = 60
+UPDATES_PER_S = 120
 
 BOOK = os.environ.get("CHAOS_BOOK", os.devnull)
 """The file, by the environment: the object is made anew in each owner."""
@@ -17,7 +17,7 @@ class Ledger:
     """Notes keys, and publishes numbers. Under each lease they begin at 1 and have its name, so that disorder shows."""
 
     tracked_channel_values: ClassVar[dict[str, Any]] = {"tick": ["", 0], "is_ticking": True}
-    event_channels: ClassVar[dict[str, int]] = {"news": 3600}  # a minute of them: as long as a session may be away
+    event_channels: ClassVar[dict[str, int]] = {"news": 7200}  # a minute of them: as long as a session may be away
 
     tick: Any = None
     is_ticking: bool = True
