@@ -19,7 +19,7 @@ from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.positions import parse_position
+from wispy.protocol.positions import generation_of, parse_position
 from wispy.version import __version__
 
 log = logging.getLogger("wispy.frontend")
@@ -210,11 +210,13 @@ class Methods:
 class Subscription:
     """One `rpc.subscribe`: opens the feeds, then answers and goes live in one turn of the loop."""
 
-    def __init__(self, hub: Hub, session: Session, names: list[str], since: dict[str, int]) -> None:
+    def __init__(self, hub: Hub, session: Session, names: list[str], since: dict[str, tuple[str, int]]) -> None:
         self._hub = hub
         self._session = session
         self._names = names
-        self._since = since
+        self._positions = since
+        """Where the client stopped: epoch and offset."""
+        self._since = {name: offset for name, (_, offset) in since.items()}
         self._feeds: dict[str, Feed] = {}
         self._results: dict[str, Any] = {}
         self._missed: dict[str, list[tuple[int, bytes]]] = {}
@@ -270,7 +272,7 @@ class Subscription:
         session = self._session
         for name, feed in self._feeds.items():
             result: dict[str, Any] = {"at": feed.at}
-            if feed.kind == "value":
+            if feed.kind == "value" and not self._is_ahead(feed):
                 result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)
             self._results[name] = result
             if session.connection is not None:
@@ -278,6 +280,14 @@ class Subscription:
                 if name in self._since and feed.kind == "event":
                     session.send_after_answer(self._missed_texts(feed))
         return msgspec.json.encode(self._results)
+
+    def _is_ahead(self, feed: Feed) -> bool:
+        """Whether the client has a newer value than Redis, which has lost some: the next owner will state it anew."""
+        if feed.name not in self._positions:
+            return False
+        assert feed.reader is not None
+        epoch, offset = self._positions[feed.name]
+        return (generation_of(epoch), offset) > (generation_of(feed.reader.epoch), feed.reader.head)
 
     def _missed_texts(self, feed: Feed) -> list[bytes]:
         texts: list[bytes] = []
@@ -301,9 +311,9 @@ def _websocket_only(caller: Caller, method: str) -> Session:
     return caller
 
 
-def _position(at: str) -> int:
+def _position(at: str) -> tuple[str, int]:
     try:
-        return parse_position(at)[1]
+        return parse_position(at)
     except ValueError as error:
         raise errors.INVALID_PARAMS(str(error)) from error
 

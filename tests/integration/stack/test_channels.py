@@ -186,6 +186,17 @@ async def test_a_position_from_before_redis_lost_its_data_is_answered_with_a_gap
     assert not client.updates("sample.alarm")
 
 
+async def test_a_value_that_redis_has_lost_is_not_replaced_by_one_of_before(client: Client) -> None:
+    result = await client.subscribe("sample.a")
+    epoch, _, position = result["sample.a"]["at"].partition(":")
+    await client.call("rpc.unsubscribe", {"channels": ["sample.a"]})
+    ahead = await client.subscribe("sample.a", since={"sample.a": f"{epoch}:{int(position) + 3}"})
+    assert "value" not in ahead["sample.a"]
+    await client.call("rpc.unsubscribe", {"channels": ["sample.a"]})
+    known = await client.subscribe("sample.a", since={"sample.a": f"{epoch}:{position}"})
+    assert "value" in known["sample.a"]
+
+
 async def test_a_position_that_is_none_is_refused(client: Client) -> None:
     assert (await client.error("rpc.subscribe", {"channels": ["sample.a"], "since": {"sample.a": "x"}})).code == -32602
 
