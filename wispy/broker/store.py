@@ -25,6 +25,8 @@ OnOutcome = Callable[[bool | BrokerError], object]
 
 # One reply of Redis holds at most this many entries or fields: some 100 ms of a server's time are never taken at once.
 PAGE: Final = 1000
+# ... and at most this many of the log, which may have a megabyte each.
+LOG_PAGE: Final = 50
 
 
 @dataclass(frozen=True)
@@ -165,25 +167,26 @@ class ObjectStore:
         log: Sequence[tuple[str, bytes]],
         forget: Sequence[str],
         entries: Sequence[str],
-        publish: Sequence[tuple[str, bytes]],
+        messages: Sequence[tuple[str, str, bytes]],
         on_reply: OnOutcome,
     ) -> None:
         """End a batch of requests, in one step: the hot path.
 
         Args:
             epoch: the owner's epoch.
-            log: fields of the log and what to write there.
+            log: fields of the log and what to write there, beside the messages.
             forget: fields of the log that go.
             entries: ids of requests' entries that are final and go.
-            publish: pub/sub channels and messages (replies), published last.
+            messages: what is logged and published (replies), the latter last: a message's pub/sub channel, or "" to log
+                it only, its field of the log, or "" to publish it only, and its text.
             on_reply: gets True, False (the epoch is over; nothing was written), or a `BrokerError` instance. After a
                 `LinkLost` the same batch may be sent again.
         """
-        args: list[Argument] = [epoch, 2 * len(log), len(forget), len(entries), 2 * len(publish)]
+        args: list[Argument] = [epoch, 2 * len(log), len(forget), len(entries), 3 * len(messages)]
         args.extend(chain.from_iterable(log))
         args.extend(forget)
         args.extend(entries)
-        args.extend(chain.from_iterable(publish))
+        args.extend(chain.from_iterable(messages))
         keys = (self.keys.owner, self.keys.requests, self.keys.log)
         self._finish.send(keys, args, lambda reply: on_reply(_outcome(reply)))
 
@@ -244,7 +247,7 @@ class ObjectStore:
 
     async def read_log(self) -> dict[str, bytes]:
         """The whole log: field to value."""
-        return await self._read_hash(self.keys.log)
+        return await self._read_hash(self.keys.log, LOG_PAGE)
 
     # -- channels
 
@@ -287,11 +290,11 @@ class ObjectStore:
 
     # -- inside
 
-    async def _read_hash(self, key: str) -> dict[str, bytes]:
+    async def _read_hash(self, key: str, page_size: int = PAGE) -> dict[str, bytes]:
         found: dict[str, bytes] = {}
         cursor = b"0"
         while True:
-            cursor, page = await self._link.call("HSCAN", key, cursor, "COUNT", PAGE)
+            cursor, page = await self._link.call("HSCAN", key, cursor, "COUNT", page_size)
             for index in range(0, len(page), 2):
                 found[page[index].decode()] = page[index + 1]
             if cursor == b"0":

@@ -19,11 +19,12 @@ from typing import Final
 import msgspec
 
 from wispy.protocol import errors
-from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests, log_field, log_value, parse_log
+from wispy.protocol.answer_log import MAX_MOVED_BYTES, AnswerLog, Row
+from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests
 
 ACK_STEP: Final = 8
 """Answers that are forgotten together. A session with one request in flight would else cost a field of the log
-written and one deleted for each; the few that are kept longer are answered again, if somebody asks."""
+written for each; the few that are kept longer are answered again, if somebody asks."""
 
 MAX_UNACKNOWLEDGED: Final = 1024
 """Answers kept for one session; beyond it the newer half stays, eight times what a connection may have in flight: what
@@ -37,7 +38,7 @@ SESSION_QUOTA_BYTES: Final = 4 * 1024 * 1024
 
 OBJECT_QUOTA_BYTES: Final = 64 * 1024 * 1024
 """The same for all sessions of an object; sessions that go on beyond it are forgotten when it is time to prune. The log
-in Redis holds the same bytes once more."""
+in Redis holds the same bytes, and at most as many of dead answers (`answer_log`)."""
 
 MAX_SESSIONS: Final = 50_000
 """Sessions that outlive a pruning: more than two frontends may have connections (20,000 each)."""
@@ -54,7 +55,7 @@ SESSION_PREFIX: Final = "s:"
 
 
 class Verdict(enum.Enum):
-    """What becomes of a copy of a request that is not answered at once."""
+    """What becomes of a copy of a request."""
 
     RUN = "run"
     """It is new: run it."""
@@ -62,9 +63,22 @@ class Verdict(enum.Enum):
     """Its session has the answer."""
     ATTACHED = "attached"
     """It is running; its one answer serves this copy too."""
-    REFUSED = "refused"
-    """Its id was used for another request, whose answer stands: this copy gets `refusal`, which is not logged."""
+    ANSWERED = "answered"
+    """It is answered: it gets that answer again."""
+    REUSED = "reused"
+    """Its id was used for another request, whose answer stands: this copy alone is refused."""
+    LATE = "late"
+    """It is too old to start: it is to be refused, which is final."""
+    UNKNOWN = "unknown"
+    """Whether it ran before cannot be known: it is to be refused, which is final."""
 
+
+REFUSALS: Final[dict[Verdict, errors.ErrorType]] = {
+    Verdict.REUSED: errors.INVALID_REQUEST,
+    Verdict.LATE: errors.NOT_STARTED,
+    Verdict.UNKNOWN: errors.OUTCOME_UNKNOWN,
+}
+"""How the verdicts that refuse a copy are answered."""
 
 # Python 3.11 takes its time to find a member of an Enum.
 _RUN: Final = Verdict.RUN
@@ -73,10 +87,21 @@ _DROPPED: Final = Verdict.DROPPED
 _NONE_OPEN: Final[frozenset[int]] = frozenset()
 
 
+class Known(msgspec.Struct, eq=False, gc=False):
+    """What is remembered of one request. It runs until it has an answer."""
+
+    print: int | None
+    """A hash of its content; None where a former owner had it, or it was refused."""
+    reply: Reply | None
+    """The final answer, without its body beyond a quota."""
+    row: Row | None
+    """Where the log has the answer."""
+
+
 class SessionMemory:
     """What an owner remembers of one session."""
 
-    __slots__ = ("acked", "answers", "last_seen_ms", "name", "open", "prints", "size")
+    __slots__ = ("acked", "answers", "known", "last_seen_ms", "name", "open", "size")
 
     def __init__(self, name: str, now_ms: int) -> None:
         self.name = name
@@ -84,10 +109,10 @@ class SessionMemory:
         """The session has its answers to all ids up to this one, ..."""
         self.open: frozenset[int] = _NONE_OPEN
         """... but these."""
-        self.prints: dict[int, int | None] = {}
-        """Id to a hash of the content, of what runs and what is answered; None where a former owner answered."""
-        self.answers: dict[int, Reply] = {}
-        """Id to answer, as far as it is not acknowledged. What is in `prints` and not here runs."""
+        self.known: dict[int, Known] = {}
+        """Id to what runs, and to what is answered and not acknowledged."""
+        self.answers = 0
+        """Those of them that are answered."""
         self.size = 0
         """Bytes of the answers, as the quotas count them."""
         self.last_seen_ms = now_ms
@@ -108,11 +133,25 @@ class Memory:
         self._max_start_delay_ms = max_start_delay_ms
         self._sessions: dict[str, SessionMemory] = {}
         self._bytes = 0
+        self._log = AnswerLog()
         self._forgotten: list[str] = []
         self._touched: set[SessionMemory] = set()
         self._since_moved = False
 
     # --- a copy of a request arrives --------------------------------------------------------------------------------
+
+    def session(self, name: str) -> SessionMemory:
+        """A session of which something runs.
+
+        Raises:
+            KeyError: there is no such session.
+        """
+        return self._sessions[name]
+
+    def known(self, session: str, id: int) -> Known | None:
+        """What is remembered of a request, if anything is."""
+        memory = self._sessions.get(session)
+        return memory.known.get(id) if memory is not None else None
 
     def open_block(self, block: SessionRequests, now_ms: int) -> SessionMemory:
         """Take note of a session's block of requests, and of what it acknowledges."""
@@ -137,100 +176,135 @@ class Memory:
         session.acked = ack if ack > acked else acked
         session.open = left_open
         self._touched.add(session)
-        answers = session.answers
-        # Looks at what is new, so that an id is looked at once; or at all answers, where these are fewer.
-        looked_at = (*former, *range(acked + 1, ack + 1)) if ack - acked < len(answers) else answers
+        known = session.known
+        # Looks at what is new, so that an id is looked at once; or at all that is known, where this is less.
+        looked_at = (*former, *range(acked + 1, ack + 1)) if ack - acked < len(known) else list(known)
         ack = session.acked
-        self._forget(session, [id for id in looked_at if id in answers and id <= ack and id not in left_open])
+        self._forget(session, [id for id in looked_at if id in known and id <= ack and id not in left_open])
 
     def _forget(self, session: SessionMemory, ids: Iterable[int]) -> None:
-        """Drop these answers, here and in the log."""
-        name, answers, prints, forgotten = session.name, session.answers, session.prints, self._forgotten
-        size = 0
+        """Drop the answers to these, here and in the log; what runs stays."""
+        known = session.known
+        size = number = 0
         for id in ids:
-            size += len(answers.pop(id).body) + ANSWER_BYTES
-            del prints[id]
-            forgotten.append(log_field(name, id))
+            each = known[id]
+            reply, row = each.reply, each.row
+            if reply is None or row is None:
+                continue
+            del known[id]
+            number += 1
+            cost = len(reply.body) + ANSWER_BYTES
+            size += cost
+            row.live -= cost
+            if not row.live:
+                self._log.drop(row)
+        session.answers -= number
         session.size -= size
         self._bytes -= size
 
-    def admit(self, session: SessionMemory, request: RelayedRequest, run: str, now_ms: int) -> Verdict | Reply:
-        """What becomes of this copy: a verdict, or the answer that it gets at once.
+    def admit(self, session: SessionMemory, request: RelayedRequest, known: Known, run: str, now_ms: int) -> Verdict:
+        """What becomes of this copy.
 
         Args:
             session: as `open_block` returned it.
             request: the copy.
+            known: what is remembered of it from now on, if it is new.
             run: the run id of the server on whose clock its stamp is.
             now_ms: the present time on the Redis server's clock.
         """
         id = request.id
         if id <= session.acked and id not in session.open:
             return _DROPPED
-        if id in session.prints:
-            return self._known(session, request)
+        if id in session.known:
+            return _verdict_of_copy(session.known[id], request)
+        session.known[id] = known
         at = request.at
         if run != self.run_id or at < self.since_ms:
-            return self._settle(session, request, errors.OUTCOME_UNKNOWN)
+            return Verdict.UNKNOWN
         if now_ms - at > self._max_start_delay_ms:
-            return self._settle(session, request, errors.NOT_STARTED)
-        session.prints[id] = hash((request.method, bytes(request.params)))
+            return Verdict.LATE
+        known.print = hash((request.method, bytes(request.params)))
         return _RUN
-
-    def _known(self, session: SessionMemory, request: RelayedRequest) -> Verdict | Reply:
-        known = session.prints[request.id]
-        if known is not None and known != hash((request.method, bytes(request.params))):
-            return Verdict.REFUSED
-        return session.answers.get(request.id) or Verdict.ATTACHED
-
-    def _settle(self, session: SessionMemory, request: RelayedRequest, error: errors.ErrorType) -> Reply:
-        """The refusal of a request that must not run. It is final: it goes into the log like any answer."""
-        return self.answered(session, Reply(request.id, ERROR, msgspec.Raw(error().to_json())))
 
     # --- a request is answered --------------------------------------------------------------------------------------
 
-    def answered(self, session: SessionMemory, reply: Reply) -> Reply:
-        """Remember a final answer; return what the log keeps of it, which lacks the body where a quota is reached.
+    def answered(self, session: SessionMemory, known: Known, reply: Reply, row: Row) -> bool:
+        """Remember the final answer to what `admit` was given, and that it is logged in `row`, to which it is added.
 
-        Where there is an answer already, that one stands and is returned.
+        Returns:
+            False where a quota is reached, and nothing was done: remember `bare(reply)` by `answered_bare`.
         """
-        id = reply.id
-        answers = session.answers
-        former = answers.get(id)
-        if former is not None:
-            return former
         size = len(reply.body) + ANSWER_BYTES
         if session.size + size > SESSION_QUOTA_BYTES or self._bytes + size > OBJECT_QUOTA_BYTES:
-            reply = _bare(reply)
-            size = len(reply.body) + ANSWER_BYTES
-        answers[id] = reply
-        session.prints.setdefault(id, None)
+            return False
+        self._remember(session, known, reply, row, size)
+        return True
+
+    def answered_bare(self, session: SessionMemory, known: Known, reply: Reply, row: Row) -> None:
+        """Remember an answer without its body: beyond a quota too, so that whether the request ran stays true."""
+        reply = _bare(reply)
+        self._remember(session, known, reply, row, len(reply.body) + ANSWER_BYTES)
+
+    def _remember(self, session: SessionMemory, known: Known, reply: Reply, row: Row, size: int) -> None:
+        known.reply = reply
+        known.row = row
+        row.answers[session.name].append(reply)
+        row.live += size
+        session.answers += 1
         session.size += size
         self._bytes += size
+        id = reply.id
         if id <= session.acked and id not in session.open:
-            # Its caller has given it up; its row in the log goes in the batch that brings it.
-            self._forget(session, (id,))
-        elif len(answers) > MAX_UNACKNOWLEDGED:
+            self._forget(session, (id,))  # its caller has given it up
+        elif session.answers > MAX_UNACKNOWLEDGED:
             self._acknowledge_older_half(session)
-        return reply
 
     def _acknowledge_older_half(self, session: SessionMemory) -> None:
         """Make room in a session that does not acknowledge: half of it, so that this is seldom."""
-        answers = session.answers
-        ack = sorted(answers)[-(MAX_UNACKNOWLEDGED // 2)] - 1
+        known = session.known
+        answered = sorted(id for id in known if known[id].reply is not None)
+        ack = answered[-(MAX_UNACKNOWLEDGED // 2)] - 1
         # What runs, or may still come, has no answer yet: it stays open.
-        self._acknowledge(session, ack, [id for id in (*session.prints, *session.open) if id not in answers])
+        still_open = [id for id in (*known, *session.open) if id not in known or known[id].reply is None]
+        self._acknowledge(session, ack, still_open)
 
     # --- what goes into the log -------------------------------------------------------------------------------------
 
     def take_log_changes(self) -> tuple[list[tuple[str, bytes]], list[str]]:
-        """The log's fields to write beside the answers themselves, and those to delete, since the last call."""
+        """The log's fields to write beside the rows of answers, and those to delete, since the last call."""
         fields = [(SESSION_PREFIX + session.name, _session_value(session)) for session in self._touched]
         self._touched.clear()
         if self._since_moved:
             fields.append((SINCE_FIELD, f"{self.run_id}:{self.since_ms}".encode()))
             self._since_moved = False
-        forgotten, self._forgotten = self._forgotten, []
+        forgotten, self._forgotten = self._forgotten + self._log.take_dropped(), []
         return fields, forgotten
+
+    def write(self, row: Row) -> list[tuple[str, bytes]]:
+        """The reply messages of a row, each with the log's field that keeps it; "" if nothing of it is to be kept."""
+        return self._log.write(row)
+
+    def moved_answers(self) -> Row | None:
+        """Answers that are to be logged anew, so that the rows that they were in can go; None if there is no need."""
+        moved = Row()
+        for row in self._log.sparse_rows(self._bytes):
+            for name, replies in row.answers.items():
+                self._move(name, replies, row, moved)
+            self._log.drop(row)
+            if moved.live > MAX_MOVED_BYTES:
+                break
+        return moved if moved.live else None
+
+    def _move(self, name: str, replies: list[Reply], row: Row, moved: Row) -> None:
+        session = self._sessions.get(name)
+        if session is None:
+            return
+        for reply in replies:
+            known = session.known.get(reply.id)
+            if known is not None and known.row is row:
+                known.row = moved
+                moved.answers[name].append(reply)
+                moved.live += len(reply.body) + ANSWER_BYTES
 
     def prune(self, before_ms: int, now_ms: int = 0) -> int:
         """Forget sessions of which nothing runs; return the number of them. The log's changes are to be taken at once.
@@ -242,7 +316,7 @@ class Memory:
         """
         idle: list[SessionMemory] = []
         for session in self._sessions.values():
-            if len(session.prints) == len(session.answers):
+            if len(session.known) == session.answers:
                 idle.append(session)
             else:
                 session.last_seen_ms = max(session.last_seen_ms, now_ms)
@@ -259,7 +333,7 @@ class Memory:
         return len(self._sessions) > MAX_SESSIONS or self._bytes > OBJECT_QUOTA_BYTES
 
     def _forget_session(self, session: SessionMemory) -> None:
-        self._forget(session, list(session.answers))
+        self._forget(session, list(session.known))
         del self._sessions[session.name]
         self._touched.discard(session)
         self._forgotten.append(SESSION_PREFIX + session.name)
@@ -281,46 +355,71 @@ class Memory:
         Raises:
             ValueError: a field is not what an owner writes.
         """
+        rows: list[str] = []
         for field, value in log.items():
             if field.startswith(SESSION_PREFIX):
-                ack, _, rest = value.partition(b":")
-                last_seen, _, still_open = rest.partition(b":")
-                session = self._restored(field.removeprefix(SESSION_PREFIX), max(int(last_seen), now_ms))
-                session.acked = int(ack)
-                session.open = frozenset(map(int, still_open.split(b","))) if still_open else frozenset()
-        for field, value in log.items():
-            if field == SINCE_FIELD or field.startswith(SESSION_PREFIX):
-                continue
-            name, reply = parse_log(field, value)
-            self.answered(self._restored(name, max(self.since_ms, now_ms)), reply)
+                self._restore_session(field.removeprefix(SESSION_PREFIX), value, now_ms)
+            elif field != SINCE_FIELD:
+                rows.append(field)
+        for field in rows:
+            row, blocks = self._log.read(field, log[field])
+            for block in blocks:
+                for reply in block.replies:
+                    self._restore_answer(block.session, reply, row)
+            self._log.restored(row, field)
 
-    def _restored(self, name: str, last_seen_ms: int) -> SessionMemory:
+    def _restore_session(self, name: str, value: bytes, now_ms: int) -> None:
+        ack, _, rest = value.partition(b":")
+        last_seen, _, still_open = rest.partition(b":")
+        session = self._sessions[name] = SessionMemory(name, max(int(last_seen), now_ms))
+        session.acked = int(ack)
+        session.open = frozenset(map(int, still_open.split(b","))) if still_open else _NONE_OPEN
+
+    def _restore_answer(self, name: str, reply: Reply, row: Row) -> None:
+        """Take over an answer, unless it lay dead in its row."""
         session = self._sessions.get(name)
-        if session is None:
-            session = self._sessions[name] = SessionMemory(name, last_seen_ms)
-        return session
+        if session is None or (reply.id <= session.acked and reply.id not in session.open):
+            return
+        known = session.known[reply.id] = Known(None, None, None)
+        if not self.answered(session, known, reply, row):
+            self.answered_bare(session, known, reply, row)
 
-    def settle_delivered(self, blocks: Iterable[SessionRequests], now_ms: int) -> Iterator[tuple[str, Reply]]:
-        """Settle what a former owner was given and did not log: its outcome is unknown. Yields session and answer."""
+    def settle_delivered(self, blocks: Iterable[SessionRequests], now_ms: int, row: Row) -> Iterator[tuple[str, Reply]]:
+        """Settle what a former owner was given and did not log: its outcome is unknown.
+
+        Args:
+            blocks: what one entry of the stream carries.
+            now_ms: the present time on the Redis server's clock.
+            row: gets the answers that are new.
+
+        Yields:
+            Session and answer of what is in the log already.
+        """
         for block in blocks:
             session = self.open_block(block, now_ms)
             for request in block.requests:
-                acknowledged = request.id <= session.acked and request.id not in session.open
-                if acknowledged:
+                id = request.id
+                if id <= session.acked and id not in session.open:
                     continue
-                answer = session.answers.get(request.id)
-                yield block.session, answer or self._settle(session, request, errors.OUTCOME_UNKNOWN)
+                former = session.known.get(id)
+                if former is None:
+                    known = session.known[id] = Known(None, None, None)
+                    self.answered_bare(session, known, refusal(id, Verdict.UNKNOWN), row)
+                elif former.reply is not None:
+                    yield block.session, former.reply
 
 
-def log_row(session: str, reply: Reply) -> tuple[str, bytes]:
-    """The log's field and value of an answer."""
-    return log_field(session, reply.id), log_value(reply)
+def refusal(id: int, verdict: Verdict) -> Reply:
+    """The answer to a copy with a verdict of `REFUSALS`."""
+    error = REFUSALS[verdict]
+    text = "the id was used for another request of this session" if verdict is Verdict.REUSED else None
+    return Reply(id, ERROR, msgspec.Raw(error(text).to_json()))
 
 
-def refusal(id: int) -> Reply:
-    """The answer to a copy that is `Verdict.REFUSED`."""
-    error = errors.INVALID_REQUEST("the id was used for another request of this session")
-    return Reply(id, ERROR, msgspec.Raw(error.to_json()))
+def _verdict_of_copy(known: Known, request: RelayedRequest) -> Verdict:
+    if known.print is not None and known.print != hash((request.method, bytes(request.params))):
+        return Verdict.REUSED
+    return Verdict.ATTACHED if known.reply is None else Verdict.ANSWERED
 
 
 def _session_value(session: SessionMemory) -> bytes:

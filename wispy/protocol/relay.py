@@ -7,7 +7,7 @@ Rules:
 - A reply names its session and id, and nothing else: who waits for it is the frontend's own affair.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -90,7 +90,7 @@ decode_entry: Final = msgspec.json.Decoder(Entry).decode
 decode_replies: Final = msgspec.json.Decoder(list[SessionReplies]).decode
 
 
-def reply_messages(replies: dict[str, list[Reply]]) -> list[bytes]:
+def reply_messages(replies: Mapping[str, list[Reply]]) -> list[bytes]:
     """The pub/sub messages that carry these replies (session to replies) to one frontend, none over the limit."""
     whole = encode([SessionReplies(session, rows) for session, rows in replies.items()])
     if len(whole) <= MAX_REPLY_MESSAGE_BYTES:
@@ -98,7 +98,7 @@ def reply_messages(replies: dict[str, list[Reply]]) -> list[bytes]:
     return [encode(part) for part in _parts(replies)]
 
 
-def _parts(replies: dict[str, list[Reply]]) -> Sequence[list[SessionReplies]]:
+def _parts(replies: Mapping[str, list[Reply]]) -> Sequence[list[SessionReplies]]:
     """`replies` cut where the next one would make a message too large; what is too large alone is stored elsewhere."""
     parts: list[list[SessionReplies]] = []
     size = MAX_REPLY_MESSAGE_BYTES
@@ -115,31 +115,3 @@ def _parts(replies: dict[str, list[Reply]]) -> Sequence[list[SessionReplies]]:
             else:
                 parts[-1].append(SessionReplies(session, [row]))
     return parts
-
-
-# --- the log of an object -------------------------------------------------------------------------------------------
-
-
-_KINDS: Final = (b"0", b"1", b"2", b"3")
-
-
-def log_field(session: str, id: int) -> str:
-    """The log's field of one answer."""
-    return f"{session}:{id}"
-
-
-def log_value(reply: Reply) -> bytes:
-    """What the log keeps of an answer: its kind, one digit, and its body."""
-    return _KINDS[reply.kind] + reply.body
-
-
-def parse_log(field: str, value: bytes) -> tuple[str, Reply]:
-    """The session and the answer that a log field and its value say.
-
-    Raises:
-        ValueError: it is not an answer's field and value.
-    """
-    session, _, id = field.rpartition(":")
-    if not session or value[:1] not in b"012":
-        raise ValueError(f"the log holds a field that is no answer: {field!r}")
-    return session, Reply(int(id), int(value[:1]), msgspec.Raw(value[1:]))

@@ -22,7 +22,8 @@ from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
-from wispy.protocol.memory import Memory, SessionMemory, Verdict, log_row, refusal
+from wispy.protocol.answer_log import Row
+from wispy.protocol.memory import Known, Memory, SessionMemory, Verdict, refusal
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.requests import to_call
@@ -50,8 +51,7 @@ MAX_EXTENSION_S: Final = 7 * 86400.0
 
 # Python 3.11 takes its time to find a member of an Enum.
 _RUN: Final = Verdict.RUN
-_ATTACHED: Final = Verdict.ATTACHED
-_REFUSED: Final = Verdict.REFUSED
+_DROPPED: Final = Verdict.DROPPED
 
 
 class OpenEntry(msgspec.Struct, eq=False, gc=False):
@@ -62,10 +62,9 @@ class OpenEntry(msgspec.Struct, eq=False, gc=False):
     """Requests that are not final."""
 
 
-class Pending(msgspec.Struct, eq=False, gc=False):
-    """What the desk knows of a request that the runner has: the call's token."""
+class Pending(Known, eq=False, gc=False):
+    """What the desk knows of a request that the runner has: the call's token, and what the memory keeps of it."""
 
-    session: SessionMemory
     frontend: str
     """Where the newest copy came from; the answer goes there."""
     entry: OpenEntry
@@ -73,6 +72,10 @@ class Pending(msgspec.Struct, eq=False, gc=False):
     """The caller has his answer, at the deadline; the call still takes its room."""
     extended: bool = False
     """The frontend knows that the call may run for longer than the default."""
+
+
+def _rows() -> defaultdict[str, Row]:
+    return defaultdict(Row)
 
 
 def _replies_of_frontend() -> defaultdict[str, list[Reply]]:
@@ -84,15 +87,27 @@ def _no_replies() -> defaultdict[str, defaultdict[str, list[Reply]]]:
 
 
 class _Batch(msgspec.Struct, eq=False):
-    """What one finish script brings to Redis."""
+    """What one finish script is to bring to Redis."""
 
-    replies: defaultdict[str, defaultdict[str, list[Reply]]] = msgspec.field(default_factory=_no_replies)
-    """Frontend to session to answers."""
-    rows: list[tuple[str, bytes]] = []
-    """Fields of the log."""
-    forget: list[str] = []
+    rows: defaultdict[str, Row] = msgspec.field(default_factory=_rows)
+    """Frontend to the answers that are logged and sent; "" to those that are only logged."""
+    unlogged: defaultdict[str, defaultdict[str, list[Reply]]] = msgspec.field(default_factory=_no_replies)
+    """Frontend to session to what is only sent."""
     entries: list[str] = []
     """Ids of finished entries."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.rows or self.unlogged or self.entries)
+
+
+class _Finish(msgspec.Struct, eq=False):
+    """A finish script that Redis has not confirmed: the arguments."""
+
+    log: list[tuple[str, bytes]]
+    forget: list[str]
+    entries: list[str]
+    messages: list[tuple[str, str, bytes]]
 
 
 class Desk:
@@ -133,11 +148,11 @@ class Desk:
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._hand_over = hand_over
         self._on_fenced = on_fenced
-        self._calls: dict[tuple[str, int], Call] = {}
-        """What the runner has, by session and id."""
+        self._calls: dict[Pending, Call] = {}
+        """What the runner has."""
         self._cancelled: dict[tuple[str, int], None] = {}
         """Requests that were cancelled before they came, or after they were answered."""
-        self._unconfirmed: dict[int, _Batch] = {}
+        self._unconfirmed: dict[int, _Finish] = {}
         """Batches that Redis has not confirmed, in the order in which they were sent."""
         self._failed: set[int] = set()
         """Those of them that have to be sent again."""
@@ -165,12 +180,16 @@ class Desk:
         """What the runner has."""
         return list(self._calls.values())
 
+    def _pending(self, session: str, id: int) -> Pending | None:
+        known = self._memory.known(session, id)
+        return known if isinstance(known, Pending) and known in self._calls else None
+
     def cancel(self, session: str, id: int) -> bool:
         """A caller gave up on a request; whether the runner has it, and should cancel it.
 
         Cancellations do not come by the stream: one may overtake its request, which then is refused when it comes.
         """
-        if (session, id) in self._calls:
+        if self._pending(session, id) is not None:
             return True
         self._cancelled[session, id] = None
         if len(self._cancelled) > MAX_CANCELLED:
@@ -193,7 +212,7 @@ class Desk:
             self._take_entry(entry_id, entry, now_ms, batch, calls)
         if calls:
             self._hand_over(calls)
-        if batch.rows or batch.replies or batch.entries:
+        if not batch.is_empty:
             self._finish(batch)
 
     def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: _Batch, calls: list[Call]) -> None:
@@ -204,39 +223,51 @@ class Desk:
         for block in entry.sessions:
             session = memory.open_block(block, now_ms)
             for request in block.requests:
-                verdict = memory.admit(session, request, block.run, now_ms)
+                token = Pending(None, None, None, frontend, opened)
+                verdict = memory.admit(session, request, token, block.run, now_ms)
                 if verdict is _RUN:
-                    token = Pending(session, frontend, opened)
                     age_s = (now_ms - request.at) / 1000 if request.at < now_ms else 0.0
-                    self._run(request, start_by - age_s, token, batch, calls)
-                elif verdict is _ATTACHED:
-                    self._attach(session, request, frontend)
-                elif verdict is _REFUSED:
-                    batch.replies[frontend][session.name].append(refusal(request.id))
-                elif isinstance(verdict, Reply):
-                    batch.rows.append(log_row(session.name, verdict))
-                    batch.replies[frontend][session.name].append(verdict)
+                    self._run(session, request, start_by - age_s, token, batch, calls)
+                elif verdict is not _DROPPED:
+                    self._answer_copy(session, request.id, verdict, token, batch)
         if opened.left == 0:
             batch.entries.append(entry_id)
 
-    def _run(self, request: RelayedRequest, start_by: float, token: Pending, batch: _Batch, calls: list[Call]) -> None:
-        name = token.session.name
+    def _answer_copy(self, session: SessionMemory, id: int, verdict: Verdict, token: Pending, batch: _Batch) -> None:
+        """What a copy gets that is not to run; `token` is remembered only if it is the first that came."""
+        if verdict is Verdict.ATTACHED:
+            running = self._pending(session.name, id)
+            if running is not None:
+                running.frontend = token.frontend
+                running.extended = False
+        elif verdict is Verdict.ANSWERED:
+            reply = session.known[id].reply
+            assert reply is not None, "the verdict says so"
+            batch.unlogged[token.frontend][session.name].append(reply)
+        elif verdict is Verdict.REUSED:
+            batch.unlogged[token.frontend][session.name].append(refusal(id, verdict))
+        else:
+            self._answer(batch, session, token, refusal(id, verdict))
+
+    def _run(
+        self,
+        session: SessionMemory,
+        request: RelayedRequest,
+        start_by: float,
+        token: Pending,
+        batch: _Batch,
+        calls: list[Call],
+    ) -> None:
         try:
-            if self._cancelled and (name, request.id) in self._cancelled:
+            if self._cancelled and (session.name, request.id) in self._cancelled:
                 raise errors.CANCELLED("the request was cancelled before it started", executed="no")
-            call = to_call(name, request, start_by, token)
+            call = to_call(session.name, request, start_by, token)
         except errors.RPCError as error:
-            self._answer(batch, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
+            self._answer(batch, session, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
             return
         token.entry.left += 1
-        self._calls[name, request.id] = call
+        self._calls[token] = call
         calls.append(call)
-
-    def _attach(self, session: SessionMemory, request: RelayedRequest, frontend: str) -> None:
-        call = self._calls.get((session.name, request.id))
-        if call is not None:
-            call.token.frontend = frontend
-            call.token.extended = False
 
     # --- outcomes go out --------------------------------------------------------------------------------------------
 
@@ -251,12 +282,13 @@ class Desk:
             if len(body) > max_inline_body and not outcome.is_error and not token.answered:
                 self._settle_large(call, body)
                 continue
-            del self._calls[call.session, call.id]
+            del self._calls[token]
             if token.answered:
                 continue
             kind = relay.ERROR if outcome.is_error else relay.RESULT
-            self._answer_ended(batch, token, Reply(call.id, kind, msgspec.Raw(body)))
-        self._finish(batch)
+            self._answer_ended(batch, call, Reply(call.id, kind, msgspec.Raw(body)))
+        if not batch.is_empty:
+            self._finish(batch)
 
     def answer_early(self, calls: Sequence[Call], error: errors.RPCError) -> None:
         """Answer calls that the runner still has, and that go on taking room: their deadline has come."""
@@ -268,8 +300,9 @@ class Desk:
             token: Pending = call.token
             if not token.answered:
                 token.answered = True
-                self._answer_ended(batch, token, Reply(call.id, relay.ERROR, body))
-        self._finish(batch)
+                self._answer_ended(batch, call, Reply(call.id, relay.ERROR, body))
+        if not batch.is_empty:
+            self._finish(batch)
 
     def extend_beyond(self, default_s: float) -> None:
         """Tell the frontends which calls may run for more than `default_s` seconds: they would give them up earlier."""
@@ -280,8 +313,8 @@ class Desk:
             if run_s > default_s and not token.extended:
                 token.extended = True
                 body = msgspec.Raw(b"%d" % min(run_s + 1, MAX_EXTENSION_S))
-                batch.replies[token.frontend][call.session].append(Reply(call.id, relay.EXTENDED, body))
-        if batch.replies:
+                batch.unlogged[token.frontend][call.session].append(Reply(call.id, relay.EXTENDED, body))
+        if not batch.is_empty:
             self._finish(batch)
 
     def settle_delivered(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
@@ -300,22 +333,22 @@ class Desk:
             self._finish(batch)
 
     def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: _Batch) -> None:
-        for session, reply in self._memory.settle_delivered(blocks, now_ms):
-            batch.rows.append(log_row(session, reply))
-            batch.replies[frontend][session].append(reply)
+        for session, reply in self._memory.settle_delivered(blocks, now_ms, batch.rows[frontend]):
+            batch.unlogged[frontend][session].append(reply)
 
-    def _answer_ended(self, batch: _Batch, token: Pending, reply: Reply) -> None:
-        self._answer(batch, token, reply)
+    def _answer_ended(self, batch: _Batch, call: Call, reply: Reply) -> None:
+        token: Pending = call.token
+        self._answer(batch, self._memory.session(call.session), token, reply)
         entry = token.entry
         entry.left -= 1
         if entry.left == 0:
             batch.entries.append(entry.id)
 
-    def _answer(self, batch: _Batch, token: Pending, reply: Reply) -> None:
-        session = token.session
-        name = session.name
-        batch.rows.append(log_row(name, self._memory.answered(session, reply)))
-        batch.replies[token.frontend][name].append(reply)
+    def _answer(self, batch: _Batch, session: SessionMemory, token: Pending, reply: Reply) -> None:
+        if not self._memory.answered(session, token, reply, batch.rows[token.frontend]):
+            # The caller gets it whole, and the log what there is room for.
+            batch.unlogged[token.frontend][session.name].append(reply)
+            self._memory.answered_bare(session, token, reply, batch.rows[""])
 
     # --- bodies that are too large for a reply ----------------------------------------------------------------------
 
@@ -348,36 +381,40 @@ class Desk:
 
     def _end_large(self, call: Call, reply: Reply) -> None:
         """Until now the call was on the desk: a copy that came meanwhile has said where the answer goes."""
-        del self._calls[call.session, call.id]
+        del self._calls[call.token]
         batch = _Batch()
-        self._answer_ended(batch, call.token, reply)
+        self._answer_ended(batch, call, reply)
         self._finish(batch)
 
     # --- the finish script ------------------------------------------------------------------------------------------
 
     def _finish(self, batch: _Batch) -> None:
-        rows, batch.forget = self._memory.take_log_changes()
-        batch.rows += rows
+        memory = self._memory
+        moved = memory.moved_answers()
+        messages = [("", field, message) for field, message in memory.write(moved)] if moved else []
+        for frontend, row in batch.rows.items():
+            channel = self._keys.replies(frontend) if frontend else ""
+            messages += [(channel, field, message) for field, message in memory.write(row)]
+        for frontend, replies in batch.unlogged.items():
+            channel = self._keys.replies(frontend)
+            messages += [(channel, "", message) for message in relay.reply_messages(replies)]
+        log_fields, forget = memory.take_log_changes()
+        finish = _Finish(log_fields, forget, batch.entries, messages)
         self._batches += 1
-        self._unconfirmed[self._batches] = batch
+        self._unconfirmed[self._batches] = finish
         if self._failed:
             # It must not overtake: what it forgets would come back, and the acknowledged id in the log would go back.
             self._failed.add(self._batches)
         else:
-            self._send(self._batches, batch)
+            self._send(self._batches, finish)
 
-    def _send(self, number: int, batch: _Batch) -> None:
-        publish = [
-            (self._keys.replies(frontend), message)
-            for frontend, replies in batch.replies.items()
-            for message in relay.reply_messages(replies)
-        ]
+    def _send(self, number: int, finish: _Finish) -> None:
         self._store.finish(
             self._epoch,
-            log=batch.rows,
-            forget=batch.forget,
-            entries=batch.entries,
-            publish=publish,
+            log=finish.log,
+            forget=finish.forget,
+            entries=finish.entries,
+            messages=finish.messages,
             on_reply=lambda reply: self._finished(number, reply),
         )
 

@@ -1,7 +1,8 @@
 #!lua flags=allow-oom
 -- End a batch of requests: write the log, forget what is acknowledged, delete finished entries, publish the replies.
 -- KEYS  owner, requests, log
--- ARGV  epoch, number of log fields + values, of fields to forget, of entries, of channels + messages; then all of these
+-- ARGV  epoch, number of log fields + values, of fields to forget, of entries, of messages * 3; then all of these: of a
+--       message its channel ("": it is only logged), its field of the log ("": it is only published), and its text
 -- Returns 1, or 0 if the epoch is over. Sending a batch again repeats only its messages, which is harmless.
 -- allow-oom: this frees memory. The log exists with its time to live since acquire, so nothing is extended here.
 local owner, requests, log = KEYS[1], KEYS[2], KEYS[3]
@@ -27,7 +28,12 @@ local function in_chunks(command, key, first, past)
 end
 
 in_chunks('HSET', log, 6, first_forgotten)
+for i = first_message, last, 3 do
+  if ARGV[i + 1] ~= '' then redis.call('HSET', log, ARGV[i + 1], ARGV[i + 2]) end
+end
 in_chunks('HDEL', log, first_forgotten, first_entry)
 in_chunks('XDEL', requests, first_entry, first_message)
-for i = first_message, last, 2 do redis.call('PUBLISH', ARGV[i], ARGV[i + 1]) end
+for i = first_message, last, 3 do
+  if ARGV[i] ~= '' then redis.call('PUBLISH', ARGV[i], ARGV[i + 2]) end
+end
 return 1
