@@ -9,6 +9,7 @@ Rules:
 
 from collections import defaultdict
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -80,22 +81,19 @@ class AnswerLog:
         return dropped
 
     def sparse_rows(self, live: int) -> Iterator[Row]:
-        """The rows whose answers should move, while dead ones take too much room: drop each before the next.
+        """Rows whose answers should move together, if dead ones take too much room: drop each before the next.
 
         Args:
             live: bytes of all answers that are remembered.
         """
-        for row in list(self._rows)[:MAX_ROWS_LOOKED_AT] if self._is_sparse(live) else ():
-            if not self._is_sparse(live):
-                return
+        if self._size <= 2 * live + SLACK_BYTES:
+            return
+        for row in list(islice(self._rows, MAX_ROWS_LOOKED_AT)):
             if row.live * 2 <= row.size:
                 yield row
             else:  # it is looked at again when all others were
                 del self._rows[row]
                 self._rows[row] = None
-
-    def _is_sparse(self, live: int) -> bool:
-        return self._size > 2 * live + SLACK_BYTES
 
     def read(self, field: str, value: bytes) -> tuple[Row, list[SessionReplies]]:
         """A row of a former owner, without answers, and those that it has; `restored` is to follow.

@@ -381,7 +381,10 @@ class Desk:
 
     def _end_large(self, call: Call, reply: Reply) -> None:
         """Until now the call was on the desk: a copy that came meanwhile has said where the answer goes."""
-        del self._calls[call.token]
+        token: Pending = call.token
+        del self._calls[token]
+        if token.answered:
+            return  # its deadline came while the body was stored
         batch = _Batch()
         self._answer_ended(batch, call, reply)
         self._finish(batch)

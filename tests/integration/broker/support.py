@@ -23,10 +23,10 @@ async def finish(
     log: Sequence[tuple[str, bytes]] = (),
     forget: Sequence[str] = (),
     entries: Sequence[str] = (),
-    publish: Sequence[tuple[str, bytes]] = (),
+    messages: Sequence[tuple[str, str, bytes]] = (),
 ) -> bool | BrokerError:
     outcome: asyncio.Future[bool | BrokerError] = asyncio.get_running_loop().create_future()
-    store.finish(epoch, log=log, forget=forget, entries=entries, publish=publish, on_reply=outcome.set_result)
+    store.finish(epoch, log=log, forget=forget, entries=entries, messages=messages, on_reply=outcome.set_result)
     return await outcome
 
 

@@ -43,7 +43,9 @@ async def test_the_documented_rights_suffice(valkey: EmbeddedServer, link: Link)
     assert await store.delivered_unfinished(entry)
     assert await narrow.call("SET", store.keys.body("s1", 1), b"large", "PX", 60_000) == b"OK"
     assert await narrow.call("GET", store.keys.body("s1", 1)) == b"large"
-    outcome = await finish(store, acquired.epoch, log=[("s1:1", b"x")], entries=[entry], publish=[("wispy:r", b"1")])
+    outcome = await finish(
+        store, acquired.epoch, log=[("s1:1", b"x")], entries=[entry], messages=[("wispy:r", "1", b"1")]
+    )
     assert outcome is True
     assert await store.read_log()
     assert await store.withdraw(await add_entry(narrow, store))

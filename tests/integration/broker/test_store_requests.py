@@ -19,17 +19,22 @@ async def test_finish_writes_the_log_deletes_entries_and_publishes_replies(
     ids = [await add_entry(link, store) for _ in range(3)]
     replies = await hear(store.keys.replies("f1"))
     others = await hear(store.keys.replies("f2"))
-    assert await finish(store, acquired.epoch, log=[("s1:1", b"old")]) is True
+    assert await finish(store, acquired.epoch, messages=[("", "1", b"old")]) is True
     outcome = await finish(
         store,
         acquired.epoch,
-        log=[("s1:2", b"\x00reply"), ("s:s1", b"1:99")],
-        forget=["s1:1"],
+        log=[("s:s1", b"1:99")],
+        forget=["1"],
         entries=ids[:2],
-        publish=[(store.keys.replies("f1"), b"[1]"), (store.keys.replies("f2"), b"[2]")],
+        messages=[
+            (store.keys.replies("f1"), "2", b"[1]"),
+            ("", "3", b"\x00moved"),
+            (store.keys.replies("f2"), "", b"[2]"),
+        ],
     )
     assert outcome is True
-    assert await store.read_log() == {"s1:2": b"\x00reply", "s:s1": b"1:99", "since": acquired.since.encode()}
+    since = acquired.since.encode()
+    assert await store.read_log() == {"2": b"[1]", "3": b"\x00moved", "s:s1": b"1:99", "since": since}
     assert await link.call("XLEN", store.keys.requests) == 1
     await wait_until(lambda: replies and others, "both replies arrived")
     assert (replies, others) == ([[1]], [[2]])
@@ -59,9 +64,11 @@ async def test_finish_of_an_epoch_that_is_over_writes_and_publishes_nothing(
     second = await own(store)
     replies = await hear(store.keys.replies("f1"))
     channel = store.keys.replies("f1")
-    outcome = await finish(store, first.epoch, log=[("s1:1", b"x")], entries=[entry], publish=[(channel, b'"first"')])
+    outcome = await finish(
+        store, first.epoch, log=[("s1:1", b"x")], entries=[entry], messages=[(channel, "", b'"first"')]
+    )
     assert outcome is False
-    assert await finish(store, second.epoch, publish=[(channel, b'"second"')]) is True
+    assert await finish(store, second.epoch, messages=[(channel, "", b'"second"')]) is True
     await wait_until(lambda: replies, "the second owner's reply arrived")
     assert replies == ["second"]
     assert "s1:1" not in await store.read_log()
@@ -99,7 +106,11 @@ async def test_finish_passes_when_memory_is_full(store: ObjectStore, link: Link,
     await fill_memory(link)
     try:
         outcome = await finish(
-            store, acquired.epoch, log=[("s1:1", b"x")], entries=[entry], publish=[(store.keys.replies("f1"), b"1")]
+            store,
+            acquired.epoch,
+            log=[("s1:1", b"x")],
+            entries=[entry],
+            messages=[(store.keys.replies("f1"), "", b"1")],
         )
         # ... and a request does not.
         with pytest.raises(ReplyError) as caught:
@@ -124,7 +135,7 @@ async def test_a_batch_may_be_sent_again_after_its_link_broke(
         batch = {
             "log": [("s1:1", b"reply")],
             "entries": [entry],
-            "publish": [(store.keys.replies("f1"), b"1")],
+            "messages": [(store.keys.replies("f1"), "2", b"1")],
         }
         outcomes: list[object] = []
         fragile.finish(acquired.epoch, **batch, forget=[], on_reply=outcomes.append)

@@ -67,17 +67,3 @@ def test_messages_are_filled() -> None:
     body = msgspec.Raw(b'"' + b"x" * 100_000 + b'"')
     answers = {"s": [Reply(id, relay.RESULT, body) for id in range(1, 31)]}
     assert len(relay.reply_messages(answers)) == 3
-
-
-@given(session_names, ids, st.integers(0, 2), bodies)
-def test_row_of_the_log_goes_out_and_comes_back(session: str, id: int, kind: int, body: msgspec.Raw) -> None:
-    reply = Reply(id, kind, body)
-    assert relay.parse_log(relay.log_field(session, id), relay.log_value(reply)) == (session, reply)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"), [("since", b"0"), (":5", b"0"), ("s:5", b""), ("s:5", b"3"), ("s:5", b"x9"), ("s:x", b"09")]
-)
-def test_what_is_no_row_of_the_log_is_refused(field: str, value: bytes) -> None:
-    with pytest.raises(ValueError, match=r".+"):
-        relay.parse_log(field, value)

@@ -12,7 +12,8 @@ from wispy.broker.errors import BrokerError, LinkLost, ReplyError
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore, OnOutcome
-from wispy.protocol import errors, relay
+from wispy.protocol import answer_log, errors, relay
+from wispy.protocol import memory as memory_module
 from wispy.protocol.memory import Memory
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
 from wispy.worker import desk as desk_module
@@ -34,22 +35,29 @@ class Sent:
     log: list[tuple[str, bytes]]
     forget: list[str]
     entries: list[str]
-    publish: list[tuple[str, bytes]]
+    messages: list[tuple[str, str, bytes]]
     on_reply: OnOutcome
 
     @property
     def answers(self) -> list[Answer]:
         return [
             (channel.rpartition(":")[2], block.session, reply.id, reply.kind, msgspec.json.decode(reply.body))
-            for channel, message in self.publish
+            for channel, _, message in self.messages
+            if channel
             for block in relay.decode_replies(message)
             for reply in block.replies
         ]
 
     @property
-    def logged(self) -> list[str]:
-        """The answers in the log, without what it says of sessions."""
-        return [name for name, _ in self.log if not name.startswith("s:")]
+    def logged(self) -> list[Answer]:
+        """What goes into the log, without what it says of sessions: as `answers`, "" for the frontend."""
+        return [
+            ("", block.session, reply.id, reply.kind, msgspec.json.decode(reply.body))
+            for _, field, message in self.messages
+            if field
+            for block in relay.decode_replies(message)
+            for reply in block.replies
+        ]
 
 
 class RecordingStore(ObjectStore):
@@ -65,11 +73,11 @@ class RecordingStore(ObjectStore):
         log: Sequence[tuple[str, bytes]],
         forget: Sequence[str],
         entries: Sequence[str],
-        publish: Sequence[tuple[str, bytes]],
+        messages: Sequence[tuple[str, str, bytes]],
         on_reply: OnOutcome,
     ) -> None:
         assert epoch == "7-a"
-        self.sent.append(Sent(list(log), list(forget), list(entries), list(publish), on_reply))
+        self.sent.append(Sent(list(log), list(forget), list(entries), list(messages), on_reply))
 
 
 class RecordingLink(Link):
@@ -185,7 +193,7 @@ def test_a_copy_of_what_is_acknowledged_gets_no_answer(owner: Owner) -> None:
     assert len(owner.handed_over) == 1
     assert owner.last.answers == []
     assert owner.last.entries == ["1-2"]
-    assert "me:1" in owner.last.forget
+    assert owner.last.forget == ["1"]
 
 
 def test_another_request_under_a_used_id_is_refused_and_the_first_one_stands(owner: Owner) -> None:
@@ -220,10 +228,48 @@ def test_what_a_former_owner_was_given_is_answered_as_unknown(owner: Owner) -> N
     assert owner.entries == ["1-1", "1-2"]
     ((_, _, id, _, error),) = owner.last.answers
     assert (id, error["code"]) == (1, errors.OUTCOME_UNKNOWN.code)
-    assert owner.last.logged == ["me:1"]
+    assert [answer[:3] for answer in owner.last.logged] == [("", "me", 1)]
     assert not owner.desk.is_settled
     owner.last.on_reply(True)
     assert owner.desk.is_settled
+
+
+def test_an_answer_is_sent_and_logged_as_one_message(owner: Owner) -> None:
+    owner.take("1-1", 1, 2)
+    owner.take("1-2", 1, session="you", frontend="f2")
+    calls = owner.handed_over
+    owner.desk.settle([Outcome(call, b"9", False) for call in calls])
+    assert [(channel, field) for channel, field, _ in owner.last.messages] == [
+        (KEYS.replies("f1"), "1"),
+        (KEYS.replies("f2"), "2"),
+    ]
+
+
+def test_beyond_a_quota_the_caller_gets_the_body_and_the_log_does_not(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(memory_module, "SESSION_QUOTA_BYTES", 0)
+    owner.take("1-1", 1)
+    owner.settle(1)
+    assert owner.last.answers == [("f1", "me", 1, relay.RESULT, "done")]
+    ((_, _, id, kind, error),) = owner.last.logged
+    assert (id, kind, error["code"]) == (1, relay.ERROR, errors.RESULT_GONE.code)
+    owner.take("1-2", 1)
+    assert owner.last.answers[0][4]["code"] == errors.RESULT_GONE.code
+
+
+def test_what_lives_of_nearly_dead_rows_is_logged_anew_and_not_sent(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_log, "SLACK_BYTES", 0)
+    owner.take("1-1", *range(1, 9))
+    owner.take("1-2", 1, session="idle")
+    owner.desk.settle([Outcome(call, b"9", False) for call in owner.handed_over])
+    owner.take("1-3", 9, ack=8)
+    owner.settle(9)
+    assert owner.last.answers == [("f1", "me", 9, relay.RESULT, "done")]
+    assert [answer[:3] for answer in owner.last.logged] == [("", "idle", 1), ("", "me", 9)]
+    assert owner.last.forget == ["1"]
 
 
 # --- Redis does not confirm -------------------------------------------------------------------------------------------
@@ -243,7 +289,7 @@ def test_failed_batches_are_sent_again_in_their_order_and_later_ones_wait_for_th
     again = owner.store.sent[2:]
     assert [sent.entries for sent in again] == [["1-1"], ["1-2"], ["1-3"]]
     assert again[0].answers == first.answers
-    assert again[0].log == first.log
+    assert (again[0].log, again[0].messages) == (first.log, first.messages)
     for sent in again:
         assert not owner.desk.is_settled
         sent.on_reply(True)
@@ -290,6 +336,16 @@ def test_a_large_body_is_stored_first_and_a_copy_meanwhile_moves_its_answer(owne
     assert owner.last.answers == [("f2", "me", 1, relay.STORED_RESULT, key)]
     assert owner.entries == ["1-2", "1-1"]
     assert owner.desk.in_flight == 0
+
+
+def test_a_large_body_whose_deadline_comes_while_it_is_stored_is_answered_once(owner: Owner) -> None:
+    owner.take("1-1", 1, 2)
+    owner.settle(1, body=LARGE)
+    owner.desk.answer_early(owner.handed_over[:1], errors.TIMED_OUT())
+    owner.link.commands[0][1](b"OK")
+    assert [(answer[2], answer[3]) for answer in owner.answers] == [(1, relay.ERROR)]
+    assert owner.entries == [], "the other request is not finished"
+    assert owner.desk.in_flight == 1
 
 
 @pytest.mark.parametrize("failure", [LinkLost("gone"), ReplyError("OOM command not allowed")])
@@ -341,7 +397,7 @@ def test_what_is_answered_early_takes_room_until_it_ends_and_its_late_outcome_is
     owner.desk.answer_early([call], errors.TIMED_OUT())
     owner.settle(1, body=body)
     assert owner.desk.in_flight == 0
-    assert [sent.answers for sent in owner.store.sent[1:]] == [[], []]
+    assert len(owner.store.sent) == 1
     assert owner.entries == ["1-1"]
     assert owner.link.commands == []
 
@@ -392,4 +448,4 @@ def test_pruned_sessions_leave_the_log(owner: Owner) -> None:
     owner.desk.prune(NOW + 5000, 60_000)
     assert len(owner.store.sent) == 1
     owner.desk.prune(NOW + 70_000, 60_000)
-    assert sorted(owner.last.forget) == ["me:1", "s:me"]
+    assert sorted(owner.last.forget) == ["1", "s:me"]
