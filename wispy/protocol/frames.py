@@ -200,6 +200,24 @@ class FrameParser:
         self._data = data
         self._position = 0
 
+    def whole_text(self, data: bytes) -> bytes | None:
+        """The text in `data`, if it is one whole frame with an ASCII text, as most reads are; else None: feed it.
+
+        It is what feeding it and taking the next frame would bring, without the steps.
+        """
+        size = len(data)
+        if size < 8 or data[0] != _FINAL_TEXT or self._position < len(self._data) or self._assembly is not None:
+            return None
+        length = data[1] - _MASK_BIT
+        body = 6
+        if length == _LENGTH_16:
+            length = data[2] << 8 | data[3]
+            body = 8
+        if body + length != size or length > self._max_message_size:
+            return None
+        payload = apply_mask(data[body - 4 : body], data[body:])
+        return payload if payload.isascii() else None
+
     def next(self) -> Event | None:
         """Take the next frame, or the next piece of one, from what was fed; None: more is needed.
 

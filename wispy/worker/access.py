@@ -23,6 +23,7 @@ from wispy.worker.class_table import OWN_DATA, ClassTable, ClassTables, Kind, Me
 from wispy.worker.class_table import Interface as TableInterface
 from wispy.worker.containers import CONTAINERS, SCALARS
 from wispy.worker.describing import Describer
+from wispy.worker.modes import Mode
 from wispy.worker.signatures import Signature
 
 _PLAIN: Final = SCALARS | CONTAINERS
@@ -45,10 +46,12 @@ class Interface(TableInterface, Protocol):
 class BoundMethod:
     """A method of an object, ready to be called."""
 
-    __slots__ = ("bind", "function")
+    __slots__ = ("bind", "function", "mode")
 
     def __init__(self, function: Callable[..., Any], signature: Signature) -> None:
         self.function = function
+        self.mode: Mode | None = None
+        """How it is run, once the runner has found that out."""
         self.bind = signature.bind
         """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
 

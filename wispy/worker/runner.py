@@ -283,7 +283,9 @@ class Runner:
             method = self._access.resolve_call(call.path)
             args, kwargs = method.bind(*answers.arguments_of(call))
             function = method.function
-            mode = self._modes.of(function)
+            mode = method.mode
+            if mode is None:
+                mode = method.mode = self._modes.of(function)
         except BaseException as error:
             self._executor.refuse(call, error)
             return

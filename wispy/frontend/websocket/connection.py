@@ -177,11 +177,19 @@ class DetachedConnection(asyncio.Protocol):
         self._heard = True
         if self._state >= _ENDING:
             return
-        self._parser.feed(data)
         if self._paused or self._scheduled:
+            self._parser.feed(data)
             self._hold_back()
-        else:
+            return
+        text = self._parser.whole_text(data) if self._state == _OPEN else None
+        if text is None:
+            self._parser.feed(data)
             self._read_frames()
+            return
+        try:
+            self._handler.message_received(text, True)
+        except Exception as error:
+            self._fail_session(error)
 
     def pause_reading(self) -> None:
         self._paused = True
