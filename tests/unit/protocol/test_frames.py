@@ -50,12 +50,15 @@ def client_frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes
 
 
 def parse(data: bytes, cuts: list[int] | None = None, limit: int = LIMIT) -> Outcome:
-    """Feed `data` in pieces, and take what can be taken after each, up to the first Close."""
+    """Feed `data` in pieces, as a connection does, and take what can be taken after each, up to the first Close."""
     parser = FrameParser(limit)
     events: list[Event] = []
     edges = [0, *sorted(cuts or []), len(data)]
     try:
         for start, end in itertools.pairwise(edges):
+            if (text := parser.whole_text(data[start:end])) is not None:
+                events.append((TEXT, text))
+                continue
             parser.feed(data[start:end])
             while (event := parser.next()) is not None:
                 if event[0] != CONTINUATION:
@@ -130,6 +133,25 @@ def test_what_was_not_taken_goes_before_what_is_fed_later() -> None:
     parser.feed(client_frame(TEXT, b"three"))
     assert parser.next() == (TEXT, b"two")
     assert parser.next() == (TEXT, b"three")
+
+
+@pytest.mark.parametrize("size", [2, 125, 126, 65535])
+def test_a_read_that_is_one_whole_text_is_taken_at_once(size: int) -> None:
+    text = b"x" * size
+    data = client_frame(TEXT, text)
+    assert FrameParser(65535).whole_text(data) == text
+    assert FrameParser(size - 1).whole_text(data) is None, "it is too large"
+    for other in (data[:-1], data + b"\x81", client_frame(BINARY, text), client_frame(TEXT, "é".encode() * size)):
+        assert FrameParser(200_000).whole_text(other) is None
+    begun = FrameParser(65535)
+    begun.feed(data[:1])
+    assert begun.whole_text(data) is None, "something is left from before"
+    assert begun.next() is None
+    assert begun.whole_text(data) is None
+    fragmented = FrameParser(65535)
+    fragmented.feed(client_frame(TEXT, b"a", final=False))
+    assert fragmented.next() == (CONTINUATION, b"")
+    assert fragmented.whole_text(data) is None, "a message is not finished"
 
 
 def test_an_idle_parser_holds_no_data() -> None:
