@@ -333,7 +333,9 @@ def prepared(config: Config, *, restore: bool) -> Config:
     # The default folder need not exist; one that was asked for is missed in the log.
     folders = {route: str(path) for route, path in located.items() if path.is_dir() or not is_default}
     static = msgspec.structs.replace(config.static, folders=folders)
-    return msgspec.structs.replace(config, lease=lease, static=static)
+    uploading = {route: str(_located(folder)) for route, folder in config.upload.routes().items()}
+    upload = msgspec.structs.replace(config.upload, folders=uploading)
+    return msgspec.structs.replace(config, lease=lease, static=static, upload=upload)
 
 
 def _located(folder: str) -> Path:

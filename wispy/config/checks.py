@@ -4,6 +4,7 @@ Each check takes a value of the right type and returns why it is impossible, or 
 "port = 80: ".
 """
 
+import ipaddress
 import re
 from urllib.parse import parse_qs, urlsplit
 
@@ -111,6 +112,46 @@ def hosts(value: tuple[str, ...]) -> str | None:
     for host in value:
         if not (_NAME.fullmatch(host) or _IPV6.fullmatch(host)):
             return f"{host!r} must be a host name or an address alone, in lower case and without a port"
+    return None
+
+
+def host(value: str) -> str | None:
+    """One host name."""
+    return hosts((value,)) if value else "must be a host name; null for none"
+
+
+def networks(value: tuple[str, ...]) -> str | None:
+    """Addresses and networks."""
+    for network in value:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            return f"{network!r} must be an IP address or a network such as 10.0.0.0/8: {error}"
+    return None
+
+
+def homepage(value: str) -> str | None:
+    """A path below `base_path`, as a link would have it."""
+    if re.search(r"[\\\s\x00-\x1f]|//|^[A-Za-z]+:", value):
+        return "must be a path below base_path, such as static/index.html"
+    return None
+
+
+def filetypes(value: str | tuple[str, ...]) -> str | None:
+    """Endings of names, with or without a dot before."""
+    for ending in () if isinstance(value, str) else value:
+        if not re.fullmatch(r"\.?[^\W_]+([.-][^\W_]+)*", ending):
+            return f"{ending!r} must be the ending of a name, such as png or tar.gz"
+    return None
+
+
+def path_patterns(value: tuple[str, ...]) -> str | None:
+    """Patterns that can match an absolute path."""
+    for pattern in value:
+        if "\\" in pattern:
+            return f"{pattern!r} must be written with '/', also on Windows"
+        if not re.match(r"[*/?\[]|[A-Za-z]:/", pattern):
+            return f"{pattern!r} matches no absolute path: begin it with '*' or '/'"
     return None
 
 

@@ -22,6 +22,8 @@ from wispy.config.units import Bytes, Seconds
 _LONGEST_S = 7 * 86400
 # The largest string that Redis takes (proto-max-bulk-len).
 _LARGEST_BYTES = 512 << 20
+# Uploads go to a disk; past this size a typing error is likelier than a wish.
+_LARGEST_FILE_BYTES = 1 << 40
 
 Duration = Annotated[Seconds, Meta(gt=0, le=_LONGEST_S)]
 Size = Annotated[Bytes, Meta(ge=1, le=_LARGEST_BYTES)]
@@ -46,9 +48,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 class StaticConfig(Section, frozen=True):
     """Static files."""
 
-    homepage: Annotated[str, about("path, below `base_path`, to redirect to when `base_path` itself is loaded")] = (
-        "static/index.html"
-    )
+    homepage: Annotated[
+        str, about("path, below `base_path`, to redirect to when `base_path` itself is loaded", checks.homepage)
+    ] = "static/index.html"
     folders: Annotated[
         Folders,
         about(
@@ -66,16 +68,22 @@ class UploadRulesConfig(Section, frozen=True):
     """What may be uploaded."""
 
     accepted_filetypes: Annotated[
-        Literal["all"] | tuple[str, ...], about("`all`, or a list of the file types that may be uploaded")
+        Literal["all"] | tuple[str, ...],
+        about("`all`, or a list of the endings of names that may be uploaded: `[png, tar.gz]`", checks.filetypes),
     ] = "all"
     get_names_allowed: Annotated[bool, about("whether the names of the files in an upload folder may be asked for")] = (
         True
     )
     file_creation_whitelist: Annotated[
-        tuple[str, ...], about("patterns of paths that may be created: `*/server/uploads/*.png`")
+        tuple[str, ...],
+        about(
+            "patterns of absolute paths that may be created: `*/server/uploads/*.png`; `*` also matches `/`",
+            checks.path_patterns,
+        ),
     ] = ()
     file_overwrite_whitelist: Annotated[
-        tuple[str, ...], about("patterns of paths that may be overwritten: `*/server/uploads/*.png`")
+        tuple[str, ...],
+        about("patterns, of the same kind, of absolute paths that may be overwritten", checks.path_patterns),
     ] = ()
 
 
@@ -88,11 +96,30 @@ class UploadConfig(Section, frozen=True):
             "folders that take uploads: one, a list, or a map of routes below `base_path` to folders", checks.folders
         ),
     ] = msgspec.field(default_factory=dict[str, str])
+    # Room for a long video; whoever expects more says so, and how much disk there is.
+    max_size: Annotated[
+        Annotated[Bytes, Meta(ge=1, le=_LARGEST_FILE_BYTES)],
+        about("largest body of one upload: a file, or a form with its files"),
+    ] = Bytes(1 << 30)
+    # Each holds some 512 KiB of memory, a file and a connection.
+    at_once: Annotated[Count, about("uploads that one frontend process takes at the same time")] = 32
     rules: UploadRulesConfig = UploadRulesConfig()
 
     def routes(self) -> dict[str, str]:
         """The folders by route, however they were written."""
         return _routes(self.folders)
+
+
+class TlsConfig(Section, frozen=True):
+    """TLS in the frontend itself, for a server without a proxy before it; both files, or neither."""
+
+    certificate: Annotated[str | None, about("file with the certificate and its chain, in PEM format")] = None
+    key: Annotated[str | None, about("file with the certificate's private key, in PEM format")] = None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether the port speaks TLS."""
+        return self.certificate is not None or self.key is not None
 
 
 class LoggingConfig(Section, frozen=True):
@@ -286,12 +313,15 @@ class Config(Section, frozen=True):
     processes: Annotated[Annotated[int, Meta(ge=1, le=256)], about("frontend processes that share the port")] = 1
     base_path: Annotated[str, about("path that all routes start with, such as `/test`", checks.base_path)] = ""
     port: Annotated[
-        Annotated[int, Meta(ge=0, le=65535)], about("port to serve on; 0: any free one (80 is http's own)")
+        Annotated[int, Meta(ge=0, le=65535)],
+        about("port to serve on; 0: any free one (80 is http's own, 443 https': see `tls`)"),
     ] = 5000
     address: Annotated[
         str, about("address to listen on; empty: all interfaces, so that other machines can connect", checks.address)
     ] = "127.0.0.1"
-    default_host: Annotated[str | None, about("host that a request without a Host header is taken to mean")] = None
+    default_host: Annotated[
+        str | None, about("host that a request without a Host header (HTTP/1.0) is taken to mean", checks.host)
+    ] = None
     debug: Annotated[bool, about("Tornado's debug mode, for development: restart when a source file changes")] = False
     autoreload: Annotated[bool, about("whether to restart when a source file changes")] = False
     websocket_max_message_size: Annotated[Size, about("largest websocket message that is taken")] = Bytes(100 << 20)
@@ -313,6 +343,14 @@ class Config(Section, frozen=True):
         tuple[str, ...],
         about("host names, other than loopback, that the server answers to: `lab.example.org`", checks.hosts),
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[str, ...],
+        about(
+            "addresses or networks of proxies whose `X-Forwarded-For`, `-Proto` and `-Host` are believed: `10.0.0.0/8`",
+            checks.networks,
+        ),
+    ] = ()
+    tls: TlsConfig = TlsConfig()
     static: StaticConfig = StaticConfig()
     upload: UploadConfig = UploadConfig()
     logging_config: LoggingConfig = LoggingConfig()

@@ -7,24 +7,23 @@ Rules:
 
 import asyncio
 import logging
+import re
 import sys
-from pathlib import Path
 from typing import Any, Final, cast
 
 from tornado.http1connection import HTTP1Connection
-from tornado.web import (
-    Application,
-    HTTPError,
-    RedirectHandler,
-    RequestHandler,
-    StaticFileHandler,
-    stream_request_body,
-)
+from tornado.httputil import HTTPServerRequest
+from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
-from wispy.config.schema import Config
 from wispy.frontend.core import Core
 from wispy.frontend.flights import SessionFlights
-from wispy.frontend.landing import landing_page
+from wispy.frontend.folders import static_folders, upload_folders
+from wispy.frontend.forwarded import Forwarded
+from wispy.frontend.handler import JSON, Handler, finish
+from wispy.frontend.incoming import sweep
+from wispy.frontend.static import Home, Shared, StaticFiles
+from wispy.frontend.upload_rules import UploadFolder
+from wispy.frontend.uploads import Place, Uploads
 from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.protocol import errors, jsonrpc
@@ -33,45 +32,9 @@ from wispy.resources import wispyjs_folder
 
 log = logging.getLogger("wispy.frontend")
 
-JSON = "application/json"
-
 BODY_S: Final = 300.0
 """Seconds in which the body of a POST must be here: 10 MiB at 300 kbit/s. It also bounds what is read of a body only to
 be thrown away."""
-
-
-def finish(handler: RequestHandler, body: str | bytes) -> None:
-    """End the answer with this body."""
-    handler.finish(body)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
-
-
-class Handler(RequestHandler):
-    """Base of all handlers: the checks that every request passes."""
-
-    _core: Core
-
-    def initialize(self, core: Core) -> None:
-        self._core = core
-
-    def prepare(self) -> None:
-        if self._core.guard.refuses_host(self.request):
-            raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
-        if self.request.method == "POST" and self._core.guard.refuses_origin(self.request):
-            raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
-        if self._core.is_draining:
-            self.set_header("Connection", "close")  # the next request is another frontend's
-
-    def set_default_headers(self) -> None:
-        self.set_header("X-Content-Type-Options", "nosniff")
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        finish(self, f"{status_code} {self._reason}\n")
-
-    def reply_json(self, body: bytes) -> None:
-        """Answer with a JSON text."""
-        self.set_header("Content-Type", JSON)
-        finish(self, body)
 
 
 class Socket(WebSocketEndpoint):
@@ -235,17 +198,6 @@ class Ready(Handler):
         finish(self, "\n".join(reasons or ["ready"]) + "\n")
 
 
-class Landing(Handler):
-    """`/` where no page is configured or there: what is served, and how to begin."""
-
-    async def get(self) -> None:
-        try:
-            objects = await self._core.methods.objects()
-        except errors.RPCError:
-            objects = []
-        finish(self, landing_page(objects, self._core.config))
-
-
 class Missing(Handler):
     """Everything else."""
 
@@ -254,33 +206,22 @@ class Missing(Handler):
         raise HTTPError(404)
 
 
-class StaticFiles(StaticFileHandler):
-    """A static folder, with the checks of all handlers."""
+class FrontendApplication(Application):
+    """Tornado's application, in which a request is what it was before a trusted proxy passed it on."""
 
-    _core: Core
+    def __init__(self, routes: list[Any], forwarded: Forwarded, **settings: Any) -> None:
+        super().__init__(routes, **settings)
+        self._forwarded = forwarded
 
-    def initialize(self, core: Core, path: str, default_filename: str | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super().initialize(path, default_filename)
-        self._core = core
-
-    def prepare(self) -> None:
-        if self._core.guard.refuses_host(self.request):
-            raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
-
-    def set_extra_headers(self, path: str) -> None:
-        self.set_header("X-Content-Type-Options", "nosniff")
-        # Checked again at each load (by ETag): a page that is being written is never stale.
-        self.set_header("Cache-Control", "no-cache")
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        self.set_header("Content-Type", "text/plain; charset=UTF-8")
-        finish(self, f"{status_code} {self._reason}\n")
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        self._forwarded.apply(request)
+        return super().find_handler(request, **kwargs)
 
 
 def application(core: Core) -> Application:
     """The Tornado application of one frontend."""
     config = core.config
-    base = config.base_path
+    base = re.escape(config.base_path)
     given = {"core": core}
     routes: list[Any] = [
         (f"{base}/ws", Socket, given),
@@ -288,34 +229,38 @@ def application(core: Core) -> Application:
         (f"{base}/openrpc.json", OpenRpc, given),
         (f"{base}/healthz", Health, given),
         (f"{base}/readyz", Ready, given),
-        (f"{base}/{config.wispy_static_path}/(.*)", StaticFiles, {**given, "path": str(wispyjs_folder())}),
+        *_file_routes(core, base),
+        (f"{base}/?", Home, given),
     ]
-    for route, folder in static_folders(config).items():
-        files = {**given, "path": str(folder), "default_filename": "index.html"}
-        routes.append((f"{base}/{route}/(.*)", StaticFiles, files))
-    routes.append((f"{base}/?", *_home(config, given)))
-    return Application(routes, default_handler_class=Missing, default_handler_args=given, log_function=_log_request)
+    return FrontendApplication(
+        routes,
+        Forwarded(config),
+        default_handler_class=Missing,
+        default_handler_args=given,
+        log_function=_log_request,
+    )
 
 
-def static_folders(config: Config) -> dict[str, Path]:
-    """Route to folder, of the static folders that exist; the others are named in the log."""
-    found: dict[str, Path] = {}
-    for route, folder in config.static.routes().items():
-        path = Path(folder).absolute()
-        if path.is_dir():
-            found[route.strip("/")] = path
+def _file_routes(core: Core, base: str) -> list[Any]:
+    """wispyjs, static folders and uploads; a longer route comes before a shorter one that it begins with."""
+    config = core.config
+    uploading = upload_folders(config)
+    shared = Shared(uploading.values())
+    static = static_folders(config)
+    ours = {"core": core, "shared": shared, "path": str(wispyjs_folder())}
+    routes: list[Any] = [(f"{base}/{re.escape(config.wispy_static_path)}/(.*)", StaticFiles, ours)]
+    place = Place(config.upload)
+    for route in sorted({*static, *uploading}, key=len, reverse=True):
+        if route in uploading:
+            sweep(uploading[route])
+            folder = UploadFolder(uploading[route], config.upload.rules)
+            files = str(static[route]) if route in static else None
+            options = {"core": core, "folder": folder, "static": files, "place": place, "shared": shared}
+            routes.append((f"{base}/{re.escape(route)}(?:/(.*))?", Uploads, options))
         else:
-            log.warning("static.folders: there is no folder %s", path)
-    return found
-
-
-def _home(config: Config, given: dict[str, Any]) -> tuple[type[RequestHandler], dict[str, Any]]:
-    """What answers at `base_path`: the homepage if there is one, else the landing page."""
-    homepage = config.static.homepage.lstrip("/")
-    for route, folder in static_folders(config).items():
-        if homepage.startswith(f"{route}/") and (folder / homepage.removeprefix(f"{route}/")).is_file():
-            return RedirectHandler, {"url": f"{config.base_path}/{homepage}", "permanent": False}
-    return Landing, given
+            options = {"core": core, "shared": shared, "path": str(static[route]), "default_filename": "index.html"}
+            routes.append((f"{base}/{re.escape(route)}(?:/(.*))?", StaticFiles, options))
+    return routes
 
 
 def _log_request(handler: RequestHandler) -> None:

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
 
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
@@ -31,8 +33,9 @@ def listen(config: Config) -> list[socket.socket]:
     """Listen on the configured port and address, which nobody else may.
 
     Raises:
-        StartError: the port is in use, or the address is none of this machine's.
+        StartError: the port is in use, the address is none of this machine's, or the certificate cannot be used.
     """
+    tls_context(config)  # told here, where someone reads it, rather than by each process that serves
     try:
         sockets = bind_sockets(config.port, config.address or None, backlog=BACKLOG)
     except (OSError, OverflowError) as error:
@@ -41,7 +44,37 @@ def listen(config: Config) -> list[socket.socket]:
         raise StartError(f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}; {hint}") from error
     if config.address not in LOOPBACK_NAMES:
         log.warning("other machines can connect, and no authentication is configured: they may use all that is served")
+    if config.port == 443 and not config.tls.is_on:
+        log.warning("port 443 is https', and this server speaks http there: set tls.certificate and tls.key")
     return sockets
+
+
+def tls_context(config: Config) -> ssl.SSLContext | None:
+    """What the port's TLS is made with; None where it speaks plain HTTP.
+
+    Raises:
+        StartError: a file is missing, or is no certificate or key, or they do not belong together.
+    """
+    tls = config.tls
+    if not tls.is_on:
+        return None
+    if tls.certificate is None or tls.key is None:
+        raise StartError("TLS needs both tls.certificate and tls.key")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for name, file in (("certificate", tls.certificate), ("key", tls.key)):
+        try:
+            with Path(file).open("rb"):
+                pass
+        except OSError as error:
+            raise StartError(f"tls.{name} = {file}: cannot be read: {error.strerror}") from error
+    try:
+        # A key that is encrypted would ask for its password on the terminal.
+        context.load_cert_chain(tls.certificate, tls.key, password=lambda: "")
+    except (OSError, ValueError) as error:
+        text = getattr(error, "reason", None) or error
+        raise StartError(f"tls.certificate and tls.key are no PEM certificate and its plain key: {text}") from error
+    return context
 
 
 def url_of(config: Config, sockets: Sequence[socket.socket]) -> str:
@@ -50,7 +83,8 @@ def url_of(config: Config, sockets: Sequence[socket.socket]) -> str:
     is_any = config.address in ("", "0.0.0.0", "::")  # noqa: S104 -- compared, not bound
     host = "127.0.0.1" if is_any else config.address
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}{'' if port == 80 else f':{port}'}{config.base_path}/"
+    scheme, usual = ("https", 443) if config.tls.is_on else ("http", 80)
+    return f"{scheme}://{host}{'' if port == usual else f':{port}'}{config.base_path}/"
 
 
 async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
@@ -58,7 +92,11 @@ async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.
     core = Core(config)
     await core.start()
     server = HTTPServer(
-        application(core), max_body_size=config.limits.http_body, idle_connection_timeout=IDLE_S, xheaders=False
+        application(core),
+        max_body_size=config.limits.http_body,
+        idle_connection_timeout=IDLE_S,
+        ssl_options=tls_context(config),
+        xheaders=False,  # `forwarded` reads them, and from trusted proxies only
     )
     try:
         # The sockets listen already: who connects meanwhile waits a moment, instead of being told that Redis is away.

@@ -1,0 +1,50 @@
+"""What all HTTP handlers of a frontend share: the checks that every request passes, and how an answer looks.
+
+Rules:
+- Host is checked on every request, Origin on every one that changes something, before anything else.
+- An answer to a client never holds a traceback or a path of the server's.
+"""
+
+from typing import Any, Final
+
+from tornado.web import HTTPError, RequestHandler
+
+from wispy.frontend.core import Core
+
+JSON: Final = "application/json"
+
+CHANGING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+
+
+def finish(handler: RequestHandler, body: str | bytes) -> None:
+    """End the answer with this body."""
+    handler.finish(body)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
+
+
+class Handler(RequestHandler):
+    """Base of all handlers: the checks that every request passes."""
+
+    _core: Core
+
+    def initialize(self, core: Core) -> None:
+        self._core = core
+
+    def prepare(self) -> None:
+        if self._core.guard.refuses_host(self.request):
+            raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
+        if self.request.method in CHANGING_METHODS and self._core.guard.refuses_origin(self.request):
+            raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
+        if self._core.is_draining:
+            self.set_header("Connection", "close")  # the next request is another frontend's
+
+    def set_default_headers(self) -> None:
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        finish(self, f"{status_code} {self._reason}\n")
+
+    def reply_json(self, body: bytes) -> None:
+        """Answer with a JSON text."""
+        self.set_header("Content-Type", JSON)
+        finish(self, body)

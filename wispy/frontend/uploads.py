@@ -1,0 +1,260 @@
+"""Uploads: `PUT` of one file to its path, or `POST` of a form with files to a folder; `GET` of a folder's names.
+
+Rules:
+- A body is streamed to disk; the number of uploads at the same time is bounded, and so is the memory of each.
+- A refused body is read to its end and thrown away, for `DISCARD_S` at most, so that the sender gets to read why. A
+  client that asks first (`Expect: 100-continue`) is told at once.
+- Every file of a form is checked when it begins, and all are published together when the form has ended.
+- An upload that is slower than `SLOWEST` is ended: it would keep others out.
+- Files are read only where `static.folders` serves the same route, and never as active content (`static`).
+"""
+
+import asyncio
+import errno
+import logging
+import sys
+from email.message import Message
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+import msgspec
+from tornado.http1connection import HTTP1Connection
+from tornado.httputil import HTTPHeaders
+from tornado.web import stream_request_body
+
+from wispy.config.schema import UploadConfig
+from wispy.frontend.core import Core
+from wispy.frontend.handler import JSON, finish
+from wispy.frontend.static import Shared, StaticFiles
+from wispy.frontend.upload_reading import FormReading, PlainReading, Reading
+from wispy.frontend.upload_rules import RefusedError, UploadFolder
+
+log = logging.getLogger("wispy.frontend")
+
+DISCARD_S: Final = 300.0
+"""Seconds for which a refused body is read: a few hundred megabytes of a usual connection."""
+
+UNHURRIED_S: Final = 7 * 86400.0
+"""An accepted body may take as long as it is fast enough; Tornado wants a number."""
+
+GRACE_S: Final = 30.0
+"""Seconds in which an upload need not be fast: a lost packet, a disk that is busy."""
+
+SLOWEST: Final = 8 << 10
+"""Bytes per second, on average after the grace: a weak mobile connection is ten times as fast."""
+
+LOOK_EVERY_S: Final = 5.0
+"""How often the speed is looked at."""
+
+
+class Place:
+    """The room for uploads of one frontend process.
+
+    Args:
+        config: its bounds.
+    """
+
+    def __init__(self, config: UploadConfig) -> None:
+        self.max_size = config.max_size
+        self._at_once = config.at_once
+        self._taken = 0
+
+    def take(self) -> None:
+        """Begin an upload.
+
+        Raises:
+            RefusedError: there are as many as there may be.
+        """
+        if self._taken >= self._at_once:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many uploads at once (upload.at_once); try again")
+        self._taken += 1
+
+    def give_back(self) -> None:
+        """An upload has ended."""
+        self._taken -= 1
+
+
+@stream_request_body
+class Uploads(StaticFiles):
+    """An upload folder at its route; with the files of the static folder at the same route, if there is one."""
+
+    def initialize(self, core: Core, folder: UploadFolder, static: str | None, place: Place, shared: Shared) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().initialize(core, static or str(folder.folder), shared)
+        self._folder = folder
+        self._is_read = static is not None
+        self._place = place
+        self._reading: Reading | None = None
+        self._refusal: RefusedError | None = None
+        self._received = 0
+        self._started = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+        """Runs as long as this upload has a place."""
+        self._cut: asyncio.TimerHandle | None = None
+        """Runs while a refused body is thrown away."""
+
+    # --- reading -------------------------------------------------------------------------------------------------
+
+    async def get(self, path: str | None, include_body: bool = True) -> None:
+        if path and not path.endswith("/"):
+            if not self._is_read:
+                raise RefusedError(HTTPStatus.NOT_FOUND, "uploads are not served here; PUT stores a file")
+            await super().get(path, include_body)
+            return
+        listing = await asyncio.to_thread(self._folder.listing, path or "")
+        self.set_header("Cache-Control", "no-cache")
+        self.reply_json(msgspec.json.encode({"names": listing.names, "complete": listing.complete}))
+
+    # --- writing -------------------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        connection = cast(HTTP1Connection, self.request.connection)
+        connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection, and nobody read why
+        connection.set_body_timeout(UNHURRIED_S)
+        super().prepare()
+        if self.request.method not in ("PUT", "POST"):
+            return
+        try:
+            self._begin(self.path_args[0] or "")
+        except (RefusedError, OSError) as error:
+            refusal = self._refuse(error)
+            if "Expect" in self.request.headers:
+                raise refusal from None
+
+    def _begin(self, path: str) -> None:
+        headers = self.request.headers
+        if (length := headers.get("Content-Length", "")).isdecimal():
+            self._check_size(int(length))
+        if "Content-Encoding" in headers:
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the file as it is, without Content-Encoding")
+        self._place.take()
+        self._core.posts_in_flight += 1
+        loop = asyncio.get_running_loop()
+        self._started = loop.time()
+        self._watch = loop.call_later(LOOK_EVERY_S, self._look)
+        boundary = _boundary(headers) if self.request.method == "POST" else None
+        if boundary is not None:
+            self._reading = FormReading(self._folder, path, boundary)
+        elif path:
+            self._reading = PlainReading(self._folder, path)
+        else:
+            text = "PUT a file to its own path, or POST a form (multipart/form-data) with files to the folder"
+            raise RefusedError(HTTPStatus.BAD_REQUEST, text)
+
+    async def data_received(self, chunk: bytes) -> None:
+        if self._refusal is not None or self._reading is None:
+            return
+        self._received += len(chunk)
+        try:
+            self._check_size(self._received)
+            await self._reading.feed(chunk)
+        except (RefusedError, OSError) as error:
+            self._refuse(error)
+
+    async def put(self, path: str | None) -> None:
+        await self._end()
+
+    async def post(self, path: str | None) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        assert self._reading is not None
+        try:
+            self._reading.end()
+            told = await self._reading.publish()
+        except OSError as error:
+            raise _as_refusal(error) from error
+        self.set_status(HTTPStatus.CREATED if any(file["created"] for file in told) else HTTPStatus.OK)
+        names = ", ".join(f"{file['name']} ({file['size']} bytes)" for file in told)
+        log.info("%s has uploaded %s", self.request.remote_ip, names)
+        self.reply_json(msgspec.json.encode({"files": told}))
+
+    def _check_size(self, size: int) -> None:
+        if size > self._place.max_size:
+            text = f"the upload is larger than {self._place.max_size:d} bytes (upload.max_size)"
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, text)
+
+    def _look(self) -> None:
+        """Whether the upload comes fast enough."""
+        loop = asyncio.get_running_loop()
+        if self._received >= (loop.time() - self._started - GRACE_S) * SLOWEST:
+            self._watch = loop.call_later(LOOK_EVERY_S, self._look)
+            return
+        self._refuse(RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the upload comes too slowly"))
+        self._cut_off()
+
+    def _refuse(self, error: RefusedError | OSError) -> RefusedError:
+        """Store no more; what comes is thrown away, and answered when it has ended."""
+        self._release()
+        self._refusal = error if isinstance(error, RefusedError) else _as_refusal(error)
+        self._cut = asyncio.get_running_loop().call_later(DISCARD_S, self._cut_off)
+        return self._refusal
+
+    def _cut_off(self) -> None:
+        """Answer now, and end the connection: Tornado does, since the body has not."""
+        self.send_error(exc_info=(RefusedError, self._refusal, None))
+        super().on_connection_close()  # nobody waits for the rest of the body any more
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def on_connection_close(self) -> None:
+        self._release()
+        super().on_connection_close()
+
+    def on_finish(self) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        """Give back all that this upload holds; what was not published is gone."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+            self._place.give_back()
+            self._core.posts_in_flight -= 1
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
+        reading, self._reading = self._reading, None
+        for file in reading.files if reading is not None else ():
+            file.discard()
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        if isinstance(value, RefusedError):
+            log.info("refused %s %s of %s: %s", self.request.method, self.request.path, self.request.remote_ip, value)
+        else:
+            super().log_exception(typ, value, tb)
+
+    def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
+        self._release()  # before anybody reads the answer
+        value = kwargs.get("exc_info", (None, None))[1]
+        super().send_error(value.status if isinstance(value, RefusedError) else status_code, **kwargs)
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        value = kwargs.get("exc_info", (None, None))[1]
+        if isinstance(value, RefusedError):
+            text = value.text
+            if value.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self.set_header("Retry-After", "5")
+        else:
+            text = self._reason
+        self.set_header("Content-Type", JSON)
+        finish(self, msgspec.json.encode({"error": text}))
+
+
+def _boundary(headers: HTTPHeaders) -> str | None:
+    """What divides the parts of a form; None if the body is none."""
+    message = Message()
+    message["Content-Type"] = headers.get("Content-Type", "")
+    return message.get_boundary("") if message.get_content_type() == "multipart/form-data" else None
+
+
+def _as_refusal(error: OSError) -> RefusedError:
+    """What a client is told of a disk that does not take a file; the log has the rest."""
+    log.error("an upload cannot be stored: %s", error)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return RefusedError(HTTPStatus.INSUFFICIENT_STORAGE, "there is no room for the file on the server")
+    if error.errno == errno.EXDEV:
+        text = "the file cannot be stored: its folder is another file system than the upload folder"
+        return RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, text)
+    return RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "the file cannot be stored")
