@@ -167,7 +167,7 @@ class Frontend(Service):
     """With the base path, without a slash at the end; empty until it listens."""
 
     def wait_until_listening(self) -> "Frontend":
-        self.url = self.wait_until_says(r"listens at (http://\S+)/")[1]
+        self.url = self.wait_until_says(r"listens at (https?://\S+)/")[1]
         return self
 
     @property
@@ -177,7 +177,7 @@ class Frontend(Service):
 
     @property
     def websocket_url(self) -> str:
-        return f"{self.url.replace('http:', 'ws:')}/ws"
+        return f"{self.url.replace('http', 'ws', 1)}/ws"
 
     def readiness(self) -> tuple[int, str]:
         """Status and text of `/readyz`; (0, "") while it does not answer."""

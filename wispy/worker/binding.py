@@ -88,7 +88,8 @@ class Binding:
         target: the object.
         channels: its channels, with events and no values yet.
         values: the values to start with, by channel.
-        add_attributes: whether to add `publish` and `wispy_name` where the object has none of its own.
+        add_attributes: whether to add wispy's own attributes where the object has none of that name:
+            `tracked_channel_values` (its value channels), `publish` (to its event channels) and `wispy_name`.
     """
 
     def __init__(
@@ -106,7 +107,8 @@ class Binding:
         for channel, value in values.items():
             channels.values[channel] = own.get(channel, value)
         added: dict[str, Any] = {}
-        if values or inspect.getattr_static(target, VALUES, None) is not None:
+        self._declares_values = bool(values) or inspect.getattr_static(target, VALUES, None) is not None
+        if self._declares_values or add_attributes:
             added[VALUES] = self._values_property()
         if add_attributes:
             extras = {PUBLISH: _publish_method(channels), NAME: name}
@@ -134,7 +136,7 @@ class Binding:
         _set_class(self.target, self.original)
         self.made = self.original
         left = self.current_values()
-        if VALUES in self.added:
+        if VALUES in self.added and (self._declares_values or self.channels.values):
             left[VALUES] = {channel: plain(value) for channel, value in self.channels.values.items()}
         for key, value in left.items():
             try:

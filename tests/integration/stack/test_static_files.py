@@ -42,7 +42,8 @@ class Site:
     def start(self, stack: Stack) -> None:
         folders = f"{{pages: {self.pages}, pages/deep: {self.data}, data: {self.data}}}"
         config: dict[str, Any] = {"base_path": "/lab.x", "static.folders": folders}
-        self.frontend = stack.frontend(**config, **{"static.homepage": "pages/index.html"})
+        config["static.homepage"] = "pages/index.html"
+        self.frontend = stack.frontend(**config)
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         given = {"Accept-Encoding": "identity", **{name.replace("_", "-"): value for name, value in headers.items()}}

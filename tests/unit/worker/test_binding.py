@@ -266,12 +266,27 @@ def test_own_attributes_are_not_replaced_and_none_added_where_it_is_off() -> Non
     paper: Any = Paper()
     binding = bind(paper)
     assert paper.publish() == "printed"
-    assert binding.added == {"wispy_name"}
+    assert binding.added == {"wispy_name", "tracked_channel_values"}
     bare: Any = Sample()
     binding = bind(bare, add_attributes=False)
     assert not hasattr(bare, "publish")
     bare.a = 3
     assert news(binding) == {"a": b"3"}
+
+
+def test_an_object_without_channels_can_get_some_as_it_runs() -> None:
+    class Plain: ...
+
+    plain: Any = Plain()
+    binding = bind(plain)
+    assert (plain.wispy_name, dict(plain.tracked_channel_values)) == ("sample", {})
+    plain.tracked_channel_values["count"] = 1
+    assert news(binding) == {"count": b"1"}
+    binding.release()
+    assert plain.tracked_channel_values == {"count": 1}, "the next owner begins with it"
+    unused: Any = Plain()
+    bind(unused).release()
+    assert not hasattr(unused, "tracked_channel_values")
 
 
 def test_nothing_to_add_changes_nothing() -> None:
