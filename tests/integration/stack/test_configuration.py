@@ -73,6 +73,14 @@ async def test_locking_default(ask: Client) -> None:
     assert await most("plain") > 1
 
 
+async def test_max_workers(make_stack: MakeStack) -> None:
+    stack = make_stack(**{"synchronous_task_lock.max_workers": 1})
+    stack.worker("plain=configured:Device")
+    async with Client(stack.frontend().websocket_url) as client:
+        together = await asyncio.gather(*(client.call("plain.count_together") for _ in range(4)))
+        assert together == [1, 1, 1, 1]
+
+
 async def test_include_internals_and_dunders(ask: Client) -> None:
     assert await ask.get("open._internal") == "internal"
     assert await ask.call("open.__len__") == 7
@@ -130,6 +138,20 @@ def test_wispy_static_path(make_stack: MakeStack) -> None:
         assert client.get(f"{frontend.url}/tools/js/rpc.js").status_code == 200
         assert client.get(f"{frontend.url}/wispyjs/rpc.js").status_code == 404
         assert '"/lab/tools/js/rpc.js"' in client.get(f"{frontend.url}/").text
+
+
+@pytest.mark.parametrize("folders", ["{tmp}/pages", "[{tmp}/pages, {tmp}/other]"])
+def test_folders_as_text_and_list(make_stack: MakeStack, tmp_path: Path, folders: str) -> None:
+    """Each is served under its own name."""
+    for name in ("pages", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "x.txt").write_text(name)
+    config: dict[str, Any] = {"static.folders": folders.format(tmp=tmp_path), "static.homepage": "pages/x.txt"}
+    frontend = make_stack().frontend(**config)
+    with httpx.Client(trust_env=False, verify=False) as client:
+        assert client.get(f"{frontend.url}/pages/x.txt").text == "pages"
+        assert client.get(f"{frontend.url}/").headers["Location"] == "/pages/x.txt"
+        assert client.get(f"{frontend.url}/other/x.txt").status_code == (200 if folders.startswith("[") else 404)
 
 
 async def test_default_host(make_stack: MakeStack) -> None:
