@@ -5,6 +5,7 @@ Rules:
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
+from collections.abc import Awaitable
 from typing import Any, Final
 
 from tornado.web import HTTPError, RequestHandler
@@ -29,7 +30,7 @@ class Handler(RequestHandler):
     def initialize(self, core: Core) -> None:
         self._core = core
 
-    def prepare(self) -> None:
+    def prepare(self) -> Awaitable[None] | None:
         if self._core.guard.refuses_host(self.request):
             raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
         if self.request.method in CHANGING_METHODS and self._core.guard.refuses_origin(self.request):

@@ -85,6 +85,7 @@ class Uploads(StaticFiles):
         self._place = place
         self._reading: Reading | None = None
         self._refusal: RefusedError | None = None
+        self._is_gone = False
         self._received = 0
         self._started = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -106,7 +107,7 @@ class Uploads(StaticFiles):
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         connection = cast(HTTP1Connection, self.request.connection)
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection, and nobody read why
         connection.set_body_timeout(UNHURRIED_S)
@@ -114,16 +115,17 @@ class Uploads(StaticFiles):
         if self.request.method not in ("PUT", "POST"):
             return
         try:
-            self._begin(self.path_args[0] or "")
+            self._reading = self._begin(self.path_args[0] or "")
+            await self._reading.begin()
         except (RefusedError, OSError) as error:
             refusal = self._refuse(error)
             if "Expect" in self.request.headers:
                 raise refusal from None
 
-    def _begin(self, path: str) -> None:
+    def _begin(self, path: str) -> Reading:
         headers = self.request.headers
         if (length := headers.get("Content-Length", "")).isdecimal():
-            self._check_size(int(length))
+            self._check_size(int(length[:20]))  # Python refuses to read thousands of digits
         if "Content-Encoding" in headers:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the file as it is, without Content-Encoding")
         self._place.take()
@@ -133,12 +135,11 @@ class Uploads(StaticFiles):
         self._watch = loop.call_later(LOOK_EVERY_S, self._look)
         boundary = _boundary(headers) if self.request.method == "POST" else None
         if boundary is not None:
-            self._reading = FormReading(self._folder, path, boundary)
-        elif path:
-            self._reading = PlainReading(self._folder, path)
-        else:
-            text = "PUT a file to its own path, or POST a form (multipart/form-data) with files to the folder"
-            raise RefusedError(HTTPStatus.BAD_REQUEST, text)
+            return FormReading(self._folder, path, boundary)
+        if path:
+            return PlainReading(self._folder, path)
+        text = "PUT a file to its own path, or POST a form (multipart/form-data) with files to the folder"
+        raise RefusedError(HTTPStatus.BAD_REQUEST, text)
 
     async def data_received(self, chunk: bytes) -> None:
         if self._refusal is not None or self._reading is None:
@@ -188,7 +189,8 @@ class Uploads(StaticFiles):
         """Store no more; what comes is thrown away, and answered when it has ended."""
         self._release()
         self._refusal = error if isinstance(error, RefusedError) else _as_refusal(error)
-        self._cut = asyncio.get_running_loop().call_later(DISCARD_S, self._cut_off)
+        if not self._is_gone:
+            self._cut = asyncio.get_running_loop().call_later(DISCARD_S, self._cut_off)
         return self._refusal
 
     def _cut_off(self) -> None:
@@ -199,6 +201,7 @@ class Uploads(StaticFiles):
     # --- the end -------------------------------------------------------------------------------------------------
 
     def on_connection_close(self) -> None:
+        self._is_gone = True
         self._release()
         super().on_connection_close()
 
@@ -216,8 +219,8 @@ class Uploads(StaticFiles):
             self._cut.cancel()
             self._cut = None
         reading, self._reading = self._reading, None
-        for file in reading.files if reading is not None else ():
-            file.discard()
+        if reading is not None:
+            reading.discard()
 
     def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
         if isinstance(value, RefusedError):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import unicodedata
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -196,7 +197,13 @@ def test_the_size_is_limited_and_the_sender_reads_why(inbox: Inbox, is_chunked: 
 
 
 async def test_who_asks_first_is_told_at_once(inbox: Inbox) -> None:
-    for name, length, status in (("x.png", 10 * LIMIT, b"413"), ("x.exe", 10, b"415"), ("x.png", 10, b"100")):
+    digits = "9" * 5000
+    for name, length, status in (
+        ("x.png", 10 * LIMIT, b"413"),
+        ("x.png", digits, b"413"),
+        ("x.exe", 10, b"415"),
+        ("x.png", 10, b"100"),
+    ):
         reader, writer = await asyncio.open_connection(*inbox.frontend.address.split(":"))
         lines = [f"PUT /uploads/{name} HTTP/1.1", f"Host: {inbox.frontend.address}", f"Content-Length: {length}"]
         writer.write("\r\n".join([*lines, "Expect: 100-continue", "", ""]).encode())
@@ -305,6 +312,20 @@ async def test_a_broken_upload_leaves_nothing(inbox: Inbox) -> None:
     writer.transport.abort()
     await wait_until(lambda: not inbox.partial(), lambda: f"nothing is left: {inbox.partial()}")
     assert (inbox.uploads / "x.png").read_bytes() == b"old"
+
+
+async def test_a_frontend_that_drains_finishes_its_uploads(make_stack: MakeStack, inbox: Inbox) -> None:
+    frontend = make_stack().frontend(**inbox.config)
+    reader, writer = await half_an_upload(frontend, "x.png")
+    await wait_until(lambda: inbox.partial(), "the upload has begun")
+    frontend.send(signal.SIGTERM)
+    await wait_until(lambda: frontend.readiness()[0] != 200, "it drains")
+    writer.write(b"x" * 300_000)
+    assert b"201" in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await writer.wait_closed()
+    assert (inbox.uploads / "x.png").stat().st_size == 600_000
+    assert frontend.wait() == 0
 
 
 async def test_two_who_create_the_same_file(inbox: Inbox) -> None:
