@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.integration.stack.inbox import Inbox
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
 from wispy.broker.embedded import EmbeddedServer
@@ -83,3 +84,15 @@ def check_keys(server: EmbeddedServer, stack: Stack) -> None:
         if keys:
             connection.delete(*keys)
     assert not lasting, f"Redis keys without a time to live: {lasting}"
+
+
+@pytest.fixture(scope="module")
+def shared_inbox(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
+    """A frontend that takes uploads, for all tests of a module."""
+    folder = tmp_path_factory.mktemp("inbox")
+    stack = Stack(valkey_server.url, folder=folder, logs=tmp_path_factory.mktemp("logs"))
+    try:
+        yield Inbox(folder, stack)
+    finally:
+        stack.close()
+    check_keys(valkey_server, stack)

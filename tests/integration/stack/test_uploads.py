@@ -14,63 +14,10 @@ import psutil
 import pytest
 
 from tests.integration.stack.attacks import FORGED_NAMES, FORGED_PATHS, SECRET, raw_request
-from tests.integration.stack.conftest import MakeStack, check_keys
-from tests.support.stack import Frontend, Stack
+from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.inbox import LIMIT, Inbox
+from tests.support.stack import Frontend
 from tests.support.waiting import wait_until
-from wispy.broker.embedded import EmbeddedServer
-
-LIMIT = 1_000_000
-
-
-class Inbox:
-    """A frontend that takes uploads, and its folders."""
-
-    def __init__(self, folder: Path, stack: Stack) -> None:
-        self.folder = folder
-        self.server = folder / "server"
-        self.uploads = self.server / "uploads"
-        self.closed = folder / "closed"
-        self.outside = folder / "outside"
-        for each in (self.uploads / "inner", self.closed, self.outside):
-            each.mkdir(parents=True)
-        (self.outside / "secret.txt").write_text(SECRET)
-        (self.uploads / "outward").symlink_to(self.outside)
-        (self.uploads / "link.png").symlink_to(self.outside / "x.png")
-        self.config: dict[str, Any] = {
-            "upload.folders": f"{{uploads: {self.uploads}, closed: {self.closed}, made: {folder}/made}}",
-            "static.folders": f"{{uploads: {self.uploads}, all: {folder / 'server'}}}",
-            "upload.max_size": LIMIT,
-            "upload.rules.accepted_filetypes": "[png, html, js, svg, TXT, tar.gz]",
-            "upload.rules.file_creation_whitelist": "['*/server/uploads/*', '*/made/*']",
-            "upload.rules.file_overwrite_whitelist": "['*/server/uploads/*.png']",
-        }
-        self.frontend = stack.frontend(**self.config)
-
-    def request(self, method: str, path: str, **options: object) -> httpx.Response:
-        with httpx.Client(trust_env=False, verify=False, timeout=30) as client:
-            return client.request(method, f"{self.frontend.url}/{path}", **options)  # pyright: ignore[reportArgumentType]
-
-    def put(self, path: str, content: bytes = b"content") -> httpx.Response:
-        return self.request("PUT", path, content=content)
-
-    def everything(self) -> set[str]:
-        """Every file and link below the common folder."""
-        found = [path for path in self.folder.rglob("*") if path.is_symlink() or path.is_file()]
-        return {path.relative_to(self.folder).as_posix() for path in found}
-
-    def partial(self) -> list[str]:
-        return [path for path in self.everything() if ".wispy-upload" in path]
-
-
-@pytest.fixture(scope="module")
-def shared_inbox(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
-    folder = tmp_path_factory.mktemp("inbox")
-    stack = Stack(valkey_server.url, folder=folder, logs=tmp_path_factory.mktemp("logs"))
-    try:
-        yield Inbox(folder, stack)
-    finally:
-        stack.close()
-    check_keys(valkey_server, stack)
 
 
 @pytest.fixture
