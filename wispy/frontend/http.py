@@ -9,12 +9,15 @@ import asyncio
 import logging
 import re
 import sys
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
+from wispy.config.schema import Config
 from wispy.frontend.core import Core
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
@@ -223,13 +226,15 @@ def application(core: Core) -> Application:
     config = core.config
     base = re.escape(config.base_path)
     given = {"core": core}
+    uploading = upload_folders(config)
+    files = {**given, "shared": Shared(uploading.values())}  # for whatever is a `StaticFiles`
     routes: list[Any] = [
         (f"{base}/ws", Socket, given),
         (f"{base}/rpc", Rpc, given),
         (f"{base}/openrpc.json", OpenRpc, given),
         (f"{base}/healthz", Health, given),
         (f"{base}/readyz", Ready, given),
-        *_file_routes(core, base),
+        *_file_routes(config, base, uploading, files),
         (f"{base}/?", Home, given),
     ]
     return FrontendApplication(
@@ -241,25 +246,21 @@ def application(core: Core) -> Application:
     )
 
 
-def _file_routes(core: Core, base: str) -> list[Any]:
+def _file_routes(config: Config, base: str, uploading: Mapping[str, Path], files: Mapping[str, Any]) -> list[Any]:
     """wispyjs, static folders and uploads; a longer route comes before a shorter one that it begins with."""
-    config = core.config
-    uploading = upload_folders(config)
-    shared = Shared(uploading.values())
     static = static_folders(config)
-    ours = {"core": core, "shared": shared, "path": str(wispyjs_folder())}
-    routes: list[Any] = [(f"{base}/{re.escape(config.wispy_static_path)}/(.*)", StaticFiles, ours)]
     place = Place(config.upload)
+    ours = {**files, "path": str(wispyjs_folder())}
+    routes: list[Any] = [(f"{base}/{re.escape(config.wispy_static_path)}/(.*)", StaticFiles, ours)]
     for route in sorted({*static, *uploading}, key=len, reverse=True):
+        pattern = f"{base}/{re.escape(route)}(?:/(.*))?"
+        served = str(static[route]) if route in static else None
         if route in uploading:
             sweep(uploading[route])
             folder = UploadFolder(uploading[route], config.upload.rules)
-            files = str(static[route]) if route in static else None
-            options = {"core": core, "folder": folder, "static": files, "place": place, "shared": shared}
-            routes.append((f"{base}/{re.escape(route)}(?:/(.*))?", Uploads, options))
+            routes.append((pattern, Uploads, {**files, "folder": folder, "static": served, "place": place}))
         else:
-            options = {"core": core, "shared": shared, "path": str(static[route]), "default_filename": "index.html"}
-            routes.append((f"{base}/{re.escape(route)}(?:/(.*))?", StaticFiles, options))
+            routes.append((pattern, StaticFiles, {**files, "path": served, "default_filename": "index.html"}))
     return routes
 
 
