@@ -86,6 +86,7 @@ class Uploads(StaticFiles):
         self._reading: Reading | None = None
         self._refusal: RefusedError | None = None
         self._is_gone = False
+        self._is_whole = False
         self._received = 0
         self._started = 0.0
         self._watch: asyncio.TimerHandle | None = None
@@ -161,6 +162,7 @@ class Uploads(StaticFiles):
         if self._refusal is not None:
             raise self._refusal
         assert self._reading is not None
+        self._is_whole = True
         try:
             self._reading.end()
             told = await self._reading.publish()
@@ -179,7 +181,7 @@ class Uploads(StaticFiles):
     def _look(self) -> None:
         """Whether the upload comes fast enough."""
         loop = asyncio.get_running_loop()
-        if self._received >= (loop.time() - self._started - GRACE_S) * SLOWEST:
+        if self._is_whole or self._received >= (loop.time() - self._started - GRACE_S) * SLOWEST:
             self._watch = loop.call_later(LOOK_EVERY_S, self._look)
             return
         self._refuse(RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the upload comes too slowly"))

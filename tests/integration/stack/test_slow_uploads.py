@@ -1,6 +1,7 @@
-"""Uploads that take too long, with limits short enough to wait for; the frontend runs in this process for that."""
+"""Uploads that take too long, and disks that fail: the frontend runs in this process, where both can be had."""
 
 import asyncio
+import errno
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
 from wispy.frontend import uploads
+from wispy.frontend.incoming import IncomingFile
 
 
 class Thing:
@@ -70,3 +72,24 @@ async def test_a_refused_upload_is_not_read_for_ever(
     assert b"accepted_filetypes" in text
     assert "Traceback" not in caplog.text
     assert "destroyed" not in caplog.text, "nothing waits on for a body that nobody reads"
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "said"), [(errno.ENOSPC, b"507", b"no room"), (errno.EIO, b"500", b"cannot be stored")]
+)
+async def test_a_disk_that_fails_leaves_nothing(
+    address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, status: bytes, said: bytes
+) -> None:
+    def fail(file: IncomingFile, data: bytearray) -> None:
+        raise OSError(number, "the disk fails", str(tmp_path))
+
+    monkeypatch.setattr(IncomingFile, "_write", fail)
+    reader, writer = await begin(address, "x.png")
+    writer.write(b"x" * 100)
+    text = await asyncio.wait_for(reader.readuntil(b"}"), 10)
+    writer.close()
+    await writer.wait_closed()
+    assert status in text.splitlines()[0]
+    assert said in text
+    assert str(tmp_path).encode() not in text
+    assert list((tmp_path / "in").iterdir()) == []
