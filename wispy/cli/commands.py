@@ -79,7 +79,7 @@ def _frontend(parser: argparse.ArgumentParser) -> None:
 
 def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--object", action="append", default=[], dest="objects", required=True, help=OBJECT_HELP)
-    add_arguments(parser, ("redis.url",))
+    add_arguments(parser, ("redis.url", "autoreload"))
 
 
 def _connection(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -13,7 +14,10 @@ from wispy.config.load import Loaded, load
 from wispy.config.schema import Config
 from wispy.config.show import render
 from wispy.errors import StartError
-from wispy.worker.source import from_specs
+from wispy.reload.files import own_folders
+from wispy.reload.handover import Handover
+from wispy.reload.watcher import enter
+from wispy.worker.source import ObjectSource, from_specs
 
 logger = logging.getLogger("wispy.app")
 
@@ -21,10 +25,10 @@ logger = logging.getLogger("wispy.app")
 def serve(arguments: argparse.Namespace) -> None:
     """`wispy serve [CONFIG] [--object ...]`."""
     config = prepared(_load(arguments).config, restore=False)
-    sources = from_specs(arguments.objects)
-    if not sources:
+    if not arguments.objects:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
-    run_all_in_one(config, sources)
+    handover = enter(config, [Path.cwd()])  # before an object is imported, which may fail
+    run_all_in_one(config, _sources(arguments, handover), handover)
 
 
 def show_config(arguments: argparse.Namespace) -> None:
@@ -45,11 +49,20 @@ def worker(arguments: argparse.Namespace) -> None:
     """`wispy-worker`."""
     config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-worker")
     log.configure(config.logging_config)
-    sources = from_specs(arguments.objects)
+    handover = enter(config, [Path.cwd()])
+    sources = _sources(arguments, handover)
     names = ", ".join(source.name for source in sources)
-    run_parts(
-        Parts(config, sources, has_web=False), lambda: logger.info("the worker serves or stands by for %s", names)
-    )
+    parts = Parts(config, sources, has_web=False, handover=handover)
+    run_parts(parts, lambda: logger.info("the worker serves or stands by for %s", names))
+
+
+def _sources(arguments: argparse.Namespace, handover: Handover | None) -> list[ObjectSource]:
+    """The objects; where one cannot be imported, a watcher still learns what was, to know what may mend it."""
+    try:
+        return from_specs(arguments.objects)
+    finally:
+        if handover is not None:
+            handover.tell_folders(own_folders())
 
 
 def _load(arguments: argparse.Namespace) -> Loaded:
