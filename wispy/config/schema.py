@@ -292,8 +292,10 @@ class Config(Section, frozen=True):
         str, about("address to listen on; empty: all interfaces, so that other machines can connect", checks.address)
     ] = "127.0.0.1"
     default_host: Annotated[str | None, about("host that a request without a Host header is taken to mean")] = None
-    debug: Annotated[bool, about("Tornado's debug mode, for development: restart when a source file changes")] = False
-    autoreload: Annotated[bool, about("whether to restart when a source file changes")] = False
+    debug: Annotated[bool, about("for development: the same as `autoreload`")] = False
+    autoreload: Annotated[
+        bool, about("for development: whether a program starts again when one of its source files changes")
+    ] = False
     websocket_max_message_size: Annotated[Size, about("largest websocket message that is taken")] = Bytes(100 << 20)
     wispy_static_path: Annotated[str, about("path, below `base_path`, of the wispyjs files", checks.route)] = "wispyjs"
     launch: Annotated[
