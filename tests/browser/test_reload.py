@@ -48,4 +48,5 @@ async def test_an_open_page_sees_the_new_source(project: tuple[Program, Path], o
     await count.get_by_text("5", exact=True).wait_for()
     await button.click()
     await count.get_by_text("15", exact=True).wait_for()
+    assert "+= 10 * by" in await tab.run("rpc.my_lab.$source('step')")
     assert await tab.run("window.neverReloaded"), "by its own session"

@@ -65,7 +65,7 @@ class _Formatter(argparse.HelpFormatter):
 
 def _serve(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", metavar="CONFIG", help="YAML file with the configuration")
-    parser.add_argument("--object", action="append", default=[], dest="objects", help=OBJECT_HELP)
+    parser.add_argument("--object", action="append", default=[], dest="objects", metavar="OBJECT", help=OBJECT_HELP)
     add_arguments(parser, (*WEB_FLAGS, "autoreload"))
 
 
@@ -78,7 +78,9 @@ def _frontend(parser: argparse.ArgumentParser) -> None:
 
 
 def _worker(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--object", action="append", default=[], dest="objects", required=True, help=OBJECT_HELP)
+    parser.add_argument(
+        "--object", action="append", default=[], dest="objects", metavar="OBJECT", required=True, help=OBJECT_HELP
+    )
     add_arguments(parser, ("redis.url", "autoreload"))
 
 

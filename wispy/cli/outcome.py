@@ -25,7 +25,7 @@ MEANINGS: Final = {
     OUTCOME_UNKNOWN: "it is not known whether it ran: a time-out, or something was lost at the wrong moment",
     NO_SERVER: "no server could be reached; nothing was sent",
     INTERRUPTED: "Ctrl-C; a call was cancelled on the server, too",
-    READER_GONE: "who read the output has gone, as with `| head`",
+    READER_GONE: "who read the output has gone, as `head` does",
 }
 """All of them, for people."""
 
