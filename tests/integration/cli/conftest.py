@@ -14,8 +14,8 @@ def stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactor
     """A frontend and a worker with `sample` and, without access to its source, `closed`."""
     stack = Stack(valkey_server.url, folder=SERVED, logs=tmp_path_factory.mktemp("logs"))
     try:
-        hidden = {"instance_configs": '{"closed": {"interface": {"source_access": false}}}'}
-        stack.worker("sample=served:Sample", "closed=served:Sample", **hidden)
+        env = {"WISPY_INSTANCE_CONFIGS__CLOSED__INTERFACE__SOURCE_ACCESS": "false"}
+        stack.worker("sample=served:Sample", "closed=served:Sample", env=env)
         stack.frontend()
         yield stack
     finally:

@@ -2,6 +2,7 @@
 
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -204,3 +205,21 @@ def test_without_autoreload_a_change_is_nothing(start: Start, folder: Path) -> N
     url_of(service)
     assert not any("wispy.reload" in each for each in psutil.Process(service.pid).cmdline())
     assert service.stop() == 0
+
+
+def test_what_start_has_started_is_not_started_again(caplog: pytest.LogCaptureFixture) -> None:
+    class Lamp: ...
+
+    with wispy.RPCWebApp({"autoreload": True, "port": 0, "launch": "never"}, lamp=Lamp) as app:
+        assert app.url
+    assert "autoreload is for programs that call run()" in caplog.text
+
+
+def test_what_cannot_be_started_again_says_so(folder: Path) -> None:
+    """A program that Python reads from its standard input, as in a session at a prompt."""
+    program = "import wispy\nwispy.RPCWebApp({'debug': True}, lamp=object()).run()\n"
+    result = subprocess.run(
+        [sys.executable], check=False, input=program, cwd=folder, capture_output=True, text=True, timeout=50
+    )
+    assert result.returncode == 1
+    assert "autoreload needs a program to start again: put this into a file" in result.stderr

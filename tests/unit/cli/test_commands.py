@@ -4,7 +4,7 @@ import pytest
 
 from wispy.cli import main
 from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command, reference
-from wispy.cli.main import _parsed  # pyright: ignore[reportPrivateUsage]
+from wispy.cli.main import _parsed
 
 PAGE = Path(__file__).parents[3] / "docs/reference/commands.md"
 ALL = (*COMMANDS, FRONTEND, WORKER)
