@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from wispy.cli import commands
 from wispy.config import show
 from wispy.protocol import errors
 
 PAGES = {
+    "docs/reference/commands.md": commands.reference,
     "docs/reference/configuration.md": show.reference,
     "docs/reference/errors.md": errors.reference,
 }

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from wispy.app import RPCWebApp
     from wispy.client.blocking import connect_blocking
     from wispy.client.rpc import connect
+    from wispy.protocol.errors import RPCError
     from wispy.worker.hooks import on_acquire, on_release, restore, snapshot
     from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
 
 __all__ = [
+    "RPCError",
     "RPCWebApp",
     "__version__",
     "connect",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "RPCError": "wispy.protocol.errors",
     "RPCWebApp": "wispy.app",
     "connect": "wispy.client.rpc",
     "connect_blocking": "wispy.client.blocking",

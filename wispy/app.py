@@ -32,6 +32,9 @@ from wispy.errors import StartError, WispyError
 from wispy.frontend.processes import supervise
 from wispy.frontend.server import listen, serve, url_of
 from wispy.loops import calm_garbage_collector, new_event_loop
+from wispy.reload.files import own_folders
+from wispy.reload.handover import Handover
+from wispy.reload.watcher import enter
 from wispy.timing import wait_until
 from wispy.worker.process import Worker
 from wispy.worker.source import ObjectSource, from_instances
@@ -40,6 +43,9 @@ log = logging.getLogger("wispy.app")
 
 DRAIN_S: Final = 10.0
 """How long running calls may take to end when the program is asked to."""
+
+RELOAD_DRAIN_S: Final = 1.0
+"""The same for a program that is watched: who has just saved a file waits for it."""
 
 PATIENCE_S: Final = 5.0
 """How much longer a process waits for object code that holds its thread, once everything else has ended."""
@@ -58,14 +64,20 @@ class Parts:
         config: the configuration.
         sources: the objects; none: no worker.
         has_web: whether frontends are run.
+        handover: what a watcher gives and keeps (`autoreload`); None where there is none.
     """
 
-    def __init__(self, config: Config, sources: Sequence[ObjectSource], *, has_web: bool) -> None:
-        self.config = config
+    def __init__(
+        self, config: Config, sources: Sequence[ObjectSource], *, has_web: bool, handover: Handover | None = None
+    ) -> None:
+        self.config = config if handover is None else _with_given(config, handover)
         self.sources = sources
         self.has_web = has_web
         self.url = ""
         """Of the page, once it is served."""
+        self._handover = handover
+        self._is_private = config.redis.url is None
+        self._drain_s = DRAIN_S if handover is None else RELOAD_DRAIN_S
         self._worker: Worker | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -82,40 +94,63 @@ class Parts:
         self._stop = asyncio.Event()
         if self._is_asked_to_stop:  # a signal came before there was an event to set
             self._stop.set()
-        sockets = listen(self.config) if self.has_web else []
-        if self.has_web and self.config.redis.url is not None and self.config.session.secret is None:
-            log.warning(
-                "no session.secret is set: a page cannot go on with its session at another frontend of this Redis, and "
-                "what it had sent is `maybe` there; give all of them the same secret"
-            )
+        sockets = self._listen() if self.has_web else []
+        self._warn_without_secret()
         server: EmbeddedServer | None = None
         web: _Web | None = None
         try:
-            if self.config.redis.url is None:
-                server = EmbeddedServer.start()
-                self.config = without_draining(with_redis_url(self.config, server.url))
+            server = self._start_redis()
             if self.has_web:
                 self.url = url_of(self.config, sockets)
                 web = _Web(self.config, sockets, self._fail)
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._fail)
                 await self._worker.start()
-                if server is not None:
+                if self._is_private:
                     await self._wait_for_objects(self._worker)
             on_started()
+            if self._handover is not None:
+                self._handover.tell_folders(own_folders())
             calm_garbage_collector()
             await self._stop.wait()
         finally:
             if web is not None:
                 await asyncio.to_thread(web.stop)
             if self._worker is not None:
-                await self._worker.stop(DRAIN_S)
+                await self._worker.stop(self._drain_s)
             if server is not None:
                 server.stop()
             for each in sockets:
                 each.close()
         if self._error is not None:
             raise self._error
+
+    def _warn_without_secret(self) -> None:
+        if self.has_web and self.config.redis.url is not None and self.config.session.secret is None:
+            log.warning(
+                "no session.secret is set: a page cannot go on with its session at another frontend of this Redis, and "
+                "what it had sent is `maybe` there; give all of them the same secret"
+            )
+
+    def _start_redis(self) -> EmbeddedServer | None:
+        """Start a private server, where no Redis is named and no watcher has one."""
+        server: EmbeddedServer | None = None
+        if self.config.redis.url is None:
+            server = EmbeddedServer.start()
+            self.config = with_redis_url(self.config, server.url)
+        if self._is_private:
+            self.config = without_draining(self.config)
+        return server
+
+    def _listen(self) -> list[socket.socket]:
+        """Listen, or go on listening where the program listened before it was started again."""
+        address, port = self.config.address, self.config.port
+        sockets = [] if self._handover is None else self._handover.sockets(address, port)
+        if not sockets:
+            sockets = listen(self.config)
+            if self._handover is not None:
+                self._handover.keep(address, port, sockets)
+        return sockets
 
     async def _wait_for_objects(self, worker: Worker) -> None:
         """With a private server nobody else can own the objects: who is told of the URL finds them there."""
@@ -126,7 +161,7 @@ class Parts:
     def ask_to_stop(self) -> None:
         """Begin to end; safe from any thread and from signal handlers."""
         if self._worker is not None:
-            self._worker.ask_to_stop(DRAIN_S)
+            self._worker.ask_to_stop(self._drain_s)
         self._is_asked_to_stop = True
         if self._loop is not None and self._stop is not None:
             try:
@@ -183,18 +218,18 @@ class _Web:
 def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
     """Run the parts in the main thread until Ctrl-C or SIGTERM."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    asked = 0
+    asked: set[int] = set()
     patience = threading.Timer(DRAIN_S + PATIENCE_S, _end_without_objects)
     patience.daemon = True
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        asked += 1
-        if asked > 1:
+        if number in asked:
             # The private server and the frontends notice that this process is gone, and go too.
             os._exit(128 + number)
         parts.ask_to_stop()
-        patience.start()
+        if not asked:
+            patience.start()
+        asked.add(number)
 
     for number in former:
         signal.signal(number, handle)
@@ -229,6 +264,7 @@ class RPCWebApp:
 
     def __init__(self, config: str | Path | Mapping[str, Any] | Config | None = None, /, **objects: object) -> None:
         self._config = prepared(_loaded(config), restore=False)
+        self._files = [config] if isinstance(config, str | Path) else []
         self._sources = from_instances(objects)
         if not self._sources:
             raise StartError("there is no object to serve: RPCWebApp(sample=sample)")
@@ -244,10 +280,12 @@ class RPCWebApp:
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM; call it in the main thread.
 
+        With `autoreload` the program is started anew from its first line whenever one of its files changes.
+
         Raises:
             StartError: the port is in use, or an object cannot be served.
         """
-        run_all_in_one(self._config, self._sources)
+        run_all_in_one(self._config, self._sources, enter(self._config, self._files))
 
     def start(self) -> Self:
         """Serve in the background, until `stop`; the objects' code runs in a thread of its own.
@@ -258,6 +296,8 @@ class RPCWebApp:
         if self._parts is not None:
             raise StartError("it is running already")
         logs.configure(self._config.logging_config)
+        if self._config.autoreload or self._config.debug:
+            log.warning("autoreload is for programs that call run(): what start() has started is not started again")
         self._parts = Parts(self._config, self._sources, has_web=True)
         self._failure = None
         started = threading.Event()
@@ -301,16 +341,17 @@ class RPCWebApp:
         self.stop()
 
 
-def run_all_in_one(config: Config, sources: Sequence[ObjectSource]) -> None:
+def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Handover | None = None) -> None:
     """Serve these objects with frontends and, where none is named, a private Redis; print the URL."""
     logs.configure(config.logging_config)
-    parts = Parts(config, sources, has_web=True)
+    parts = Parts(config, sources, has_web=True, handover=handover)
+    is_again = handover is not None and handover.given.is_again
 
     def announce() -> None:
         names = ", ".join(source.name for source in sources)
         sys.stdout.write(f"wispy serves {names} at {parts.url}   (Ctrl-C ends it)\n")
         sys.stdout.flush()
-        if config.launch == "always" or (config.launch == "auto" and has_desktop()):
+        if not is_again and (config.launch == "always" or (config.launch == "auto" and has_desktop())):
             webbrowser.open(parts.url)
 
     run_parts(parts, announce)
@@ -352,6 +393,16 @@ def _located(folder: str) -> Path:
 def with_redis_url(config: Config, url: str) -> Config:
     """The configuration with this server."""
     return msgspec.structs.replace(config, redis=msgspec.structs.replace(config.redis, url=url))
+
+
+def _with_given(config: Config, handover: Handover) -> Config:
+    """The configuration with what a watcher keeps for all runs of a program."""
+    given = handover.given
+    if config.session.secret is None:
+        config = msgspec.structs.replace(config, session=msgspec.structs.replace(config.session, secret=given.secret))
+    if config.redis.url is None and given.redis_url is not None:
+        config = with_redis_url(config, given.redis_url)
+    return config
 
 
 def without_draining(config: Config) -> Config:

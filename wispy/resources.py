@@ -1,5 +1,6 @@
-"""Files that wispy ships beside its code."""
+"""Files that wispy ships beside its code, and where the code itself is."""
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -17,3 +18,9 @@ def wispyjs_folder() -> Path:
     if not places:
         raise StartError("the package 'wispyjs', which holds wispy's JavaScript, is not installed; reinstall wispy")
     return Path(places[0])
+
+
+def module_path() -> str:
+    """PYTHONPATH of a child process, so that it finds this very wispy, however this process did."""
+    ours = str(Path(__file__).parents[1])
+    return os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))

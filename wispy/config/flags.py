@@ -20,14 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser, keys: Collection[str] = ()) -
     settings = {".".join(path): setting for path, setting in fields.walk(fields.root())}
     parser.add_argument("--config", metavar="FILE", help="YAML file with the configuration")
     for key in keys:
-        parser.add_argument(
-            FLAGS[key],
-            dest=key,
-            default=None,
-            metavar=_PLACEHOLDERS[key],
-            # argparse takes % as its own.
-            help=settings[key].meaning.replace("%", "%%"),
+        is_switch = settings[key].bare == (bool,)
+        how: dict[str, Any] = (
+            {"action": "store_const", "const": "true"} if is_switch else {"metavar": _PLACEHOLDERS[key]}
         )
+        # argparse takes % as its own.
+        parser.add_argument(FLAGS[key], dest=key, default=None, help=settings[key].meaning.replace("%", "%%"), **how)
     parser.add_argument(
         "--set",
         dest="settings",

@@ -322,8 +322,10 @@ class Config(Section, frozen=True):
     default_host: Annotated[
         str | None, about("host that a request without a Host header (HTTP/1.0) is taken to mean", checks.host)
     ] = None
-    debug: Annotated[bool, about("Tornado's debug mode, for development: restart when a source file changes")] = False
-    autoreload: Annotated[bool, about("whether to restart when a source file changes")] = False
+    debug: Annotated[bool, about("for development: the same as `autoreload`")] = False
+    autoreload: Annotated[
+        bool, about("for development: whether a program starts again when one of its source files changes")
+    ] = False
     websocket_max_message_size: Annotated[Size, about("largest websocket message that is taken")] = Bytes(100 << 20)
     wispy_static_path: Annotated[str, about("path, below `base_path`, of the wispyjs files", checks.route)] = "wispyjs"
     launch: Annotated[

@@ -15,8 +15,17 @@ from wispy.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "WISPY_"
 
+CLIENT_URL = "WISPY_URL"
+"""Names the server that the commands of `wispy.cli` use; it is no setting of a server."""
+
 # The flags that have a name of their own, by the key they set.
-FLAGS = {"redis.url": "--redis", "port": "--port", "address": "--address", "processes": "--processes"}
+FLAGS = {
+    "redis.url": "--redis",
+    "port": "--port",
+    "address": "--address",
+    "processes": "--processes",
+    "autoreload": "--autoreload",
+}
 
 # Kubernetes tells each pod of each service near it: a service called wispy becomes WISPY_PORT=tcp://10.0.0.1:80,
 # and one called wispy-frontend WISPY_FRONTEND_SERVICE_HOST. They are no settings of ours.
@@ -67,7 +76,7 @@ def read_yaml(file: Path) -> Any:
 def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
     """The settings among the environment's variables: `WISPY_REDIS__URL` is `redis.url`."""
     for name, text in sorted(environ.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX):
+        if not name.startswith(ENVIRONMENT_PREFIX) or name == CLIENT_URL:
             continue
         if _SERVICE_NAME.search(name) or (name.endswith("_PORT") and _SERVICE_VALUE.match(text)):
             continue

@@ -16,13 +16,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-import wispy
 from wispy.config.schema import Config
+from wispy.resources import module_path
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
@@ -85,7 +84,7 @@ def _start(config: Config, sockets: Sequence[socket.socket]) -> subprocess.Popen
         stdin=subprocess.PIPE,
         pass_fds=fds,
         process_group=0,  # Ctrl-C in a terminal is the parent's to handle
-        env={**os.environ, "PYTHONPATH": _module_path()},
+        env={**os.environ, "PYTHONPATH": module_path()},
     )
     assert child.stdin is not None
     try:
@@ -94,12 +93,6 @@ def _start(config: Config, sockets: Sequence[socket.socket]) -> subprocess.Popen
     except BrokenPipeError:
         log.debug("the frontend process %d ended at once", child.pid)
     return child
-
-
-def _module_path() -> str:
-    """Where the child finds this very wispy, however this process did; never the working directory (`-P`)."""
-    ours = str(Path(wispy.__file__).parents[1])
-    return os.pathsep.join(filter(None, (ours, os.environ.get("PYTHONPATH"))))
 
 
 async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:

@@ -35,6 +35,12 @@ def test_attributes_and_methods(rpc: BlockingRpc) -> None:
     assert rpc.object("sample").test_sum(1, 1) == 2
 
 
+def test_what_there_is_can_be_asked_for(rpc: BlockingRpc) -> None:
+    assert rpc.describe("sample.test_sum")["doc"] == "Add two numbers."
+    assert "return x + y" in rpc.source("sample.test_sum")
+    assert "sample.test_sum" in [each["name"] for each in rpc.discover()["methods"]]
+
+
 def test_a_set_that_fails_raises(rpc: BlockingRpc) -> None:
     with pytest.raises(RPCError) as caught:
         rpc.sample.limit = "many"

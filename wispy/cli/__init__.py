@@ -1,0 +1,19 @@
+"""The commands: `wispy` with all that it can do, `wispy-frontend`, `wispy-worker`.
+
+    main        what is started: reads the command line, runs, turns errors into one line and an exit status
+    commands    the table of all commands: what they are called, take, and say about themselves
+    serving     `serve`, `config`, and the commands of single processes
+    using       `call`, `get`, `set`, ...: a running object, from a terminal
+    watching    `watch`: its channels, live
+    words       what a word of the command line means as a value
+    printing    values and descriptions, for people and as JSON
+    project     `new`: the beginning of a project
+
+Rules:
+- A command imports what it needs when it runs: `wispy get` does not wait for the server's code to load.
+- What a command is asked for goes to standard output, all else to standard error.
+"""
+
+from wispy.cli.main import frontend, main, worker
+
+__all__ = ["frontend", "main", "worker"]

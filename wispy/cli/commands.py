@@ -1,0 +1,315 @@
+"""The table of all commands: what each is called, takes, and says of itself.
+
+The parsers, `--help` and docs/reference/commands.md are made from it.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from wispy.cli.outcome import MEANINGS
+from wispy.config.flags import add_arguments
+
+WEB_FLAGS: Final = ("port", "address", "processes", "redis.url")
+OBJECT_HELP: Final = "an object to serve, [NAME=]MODULE:OBJECT: an instance, or a class or factory to call (repeatable)"
+
+HELP_WIDTH: Final = 100
+"""Columns of a help text: what most terminals have, so that it is the same in the documentation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command.
+
+    Attributes:
+        name: what is typed.
+        summary: one line without a full stop.
+        place: the function that carries it out, `module:function`; it is imported when it is needed.
+        add: adds the command's own arguments to its parser.
+        examples: commands to type, each with what it does.
+        details: more than the summary.
+    """
+
+    name: str
+    summary: str
+    place: str
+    add: Callable[[argparse.ArgumentParser], None]
+    examples: tuple[tuple[str, str], ...]
+    details: str = ""
+
+    def parser(self) -> argparse.ArgumentParser:
+        """What reads its arguments."""
+        width = max(len(command) for command, _ in self.examples)
+        examples = "\n".join(f"  {command:{width}}  {meaning}" for command, meaning in self.examples)
+        parser = argparse.ArgumentParser(
+            prog=self.name,
+            description=f"{self.summary}.{f' {self.details}' if self.details else ''}",
+            epilog=f"examples:\n{examples}",
+            formatter_class=partial(_Formatter, width=HELP_WIDTH),
+            allow_abbrev=False,  # an option that comes later would change what a script means
+        )
+        self.add(parser)
+        return parser
+
+
+class _Formatter(argparse.HelpFormatter):
+    """Wraps the description; leaves the examples as they are."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if text.startswith("examples:"):
+            return text
+        return super()._fill_text(text, width, indent)
+
+
+def _serve(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="CONFIG", help="YAML file with the configuration")
+    parser.add_argument("--object", action="append", default=[], dest="objects", metavar="OBJECT", help=OBJECT_HELP)
+    add_arguments(parser, (*WEB_FLAGS, "autoreload"))
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    add_arguments(parser, WEB_FLAGS)
+
+
+def _frontend(parser: argparse.ArgumentParser) -> None:
+    add_arguments(parser, WEB_FLAGS)
+
+
+def _worker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--object", action="append", default=[], dest="objects", metavar="OBJECT", required=True, help=OBJECT_HELP
+    )
+    add_arguments(parser, ("redis.url", "autoreload"))
+
+
+def _connection(parser: argparse.ArgumentParser) -> None:
+    """The options of every command that uses a server."""
+    parser.add_argument(
+        "--url",
+        help="the server: http://host:port, with its base path. Without it: WISPY_URL, else the address, port and "
+        "base path of the configuration, by default http://127.0.0.1:5000",
+    )
+    parser.add_argument("--config", metavar="FILE", help="YAML file with the configuration, to find the server by")
+    parser.add_argument(
+        "--timeout", type=_seconds, metavar="SECONDS", help="how long a request may take; else the server's own limit"
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON, as on the wire; an error too")
+
+
+def _path(parser: argparse.ArgumentParser, what: str, *, is_optional: bool = False) -> None:
+    parser.add_argument(
+        "path",
+        metavar="PATH",
+        nargs="?" if is_optional else None,
+        help=f"{what}: sample.a, or a JSON array of names where one holds a dot",
+    )
+
+
+def _call(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "the method")
+    parser.add_argument(
+        "words", metavar="ARGUMENT", nargs="*", help="JSON, else a text; NAME=VALUE is an argument by name"
+    )
+    _connection(parser)
+
+
+def _get(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "the attribute")
+    _connection(parser)
+
+
+def _set(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "the attribute")
+    parser.add_argument("value", metavar="VALUE", help="JSON, else a text")
+    _connection(parser)
+
+
+def _describe(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "an object or a part of it; without it, all objects are listed", is_optional=True)
+    _connection(parser)
+
+
+def _source(parser: argparse.ArgumentParser) -> None:
+    _path(parser, "the method or property")
+    _connection(parser)
+
+
+def _watch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "channels", metavar="CHANNEL", nargs="+", help="a channel, sample.a; or an object, for all of its channels"
+    )
+    parser.add_argument("--count", type=_count, metavar="N", help="end after N updates")
+    _connection(parser)
+
+
+def _new(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="of the project, its folder and its object: my_lab, or my-lab")
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 365 * 86400:
+        raise argparse.ArgumentTypeError(f"{text} is no time above 0, in seconds")
+    return value
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return value
+
+
+COMMANDS: Final = (
+    Command(
+        "wispy serve",
+        "Serve objects, all in one: frontends, worker and a private Redis",
+        "wispy.cli.serving:serve",
+        _serve,
+        (
+            ("wispy serve --object thermostat:Thermostat", "the class in thermostat.py, at http://127.0.0.1:5000"),
+            ("wispy serve lab.yaml --object lab.motor:Motor --port 8000", "with a configuration"),
+            ("wispy serve --autoreload --object thermostat:Thermostat", "start again whenever a source file changes"),
+        ),
+    ),
+    Command(
+        "wispy new",
+        "Write a small project: an object, its page, configuration, test and Dockerfile",
+        "wispy.cli.project:new",
+        _new,
+        (("wispy new my_lab", "then: cd my_lab, python my_lab.py"),),
+    ),
+    Command(
+        "wispy call",
+        "Call a method",
+        "wispy.cli.using:call",
+        _call,
+        (
+            ("wispy call sample.test_sum 4 5", "prints 9"),
+            ("wispy call motor.move speed=2.5 to='[1, 2]'", "arguments by name, and a list"),
+            ("wispy call sample.greet '\"5\"'", "the text 5, not the number"),
+            ("wispy call sample.greet -- --hello", "behind -- nothing is an option"),
+        ),
+        "An argument that is JSON is that value, any other is a text. None, as a result, is not shown.",
+    ),
+    Command(
+        "wispy get",
+        "Read an attribute",
+        "wispy.cli.using:get",
+        _get,
+        (
+            ("wispy get sample.a", ""),
+            ("wispy get sample.table.row --json", "as JSON, for jq and scripts"),
+            ('wispy get \'["sample", "table", "dotted.key"]\'', "a name that holds a dot"),
+        ),
+    ),
+    Command(
+        "wispy set",
+        "Set an attribute",
+        "wispy.cli.using:set_",
+        _set,
+        (("wispy set sample.a 5", ""), ("wispy set sample.c '[2, 3]'", "a list"), ("wispy set sample.b on", "a text")),
+    ),
+    Command("wispy delete", "Delete an attribute", "wispy.cli.using:delete", _get, (("wispy delete sample.a", ""),)),
+    Command(
+        "wispy watch",
+        "Show the updates of channels, live, until Ctrl-C",
+        "wispy.cli.watching:watch",
+        _watch,
+        (
+            ("wispy watch sample.a", "the current value, and each new one"),
+            ("wispy watch sample", "all channels of the object"),
+            ("wispy watch sample.a --json --count 10 | jq .value", "ten updates, for a program"),
+        ),
+    ),
+    Command(
+        "wispy describe",
+        "Show what there is: objects, or the attributes, methods and channels of one",
+        "wispy.cli.using:describe",
+        _describe,
+        (
+            ("wispy describe", "the objects"),
+            ("wispy describe sample", "its attributes, methods and channels"),
+            ("wispy describe sample.test_sum", "a method's signature and documentation"),
+        ),
+    ),
+    Command(
+        "wispy source",
+        "Show the Python source of a method or property, where `interface.source_access` is on",
+        "wispy.cli.using:source",
+        _source,
+        (("wispy source sample.test_sum", ""),),
+    ),
+    Command(
+        "wispy config",
+        "Check the configuration, and print it with the source of each value",
+        "wispy.cli.serving:show_config",
+        _config,
+        (("wispy config --config lab.yaml", ""), ("WISPY_PORT=80 wispy config", "the environment counts, too")),
+    ),
+)
+"""Of the program `wispy`, in the order in which they are shown."""
+
+FRONTEND: Final = Command(
+    "wispy-frontend",
+    "Serve pages and relay calls to workers",
+    "wispy.cli.serving:frontend",
+    _frontend,
+    (("wispy-frontend --redis redis://redis.example --port 5000 --processes 2", ""),),
+)
+
+WORKER: Final = Command(
+    "wispy-worker",
+    "Own objects and run their code",
+    "wispy.cli.serving:worker",
+    _worker,
+    (("wispy-worker --redis redis://redis.example --object thermostat:Thermostat", ""),),
+)
+
+
+def overview() -> str:
+    """What `wispy --help` says."""
+    width = max(len(each.name) for each in COMMANDS)
+    rows = (f"  {each.name:{width}}  {each.summary}\n" for each in COMMANDS)
+    statuses = (f"  {status:<3}  {meaning}\n" for status, meaning in MEANINGS.items())
+    return (
+        "usage: wispy COMMAND ...\n\nLive Python objects in every browser.\n\ncommands:\n"
+        + "".join(rows)
+        + "\noptions:\n  --help     this text, or `wispy COMMAND --help` with examples\n  --version  the version\n"
+        + "\nexit status:\n"
+        + "".join(statuses)
+    )
+
+
+def reference() -> str:
+    """The text of `docs/reference/commands.md`."""
+    return _REFERENCE_HEAD + "\n".join(_reference())
+
+
+def _reference() -> Iterator[str]:
+    yield "| exit status | meaning |\n| --- | --- |"
+    yield from (f"| {status} | {meaning} |" for status, meaning in MEANINGS.items())
+    for command in (*COMMANDS, FRONTEND, WORKER):
+        yield f"\n## {command.name}\n\n```\n{command.parser().format_help().rstrip()}\n```"
+    yield ""
+
+
+_REFERENCE_HEAD = """\
+# Commands
+
+Made from the table in `wispy/cli/commands.py` by `make docs`; a test holds the two together.
+
+`wispy call`, `get`, `set`, `delete`, `watch`, `describe` and `source` use an object that runs already, as a page does:
+through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to standard
+error.
+
+- **Values**: a word that is JSON is that value (`5`, `true`, `'[1, 2]'`), any other is a text. `NAME=VALUE` is an
+  argument by name. Other values are written as [on the wire](protocol.md#values): `'{"$float": "NaN"}'`.
+- **Output**: a text as it is, everything else as JSON, indented where it is long. With `--json` one line of JSON, an
+  error as the JSON-RPC error object, on standard error.
+- **Exit status**: it says whether a request ran, as [errors](errors.md) do. After 3 and 5 a script may try again;
+  after 4 it has to look first.
+
+"""

@@ -1,0 +1,81 @@
+"""What is started: reads the command line, runs the command, and turns errors into one line and an exit status."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+
+import msgspec
+
+from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command, overview
+from wispy.cli.outcome import DONE, INTERRUPTED, MISUSED, READER_GONE, CommandError
+from wispy.errors import ConfigError, StartError
+from wispy.version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command `wispy`."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    name = words[0] if words else ""
+    if name in ("-h", "--help", "help") and len(words) == 1:
+        sys.stdout.write(overview())
+        return DONE
+    if name == "--version":
+        sys.stdout.write(f"wispy {__version__}\n")
+        return DONE
+    command = {each.name.removeprefix("wispy "): each for each in COMMANDS}.get(name)
+    if command is None:
+        problem = f"there is no command {name!r}" if name else "a command is missing"
+        sys.stderr.write(f"wispy: {problem}; `wispy --help` lists them\n")
+        return MISUSED
+    return _run(command, words[1:])
+
+
+def frontend(argv: Sequence[str] | None = None) -> int:
+    """The command `wispy-frontend`."""
+    return _run(FRONTEND, argv)
+
+
+def worker(argv: Sequence[str] | None = None) -> int:
+    """The command `wispy-worker`."""
+    return _run(WORKER, argv)
+
+
+def _run(command: Command, argv: Sequence[str] | None) -> int:
+    arguments = _parsed(command, argv)
+    module, _, function = command.place.partition(":")
+    try:
+        run: Callable[[argparse.Namespace], int | None] = getattr(import_module(module), function)
+        status = run(arguments) or DONE
+        sys.stdout.flush()
+    except (CommandError, ConfigError, StartError) as error:
+        sys.stderr.write(f"{error}\n")
+        return MISUSED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it closes standard output at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
+    return status
+
+
+def _parsed(command: Command, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; those of a call may stand behind options, and negative numbers be of any form."""
+    parser = command.parser()
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and not (hasattr(arguments, "words") and all(_is_argument(word) for word in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if rest:
+        arguments.words += rest
+    return arguments
+
+
+def _is_argument(word: str) -> bool:
+    if not word.startswith("-"):
+        return True
+    try:
+        return isinstance(msgspec.json.decode(word), int | float)
+    except msgspec.DecodeError:
+        return False
