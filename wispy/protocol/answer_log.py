@@ -49,17 +49,18 @@ class AnswerLog:
     def __init__(self) -> None:
         self._rows: dict[Row, None] = {}
         self._size = 0
-        self._last_field = 0
         self._dropped: list[str] = []
+        self.next_row = 1
+        """The number of the row that is written next."""
 
     def write(self, row: Row) -> list[tuple[str, bytes]]:
         """The messages of a row, each with its field of the log, or with "" if nothing of it is remembered."""
         messages = reply_messages(row.answers) if row.answers else []
         if not row.live:
             return [("", message) for message in messages]
-        first = self._last_field + 1
-        self._last_field += len(messages)
-        self._add(row, tuple(map(str, range(first, self._last_field + 1))))
+        first = self.next_row
+        self.next_row += len(messages)
+        self._add(row, tuple(map(str, range(first, self.next_row))))
         return list(zip(row.fields, messages, strict=True))
 
     def _add(self, row: Row, fields: tuple[str, ...]) -> None:
@@ -105,7 +106,7 @@ class AnswerLog:
             number, blocks = int(field), decode_replies(value)
         except (ValueError, msgspec.MsgspecError, RecursionError) as error:
             raise ValueError(f"the log holds a field that is no row of answers: {field!r}") from error
-        self._last_field = max(self._last_field, number)
+        self.next_row = max(self.next_row, number + 1)
         return Row(), blocks
 
     def restored(self, row: Row, field: str) -> None:

@@ -101,10 +101,13 @@ class Known(msgspec.Struct, eq=False, gc=False):
 class SessionMemory:
     """What an owner remembers of one session."""
 
-    __slots__ = ("acked", "answers", "known", "last_seen_ms", "name", "open", "size")
+    __slots__ = ("acked", "answers", "first_row", "known", "last_seen_ms", "name", "open", "size")
 
-    def __init__(self, name: str, now_ms: int) -> None:
+    def __init__(self, name: str, now_ms: int, first_row: int) -> None:
         self.name = name
+        self.first_row = first_row
+        """The number that rows of the log have at least, since it is remembered. It may have been forgotten before that
+        and have come again: what lies of it in earlier rows is dead."""
         self.acked = 0
         """The session has its answers to all ids up to this one, ..."""
         self.open: frozenset[int] = _NONE_OPEN
@@ -157,7 +160,7 @@ class Memory:
         """Take note of a session's block of requests, and of what it acknowledges."""
         session = self._sessions.get(block.session)
         if session is None:
-            session = self._sessions[block.session] = SessionMemory(block.session, now_ms)
+            session = self._sessions[block.session] = SessionMemory(block.session, now_ms, self._log.next_row)
             self._touched.add(session)
         session.last_seen_ms = now_ms
         if block.ack - session.acked >= ACK_STEP or block.open or session.open:
@@ -364,25 +367,26 @@ class Memory:
         for field in rows:
             row, blocks = self._log.read(field, log[field])
             for block in blocks:
-                for reply in block.replies:
-                    self._restore_answer(block.session, reply, row)
+                session = self._sessions.get(block.session)
+                if session is not None and session.first_row <= int(field):
+                    self._restore_answers(session, block.replies, row)
             self._log.restored(row, field)
 
     def _restore_session(self, name: str, value: bytes, now_ms: int) -> None:
-        ack, _, rest = value.partition(b":")
-        last_seen, _, still_open = rest.partition(b":")
-        session = self._sessions[name] = SessionMemory(name, max(int(last_seen), now_ms))
+        ack, last_seen, first_row, still_open = [*value.split(b":"), b""][:4]
+        session = self._sessions[name] = SessionMemory(name, max(int(last_seen), now_ms), int(first_row))
+        self._log.next_row = max(self._log.next_row, session.first_row)
         session.acked = int(ack)
         session.open = frozenset(map(int, still_open.split(b","))) if still_open else _NONE_OPEN
 
-    def _restore_answer(self, name: str, reply: Reply, row: Row) -> None:
-        """Take over an answer, unless it lay dead in its row."""
-        session = self._sessions.get(name)
-        if session is None or (reply.id <= session.acked and reply.id not in session.open):
-            return
-        known = session.known[reply.id] = Known(None, None, None)
-        if not self.answered(session, known, reply, row):
-            self.answered_bare(session, known, reply, row)
+    def _restore_answers(self, session: SessionMemory, replies: Iterable[Reply], row: Row) -> None:
+        """Take over the answers that do not lie dead in their row."""
+        for reply in replies:
+            if reply.id <= session.acked and reply.id not in session.open:
+                continue
+            known = session.known[reply.id] = Known(None, None, None)
+            if not self.answered(session, known, reply, row):
+                self.answered_bare(session, known, reply, row)
 
     def settle_delivered(self, blocks: Iterable[SessionRequests], now_ms: int, row: Row) -> Iterator[tuple[str, Reply]]:
         """Settle what a former owner was given and did not log: its outcome is unknown.
@@ -423,8 +427,10 @@ def _verdict_of_copy(known: Known, request: RelayedRequest) -> Verdict:
 
 
 def _session_value(session: SessionMemory) -> bytes:
-    """The log's value of a session: `<acknowledged id>:<last seen, ms>`, and `:<id>,<id>...` where some are open."""
-    value = b"%d:%d" % (session.acked, session.last_seen_ms)
+    """The log's value of a session: `<acknowledged id>:<last seen, ms>:<first row>`, and `:<id>,<id>...` where some are
+    open.
+    """
+    value = b"%d:%d:%d" % (session.acked, session.last_seen_ms, session.first_row)
     return value + b":" + ",".join(map(str, session.open)).encode() if session.open else value
 
 

@@ -170,7 +170,7 @@ def test_refusal_of_other_content_says_that_it_did_not_run() -> None:
 
 
 def test_content_of_a_former_owner_is_not_known(owner: Owner) -> None:
-    owner.restore({"s:s1": b"0:1005000", "1": row(result(1))})
+    owner.restore({"s:s1": b"0:1005000:1", "1": row(result(1))})
     assert take(owner, request(1, params=b"[2]")) == [result(1)]
 
 
@@ -223,7 +223,7 @@ def test_few_acknowledged_answers_are_kept_and_given_again(owner: Owner) -> None
     assert take(owner, request(1)) == [answers[0]]
     owner.open_block(block(ack=step), NOW)
     fields, forgotten = owner.flush()
-    assert fields == [("s:s1", b"%d:%d" % (step, NOW))]
+    assert fields == [("s:s1", b"%d:%d:1" % (step, NOW))]
     assert forgotten == [str(number) for number in range(1, step + 1)]
     assert take(owner, request(1)) == [Verdict.DROPPED]
 
@@ -232,10 +232,10 @@ def test_acknowledged_answers_leave_memory_and_log(owner: Owner, each_counts: No
     answer_all(owner, 1, 2, 3)
     owner.flush()
     rows = {"1": row(result(1)), "2": row(result(2)), "3": row(result(3))}
-    assert owner.log == {**rows, "s:s1": b"0:%d" % NOW}
+    assert owner.log == {**rows, "s:s1": b"0:%d:1" % NOW}
     owner.open_block(block(ack=2), NOW)
     fields, forgotten = owner.flush()
-    assert fields == [("s:s1", b"2:%d" % NOW)]
+    assert fields == [("s:s1", b"2:%d:1" % NOW)]
     assert forgotten == ["1", "2"]
     assert answers_of(owner) == [3]
     assert session_of(owner).size == len(b"9") + memory.ANSWER_BYTES
@@ -279,7 +279,7 @@ def test_answer_to_what_was_given_up_is_not_kept(owner: Owner, each_counts: None
     owner.open_block(block(ack=1), NOW)
     owner.answer(session_of(owner), result(1))
     owner.flush()
-    assert owner.log == {"s:s1": b"1:%d" % NOW}
+    assert owner.log == {"s:s1": b"1:%d:1" % NOW}
     assert not session_of(owner).known
     assert take(owner, request(1)) == [Verdict.DROPPED]
 
@@ -308,7 +308,7 @@ def test_session_that_never_acknowledges_keeps_the_newer_half(owner: Owner) -> N
     owner.answer(session_of(owner), result(9))
     assert answers_of(owner) == [6, 7, 8, 9]
     owner.flush()
-    assert owner.log["s:s1"] == b"5:%d" % NOW, "the next owner must know what was forgotten"
+    assert owner.log["s:s1"] == b"5:%d:1" % NOW, "the next owner must know what was forgotten"
     assert sorted(owner.log) == ["1", "2", "3", "4", "s:s1"]
     assert take(owner, request(5), request(6)) == [Verdict.DROPPED, result(6)]
 
@@ -321,7 +321,7 @@ def test_what_is_forgotten_to_make_room_is_logged_as_acknowledged(owner: Owner) 
     owner.flush()
     for id in range(1, 10):
         owner.answer(session, result(id))
-    assert owner.flush()[0] == [("s:s1", b"5:%d" % NOW)]
+    assert owner.flush()[0] == [("s:s1", b"5:%d:1" % NOW)]
     assert [owner.log[field] for field in "1234"] == [row(result(id)) for id in (6, 7, 8, 9)]
 
 
@@ -409,7 +409,7 @@ def test_session_not_seen_for_long_is_forgotten_and_moves_the_horizon(owner: Own
 def test_horizon_never_moves_back(owner: Owner) -> None:
     take(owner, request(1), now=NOW, name="young")
     owner.answer(session_of(owner, "young"), result(1))
-    owner.restore({"s:old": b"3:%d" % (SINCE - 5000)})
+    owner.restore({"s:old": b"3:%d:1" % (SINCE - 5000)})
     assert owner.prune(SINCE) == 1
     assert owner.since_ms == SINCE
     assert not any(field == memory.SINCE_FIELD for field, _ in owner.flush()[0])
@@ -430,7 +430,7 @@ def test_running_session_counts_as_seen(owner: Owner) -> None:
     take(owner, request(1))
     owner.prune(NOW, NOW + 7)
     owner.flush()
-    assert owner.log == {"s:s1": b"0:%d" % (NOW + 7)}
+    assert owner.log == {"s:s1": b"0:%d:1" % (NOW + 7)}
 
 
 @pytest.mark.usefixtures("small")
@@ -485,7 +485,7 @@ def test_next_owner_writes_rows_beside_those_that_it_found(owner: Owner) -> None
 
 
 def test_settling_answers_what_is_logged_and_skips_what_is_acknowledged(owner: Owner) -> None:
-    owner.restore({"s:s1": b"1:1005000", "1": row(result(2))})
+    owner.restore({"s:s1": b"1:1005000:1", "1": row(result(2))})
     blocks = [block(*map(request, (1, 2, 3)))]
     unknown = Row()
     assert list(owner.settle_delivered(blocks, NOW, unknown)) == [("s1", result(2))]
@@ -495,7 +495,7 @@ def test_settling_answers_what_is_logged_and_skips_what_is_acknowledged(owner: O
     assert not again.answers
 
 
-@pytest.mark.parametrize("session", [{"s:s1": b"2:1005000"}, {}], ids=["acknowledged", "forgotten"])
+@pytest.mark.parametrize("session", [{"s:s1": b"2:1005000:1"}, {}], ids=["acknowledged", "forgotten"])
 def test_row_of_which_nothing_counts_is_removed_by_the_next_owner(owner: Owner, session: dict[str, bytes]) -> None:
     owner.restore({**session, "7": row(result(1), result(2))})
     assert owner.flush() == ([], ["7"])
@@ -505,11 +505,38 @@ def test_row_of_which_nothing_counts_is_removed_by_the_next_owner(owner: Owner, 
 def test_dead_answers_of_a_row_stay_dead_with_the_next_owner(owner: Owner) -> None:
     """A pruned session's answer lies beside a living one's: it must not come back and be answered."""
     both = encode([SessionReplies("gone", [result(1)]), SessionReplies("s1", [result(1), result(2)])])
-    owner.restore({"s:s1": b"1:1005000", "7": both})
+    owner.restore({"s:s1": b"1:1005000:1", "7": both})
     assert answers_of(owner) == [2]
     assert session_of(owner).size == len(b"9") + memory.ANSWER_BYTES
     owner.open_block(block(ack=20), NOW)
     assert owner.flush()[1] == ["7"]
+
+
+def test_what_is_left_of_a_forgotten_session_stays_dead_when_it_comes_again(owner: Owner) -> None:
+    """Its request may be answered otherwise now: `maybe`, since its stamp lies before the horizon."""
+    answer_together(owner, b"9", "s1", "other")
+    owner.flush()
+    owner.open_block(block(name="other"), NOW + WINDOW)
+    assert owner.prune(NOW + WINDOW // 2) == 1
+    owner.flush()
+    (unknown,) = take(owner, request(1), now=NOW + WINDOW)
+    owner.flush()
+    assert sorted(owner.log) == ["1", "2", "s:other", "s:s1", "since"]
+    following = Owner(owner.since_ms)
+    following.restore(owner.log)
+    assert take(following, request(1), now=NOW + WINDOW) == [unknown]
+    assert executed(unknown) == "maybe"
+
+
+def test_rows_are_not_numbered_anew_when_none_is_left(owner: Owner) -> None:
+    """A session would take them for rows from before it was remembered."""
+    owner.log["s:s1"] = b"0:1005000:7"
+    owner.restore(owner.log)
+    answer_all(owner, 1)
+    owner.flush()
+    following = Owner()
+    following.restore(owner.log)
+    assert answers_of(following) == [1]
 
 
 # --- rows -----------------------------------------------------------------------------------------------------------
@@ -588,7 +615,17 @@ def test_row_larger_than_a_message_has_several_fields(owner: Owner) -> None:
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("s:s1", b""), ("s:s1", b"1"), ("s:s1", b"1:2:x"), ("1", b""), ("1", b"[[1]]"), ("x", b"[]"), ("s1:1", b"09")],
+    [
+        ("s:s1", b""),
+        ("s:s1", b"1"),
+        ("s:s1", b"1:2"),
+        ("s:s1", b"1:2:x"),
+        ("s:s1", b"1:2:3:x"),
+        ("1", b""),
+        ("1", b"[[1]]"),
+        ("x", b"[]"),
+        ("s1:1", b"09"),
+    ],
 )
 def test_foreign_field_in_the_log_is_an_error(owner: Owner, field: str, value: bytes) -> None:
     with pytest.raises(ValueError, match=r".+"):
