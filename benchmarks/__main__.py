@@ -19,7 +19,7 @@ from benchmarks.scenarios import contests
 from benchmarks.systems import BenchmarkError
 from benchmarks.targets import judge
 
-SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate"]
+SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow"]
 FULL = Plan(rounds=5, seconds=3, warmup_s=1)
 QUICK = Plan(rounds=1, seconds=1, warmup_s=0.5)
 
@@ -90,7 +90,14 @@ def _measure(arguments: argparse.Namespace) -> int:
     everything = arguments.command == "all"
     chosen = [contest for contest in contests() if everything or contest.scenario == arguments.command]
     machine = _machine()
-    results = run_all(_plan(arguments), machine, chosen, idle=arguments.command in ("idle", "all"), progress=_progress)
+    results = run_all(
+        _plan(arguments),
+        machine,
+        chosen,
+        idle=everything or arguments.command == "idle",
+        slow=everything or arguments.command == "slow",
+        progress=_progress,
+    )
     machine["load average"] += f" at the start, {_load_average()} at the end"
     print(text(results))
     _write(results, arguments)

@@ -10,7 +10,15 @@ import msgspec
 
 from benchmarks.jobs import CallLoad, FanoutLoad, IdleLoad, IdleMeasure, Job, Measure
 from benchmarks.processes import capped, cpu_of, cpu_since, placed_on
-from benchmarks.scenarios import IDLE_CONNECTIONS, SATURATION, Contest, Entry
+from benchmarks.scenarios import (
+    BESIDE_NONE,
+    BESIDE_STALLED,
+    IDLE_CONNECTIONS,
+    SATURATION,
+    STALLED_WARMUP_S,
+    Contest,
+    Entry,
+)
 from benchmarks.systems import BenchmarkError, System, Tornado, Wispy, run_generator
 
 IDLE_SETTLE_S = 3.0
@@ -87,6 +95,19 @@ class Scaling(msgspec.Struct):
     """Of one core, for each frontend process; None where it could not be limited."""
 
 
+class Slow(msgspec.Struct):
+    """Fan-out of large updates, without and with subscribers that read nothing beside the others, by round."""
+
+    without: list[Measure]
+    beside: list[Measure]
+
+    @property
+    def p99_ratios(self) -> list[float]:
+        """How much later the others get their updates, by round."""
+        pairs = zip(self.beside, self.without, strict=True)
+        return [beside.groups[0].p99_ms / without.groups[0].p99_ms for beside, without in pairs]
+
+
 class Results(msgspec.Struct):
     """Everything of one run of the benchmarks."""
 
@@ -95,6 +116,7 @@ class Results(msgspec.Struct):
     rows: list[Row] = msgspec.field(default_factory=list[Row])
     idle: Idle | None = None
     scaling: Scaling | None = None
+    slow: Slow | None = None
 
 
 Progress = Callable[[str], None]
@@ -140,9 +162,9 @@ def _row(contest: Contest, entry: Entry, baseline: list[Measure]) -> Row:
     return Row(contest.scenario, contest.title, entry.title, entry.target, [], baseline)
 
 
-def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str = "") -> Measure:
-    """Run one load against one system."""
-    result = run_generator(_job(plan, load, system, path))
+def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str = "", **changes: Any) -> Measure:
+    """Run one load against one system; `changes` are of the job."""
+    result = run_generator(_job(plan, load, system, path, **changes))
     if not isinstance(result, Measure):
         raise BenchmarkError(f"the load generator answered {type(result).__name__} to {load}")
     return result
@@ -193,7 +215,20 @@ def run_scaling(plan: Plan, progress: Progress) -> Scaling:
     return scaling
 
 
-def run_all(plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, progress: Progress) -> Results:
+def run_slow(plan: Plan, progress: Progress) -> Slow:
+    """See whether subscribers that read nothing disturb the others, or fill the frontend."""
+    wispy, slow = Wispy(), Slow([], [])
+    with running(plan.server_cpus, wispy):
+        for turn in range(plan.rounds):
+            progress(f"subscribers that read nothing: round {turn + 1} of {plan.rounds}")
+            slow.without.append(measure(plan, BESIDE_NONE, wispy, warmup_s=STALLED_WARMUP_S))
+            slow.beside.append(measure(plan, BESIDE_STALLED, wispy, warmup_s=STALLED_WARMUP_S))
+    return slow
+
+
+def run_all(
+    plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, slow: bool, progress: Progress
+) -> Results:
     """Run what was chosen; the scaling of frontends belongs to the fan-out."""
     results = Results(machine, plan)
     if chosen:
@@ -202,4 +237,6 @@ def run_all(plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle:
         results.scaling = run_scaling(plan, progress)
     if idle:
         results.idle = run_idle(plan, IDLE_CONNECTIONS, progress)
+    if slow:
+        results.slow = run_slow(plan, progress)
     return results

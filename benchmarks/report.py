@@ -5,8 +5,9 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.harness import Idle, Results, Row, Scaling
+from benchmarks.harness import Idle, Results, Row, Scaling, Slow
 from benchmarks.jobs import Measure
+from benchmarks.scenarios import BESIDE_STALLED
 from benchmarks.targets import Verdict, judge
 
 
@@ -33,6 +34,8 @@ def tables(results: Results) -> list[Table]:
         made.append(_fairness_table(fairness))
     if results.scaling is not None:
         made.append(_scaling_table(results.scaling))
+    if results.slow is not None:
+        made.append(_slow_table(results.slow))
     if results.idle is not None:
         made.append(_idle_table(results.idle))
     closing = [_verdict_table(judge(results)), _problem_table(results.rows)]
@@ -146,6 +149,29 @@ def _frontend_shares(measures: Sequence[Measure]) -> list[float]:
     by_process = zip(*(measure.cpu_s["frontend"] for measure in measures), strict=True)
     seconds = median(measure.seconds for measure in measures)
     return [median(used) / seconds for used in by_process]
+
+
+def _slow_table(slow: Slow) -> Table:
+    load = BESIDE_STALLED
+    body = [
+        [
+            name,
+            _latency(measures, "p50_ms"),
+            _latency(measures, "p99_ms"),
+            _rate(measures),
+            *_by_role(measures)[1:2],
+            f"{median(measure.bytes_grown['frontend'] for measure in measures) / (1 << 20):.1f}",
+        ]
+        for name, measures in (("all read", slow.without), (f"{load.stalled} more read nothing", slow.beside))
+    ]
+    got = [count for measure in slow.beside for count in measure.stalled_got]
+    note = (
+        f"{load.subscribers} subscribers of {load.rate:g} updates/s of {load.length:,} bytes. MiB: growth of the "
+        f"frontend's memory from before the first update to the end of the window. Those that read nothing then read "
+        f"on: each came to the newest update, after {min(got, default=0):,} to {max(got, default=0):,} updates."
+    )
+    head = ["", "p50 ms", "p99 ms", "deliveries /s", "frontend us", "frontend MiB"]
+    return Table("Subscribers that read nothing", head, body, note)
 
 
 def _idle_table(idle: Idle) -> Table:

@@ -21,6 +21,11 @@ SMALL_BATCH = 4
 LARGE_BATCH = 16
 SATURATION = FanoutLoad(SUBSCRIBERS, batch=SMALL_BATCH)
 
+# Large updates: some seconds of them fill what the kernel and the frontend hold for a reader that reads nothing.
+BESIDE_NONE = FanoutLoad(50, rate=200, length=10_000)
+BESIDE_STALLED = FanoutLoad(50, rate=200, length=10_000, stalled=20)
+STALLED_WARMUP_S = 5.0
+
 
 @dataclass(frozen=True)
 class Entry:
