@@ -24,6 +24,7 @@ BATCHES_IN_FLIGHT = 2
 STREAM_MARGIN_S = 0.5  # a stream outlasts the window by this
 SETTLE_S = 10  # how long the server may take to finish publishing after the window
 CATCH_UP_POLL_S = 0.05
+READING_BUFFER_BYTES = 1 << 20
 STALLED_BUFFER_BYTES = 4096  # the kernel holds little for who does not read: the server notices soon
 
 # All subscribers get the same bytes: a payload is parsed and checked once, then known. Bound: some batches' worth.
@@ -135,8 +136,11 @@ class Stalled(Client):
         self._is_subscribed = True
         assert self.transport is not None
         self._socket = self.transport.underlying_transport
-        self._socket.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, STALLED_BUFFER_BYTES)
+        self._buffer(STALLED_BUFFER_BYTES)
         self._socket.pause_reading()
+
+    def _buffer(self, size: int) -> None:
+        self._socket.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
 
     def message_received(self, payload: bytes, last_of_read: bool) -> None:
         if not self._is_subscribed:
@@ -150,6 +154,7 @@ class Stalled(Client):
 
     async def read_up_to(self, newest: int) -> None:
         """Read on; an error if the newest update never comes."""
+        self._buffer(READING_BUFFER_BYTES)
         self._socket.resume_reading()
         until = time.monotonic() + SETTLE_S
         while self.newest != newest:

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,6 +14,7 @@ from benchmarks.processes import capped, cpu_of, cpu_since, placed_on
 from benchmarks.scenarios import (
     BESIDE_NONE,
     BESIDE_STALLED,
+    COMPARED,
     IDLE_CONNECTIONS,
     SATURATION,
     STALLED_WARMUP_S,
@@ -108,6 +110,20 @@ class Slow(msgspec.Struct):
         return [beside.groups[0].p99_ms / without.groups[0].p99_ms for beside, without in pairs]
 
 
+class Comparison(msgspec.Struct):
+    """One load, of this tree of the project and of another one, by round."""
+
+    title: str
+    ours: list[Measure]
+    theirs: list[Measure]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Our cost over theirs, by round."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [ours.us_per_operation() / theirs.us_per_operation() for ours, theirs in pairs]
+
+
 class Results(msgspec.Struct):
     """Everything of one run of the benchmarks."""
 
@@ -117,6 +133,7 @@ class Results(msgspec.Struct):
     idle: Idle | None = None
     scaling: Scaling | None = None
     slow: Slow | None = None
+    comparisons: list[Comparison] = msgspec.field(default_factory=list[Comparison])
 
 
 Progress = Callable[[str], None]
@@ -224,6 +241,21 @@ def run_slow(plan: Plan, progress: Progress) -> Slow:
             slow.without.append(measure(plan, BESIDE_NONE, wispy, warmup_s=STALLED_WARMUP_S))
             slow.beside.append(measure(plan, BESIDE_STALLED, wispy, warmup_s=STALLED_WARMUP_S))
     return slow
+
+
+def run_comparison(plan: Plan, machine: dict[str, str], tree: Path, progress: Progress) -> Results:
+    """Measure a call in this tree and in another one, in turns: what a change costs."""
+    ours, theirs = Wispy(), Wispy(root=tree)
+    results = Results(machine, plan)
+    with running(plan.server_cpus, ours, theirs):
+        for title, load in COMPARED.items():
+            comparison = Comparison(title, [], [])
+            results.comparisons.append(comparison)
+            for turn in range(plan.rounds):
+                progress(f"{title}: round {turn + 1} of {plan.rounds}")
+                comparison.theirs.append(measure(plan, load, theirs))
+                comparison.ours.append(measure(plan, load, ours))
+    return results
 
 
 def run_all(
