@@ -96,6 +96,11 @@ class Publisher:
         """The offsets in use, for the case that this process acquires again."""
         return GivenOut(generation_of(self._epoch), dict(self._heads))
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether Redis has confirmed all updates."""
+        return not self._unconfirmed
+
     def take_changed(self) -> set[str]:
         """The channels that changed since the last call."""
         changed, self._changed = self._changed, set()

@@ -5,8 +5,8 @@ Rules (DESIGN section 5):
 - Nothing is read before the object takes calls, however long it takes to be made. `EntryReader` reads, as far as there
   is room on the `Desk`.
 - Releasing: nothing more starts, running calls end, what was answered is confirmed; the object's state is stored, and
-  the object is told; then the cursor is set before the first entry with a request that did not start, so that the next
-  owner runs it.
+  the object is told; what it has published is confirmed; then the cursor is set before the first entry with a request
+  that did not start, so that the next owner runs it.
 """
 
 import asyncio
@@ -390,6 +390,9 @@ class Tenure:
             await self._state.store_last()
         await self._stage.released()
         self._handed_over = True
+        publisher = self._publisher
+        if publisher is not None:
+            await wait_until(lambda: self._ended.is_set() or publisher.is_settled, self.lease.duration_s)
         await self._give_back(self._cursor_of_next_owner())
         self._ended.set()
 
