@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from benchmarks.harness import Plan, Results, run_all
+from benchmarks.harness import Plan, Results, run_all, run_comparison
 from benchmarks.loadgen import raise_file_limit
 from benchmarks.profile import profile
 from benchmarks.report import markdown, text
@@ -19,9 +19,11 @@ from benchmarks.scenarios import contests
 from benchmarks.systems import BenchmarkError
 from benchmarks.targets import judge
 
-SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate"]
+SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow"]
 FULL = Plan(rounds=5, seconds=3, warmup_s=1)
 QUICK = Plan(rounds=1, seconds=1, warmup_s=0.5)
+COMPARISON = Plan(rounds=15, seconds=1, warmup_s=0.5)
+"""Many short windows: neighbours in time are alike, also on a machine that others use."""
 
 
 def main() -> int:
@@ -32,6 +34,9 @@ def main() -> int:
     try:
         if arguments.command == "profile":
             profile(_plan(arguments), arguments.role, arguments.top, arguments.flamegraph)
+            return 0
+        if arguments.command == "compare":
+            _compare(arguments)
             return 0
         return _measure(arguments)
     except KeyboardInterrupt:
@@ -57,6 +62,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
         command.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables for the docs")
         command.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
+    comparing = commands.add_parser("compare", help="a call here beside one in another tree of the project, in turns")
+    _add_plan(comparing)
+    comparing.add_argument("tree", type=Path, help="a work tree in which `make setup` was run")
+    comparing.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
     profiling = commands.add_parser(
         "profile", help="where the time of one process goes, at 64 connections with 8 in flight"
     )
@@ -74,8 +83,8 @@ def _add_plan(command: argparse.ArgumentParser) -> None:
     command.add_argument("--no-pin", action="store_true", help="do not bind the servers to one core")
 
 
-def _plan(arguments: argparse.Namespace) -> Plan:
-    plan = QUICK if arguments.quick else FULL
+def _plan(arguments: argparse.Namespace, full: Plan = FULL) -> Plan:
+    plan = QUICK if arguments.quick else full
     return msgspec.structs.replace(
         plan,
         rounds=arguments.rounds or plan.rounds,
@@ -86,11 +95,27 @@ def _plan(arguments: argparse.Namespace) -> Plan:
     )
 
 
+def _compare(arguments: argparse.Namespace) -> None:
+    machine = _machine()
+    results = run_comparison(_plan(arguments, COMPARISON), machine, arguments.tree.resolve(), _progress)
+    machine["load average"] += f" at the start, {_load_average()} at the end"
+    print(text(results))
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+
+
 def _measure(arguments: argparse.Namespace) -> int:
     everything = arguments.command == "all"
     chosen = [contest for contest in contests() if everything or contest.scenario == arguments.command]
     machine = _machine()
-    results = run_all(_plan(arguments), machine, chosen, idle=arguments.command in ("idle", "all"), progress=_progress)
+    results = run_all(
+        _plan(arguments),
+        machine,
+        chosen,
+        idle=everything or arguments.command == "idle",
+        slow=everything or arguments.command == "slow",
+        progress=_progress,
+    )
     machine["load average"] += f" at the start, {_load_average()} at the end"
     print(text(results))
     _write(results, arguments)

@@ -69,8 +69,8 @@ class BroadcastHandler(tornado.websocket.WebSocketHandler):
                 return _done({})
             case "bench.push", [count]:
                 return publisher.push(count)
-            case "bench.stream", [per_s, seconds]:
-                return publisher.stream(per_s, seconds)
+            case "bench.stream", [per_s, seconds, length]:
+                return publisher.stream(per_s, seconds, int(length))
             case _:
                 raise ValueError(f"the baseline does not know {control.method} with {control.params}")
 

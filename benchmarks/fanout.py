@@ -1,6 +1,7 @@
 """The load of fan-out: many subscribers of one channel, and one connection that tells the server when to publish."""
 
 import asyncio
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -10,6 +11,7 @@ import msgspec
 
 from benchmarks.client import Client, open_all
 from benchmarks.jobs import FanoutLoad, Job, Measure
+from benchmarks.processes import resident_of
 from benchmarks.publisher import read_update
 from benchmarks.window import Tally, measure_window
 from benchmarks.wire import Reply
@@ -21,6 +23,9 @@ BATCHES_IN_FLIGHT = 2
 
 STREAM_MARGIN_S = 0.5  # a stream outlasts the window by this
 SETTLE_S = 10  # how long the server may take to finish publishing after the window
+CATCH_UP_POLL_S = 0.05
+READING_BUFFER_BYTES = 1 << 20
+STALLED_BUFFER_BYTES = 4096  # the kernel holds little for who does not read: the server notices soon
 
 # All subscribers get the same bytes: a payload is parsed and checked once, then known. Bound: some batches' worth.
 KNOWN_PAYLOADS = 1024
@@ -33,6 +38,7 @@ class Feed:
         self.channel = f"bench.{load.channel}"
         self.subscribers = load.subscribers
         self.batch = load.batch
+        self.length = load.length
         self.tally = tally
         self.errors = errors
         self.skipped = 0
@@ -46,7 +52,7 @@ class Feed:
         if known is None:
             if len(self._known) >= KNOWN_PAYLOADS:
                 self._known.clear()
-            known = self._known[payload] = read_update(_value(payload, self.channel))
+            known = self._known[payload] = read_update(_value(payload, self.channel), self.length)
         return known
 
     def passed(self, milestone: int) -> None:
@@ -115,12 +121,56 @@ class Subscriber(Client):
             self._feed.skipped += number - self._last - 1
 
 
+class Stalled(Client):
+    """Subscribes, and then reads nothing until it is told to."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self._feed = feed
+        self.got = 0
+        self.newest = 0
+        self._is_subscribed = False
+
+    async def subscribe(self) -> None:
+        await self.ask(1, "rpc.subscribe", {"channels": [self._feed.channel]})
+        self._is_subscribed = True
+        assert self.transport is not None
+        self._socket = self.transport.underlying_transport
+        self._buffer(STALLED_BUFFER_BYTES)
+        self._socket.pause_reading()
+
+    def _buffer(self, size: int) -> None:
+        self._socket.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
+
+    def message_received(self, payload: bytes, last_of_read: bool) -> None:
+        if not self._is_subscribed:
+            super().message_received(payload, last_of_read)
+            return
+        number, _ = self._feed.read(payload)
+        if number <= self.newest:
+            self._feed.errors["an update twice or out of order"] += 1
+        self.newest = number
+        self.got += 1
+
+    async def read_up_to(self, newest: int) -> None:
+        """Read on; an error if the newest update never comes."""
+        self._buffer(READING_BUFFER_BYTES)
+        self._socket.resume_reading()
+        until = time.monotonic() + SETTLE_S
+        while self.newest != newest:
+            if time.monotonic() > until or self.closed is not None:
+                self._feed.errors["a stalled subscriber that never came to the newest update"] += 1
+                return
+            await asyncio.sleep(CATCH_UP_POLL_S)
+
+
 class Director(Client):
     """The connection that tells the server to publish."""
 
     def __init__(self, load: FanoutLoad, errors: Counter[str]) -> None:
         super().__init__()
         self._batch = load.batch
+        self._length = load.length
         self._number = 0
         self._method = "bench.push_events" if load.channel == "event" else "bench.push"
         self._errors = errors
@@ -144,7 +194,7 @@ class Director(Client):
 
     def stream(self, per_s: float, seconds: float) -> None:
         """Have updates published at a steady pace."""
-        self._order("bench.stream", [per_s, seconds])
+        self._order("bench.stream", [per_s, seconds, self._length])
 
     def _order(self, method: str, params: list[float]) -> None:
         self._number += 1
@@ -164,11 +214,15 @@ async def run_fanout(job: Job, load: FanoutLoad) -> Measure:
     tally = Tally(load.subscribers)
     feed = Feed(load, tally, errors)
     subscribers = [Subscriber(index, feed) for index in range(load.subscribers)]
+    stalled = [Stalled(feed) for _ in range(load.stalled)]
     director = Director(load, errors)
-    await open_all([director, *subscribers], job.url)
-    await asyncio.gather(*(client.greet() for client in [director, *subscribers]))
+    clients = [director, *subscribers, *stalled]
+    await open_all(clients, job.url)
+    await asyncio.gather(*(client.greet() for client in clients))
     newest = await director.newest()
     await asyncio.gather(*(_subscribe(subscriber, feed.channel, newest) for subscriber in subscribers))
+    await asyncio.gather(*(each.subscribe() for each in stalled))
+    before = resident_of(job.watch)
     if load.rate:
         director.stream(load.rate, job.warmup_s + job.seconds + STREAM_MARGIN_S)
     else:
@@ -176,10 +230,15 @@ async def run_fanout(job: Job, load: FanoutLoad) -> Measure:
         for _ in range(BATCHES_IN_FLIGHT):
             director.push()
     measure = await measure_window(job, [tally], errors)
+    measure.bytes_grown = {role: size - before[role] for role, size in resident_of(job.watch).items()}
     feed.on_batch_delivered = _nothing
     measure.skipped = feed.skipped
     await director.settle()
-    for client in [director, *subscribers]:
+    if stalled:
+        newest = await director.newest()
+        await asyncio.gather(*(each.read_up_to(newest) for each in stalled))
+        measure.stalled_got = [each.got for each in stalled]
+    for client in clients:
         if client.closed is not None:
             errors[client.closed] += 1
         client.close()

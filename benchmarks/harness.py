@@ -4,13 +4,23 @@ import os
 import time
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from benchmarks.jobs import CallLoad, FanoutLoad, IdleLoad, IdleMeasure, Job, Measure
 from benchmarks.processes import capped, cpu_of, cpu_since, placed_on
-from benchmarks.scenarios import IDLE_CONNECTIONS, SATURATION, Contest, Entry
+from benchmarks.scenarios import (
+    BESIDE_NONE,
+    BESIDE_STALLED,
+    COMPARED,
+    IDLE_CONNECTIONS,
+    SATURATION,
+    STALLED_WARMUP_S,
+    Contest,
+    Entry,
+)
 from benchmarks.systems import BenchmarkError, System, Tornado, Wispy, run_generator
 
 IDLE_SETTLE_S = 3.0
@@ -87,6 +97,33 @@ class Scaling(msgspec.Struct):
     """Of one core, for each frontend process; None where it could not be limited."""
 
 
+class Slow(msgspec.Struct):
+    """Fan-out of large updates, without and with subscribers that read nothing beside the others, by round."""
+
+    without: list[Measure]
+    beside: list[Measure]
+
+    @property
+    def p99_ratios(self) -> list[float]:
+        """How much later the others get their updates, by round."""
+        pairs = zip(self.beside, self.without, strict=True)
+        return [beside.groups[0].p99_ms / without.groups[0].p99_ms for beside, without in pairs]
+
+
+class Comparison(msgspec.Struct):
+    """One load, of this tree of the project and of another one, by round."""
+
+    title: str
+    ours: list[Measure]
+    theirs: list[Measure]
+
+    @property
+    def ratios(self) -> list[float]:
+        """Our cost over theirs, by round."""
+        pairs = zip(self.ours, self.theirs, strict=True)
+        return [ours.us_per_operation() / theirs.us_per_operation() for ours, theirs in pairs]
+
+
 class Results(msgspec.Struct):
     """Everything of one run of the benchmarks."""
 
@@ -95,6 +132,8 @@ class Results(msgspec.Struct):
     rows: list[Row] = msgspec.field(default_factory=list[Row])
     idle: Idle | None = None
     scaling: Scaling | None = None
+    slow: Slow | None = None
+    comparisons: list[Comparison] = msgspec.field(default_factory=list[Comparison])
 
 
 Progress = Callable[[str], None]
@@ -140,9 +179,9 @@ def _row(contest: Contest, entry: Entry, baseline: list[Measure]) -> Row:
     return Row(contest.scenario, contest.title, entry.title, entry.target, [], baseline)
 
 
-def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str = "") -> Measure:
-    """Run one load against one system."""
-    result = run_generator(_job(plan, load, system, path))
+def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str = "", **changes: Any) -> Measure:
+    """Run one load against one system; `changes` are of the job."""
+    result = run_generator(_job(plan, load, system, path, **changes))
     if not isinstance(result, Measure):
         raise BenchmarkError(f"the load generator answered {type(result).__name__} to {load}")
     return result
@@ -193,7 +232,35 @@ def run_scaling(plan: Plan, progress: Progress) -> Scaling:
     return scaling
 
 
-def run_all(plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, progress: Progress) -> Results:
+def run_slow(plan: Plan, progress: Progress) -> Slow:
+    """See whether subscribers that read nothing disturb the others, or fill the frontend."""
+    wispy, slow = Wispy(), Slow([], [])
+    with running(plan.server_cpus, wispy):
+        for turn in range(plan.rounds):
+            progress(f"subscribers that read nothing: round {turn + 1} of {plan.rounds}")
+            slow.without.append(measure(plan, BESIDE_NONE, wispy, warmup_s=STALLED_WARMUP_S))
+            slow.beside.append(measure(plan, BESIDE_STALLED, wispy, warmup_s=STALLED_WARMUP_S))
+    return slow
+
+
+def run_comparison(plan: Plan, machine: dict[str, str], tree: Path, progress: Progress) -> Results:
+    """Measure a call in this tree and in another one, in turns: what a change costs."""
+    ours, theirs = Wispy(), Wispy(root=tree)
+    results = Results(machine, plan)
+    with running(plan.server_cpus, ours, theirs):
+        for title, load in COMPARED.items():
+            comparison = Comparison(title, [], [])
+            results.comparisons.append(comparison)
+            for turn in range(plan.rounds):
+                progress(f"{title}: round {turn + 1} of {plan.rounds}")
+                comparison.theirs.append(measure(plan, load, theirs))
+                comparison.ours.append(measure(plan, load, ours))
+    return results
+
+
+def run_all(
+    plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, slow: bool, progress: Progress
+) -> Results:
     """Run what was chosen; the scaling of frontends belongs to the fan-out."""
     results = Results(machine, plan)
     if chosen:
@@ -202,4 +269,6 @@ def run_all(plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle:
         results.scaling = run_scaling(plan, progress)
     if idle:
         results.idle = run_idle(plan, IDLE_CONNECTIONS, progress)
+    if slow:
+        results.slow = run_slow(plan, progress)
     return results

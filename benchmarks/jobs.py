@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from benchmarks.publisher import UPDATE_LENGTH
+
 # What a server expects, and how its answers are checked:
 #   echo    the answer is the request
 #   plain   JSON-RPC without rpc.hello, as any client sends it
@@ -30,12 +32,17 @@ class CallLoad(msgspec.Struct, frozen=True, tag="calls"):
 
 
 class FanoutLoad(msgspec.Struct, frozen=True, tag="fanout"):
-    """Updates to many subscribers: `rate` updates a second, or batches of `batch` as fast as they are delivered."""
+    """Updates to many subscribers: `rate` updates a second, or batches of `batch` as fast as they are delivered.
+
+    Beside them are `stalled` subscribers, which read nothing until the window is over, and then come to the newest one.
+    """
 
     subscribers: int
     rate: float = 0
     batch: int = 1
     channel: Literal["tick", "event"] = "tick"
+    stalled: int = 0
+    length: int = UPDATE_LENGTH
 
 
 class IdleLoad(msgspec.Struct, frozen=True, tag="idle"):
@@ -79,6 +86,8 @@ class Measure(msgspec.Struct, tag="measure"):
     generator_cpu_s: float
     errors: dict[str, int]  # what went wrong -> how often; empty in a good run
     skipped: int = 0  # updates that a subscriber of a value channel was spared
+    stalled_got: list[int] = []  # of the updates since it subscribed, how many each stalled subscriber got in the end
+    bytes_grown: dict[str, int] = {}  # role -> growth of resident memory from before the load until the window's end
 
     @property
     def operations(self) -> int:

@@ -37,9 +37,9 @@ class Bench:
         """Assign `count` values to `tick`, each in its own turn of the loop."""
         return await self._ticks.push(count)
 
-    async def stream(self, per_s: float, seconds: float) -> int:
+    async def stream(self, per_s: float, seconds: float, length: int) -> int:
         """Assign values to `tick` at a steady pace."""
-        return await self._ticks.stream(per_s, seconds)
+        return await self._ticks.stream(per_s, seconds, length)
 
     def push_events(self, count: int) -> int:
         """Publish `count` events in one turn of the loop."""

@@ -5,8 +5,9 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.harness import Idle, Results, Row, Scaling
+from benchmarks.harness import Comparison, Idle, Results, Row, Scaling, Slow
 from benchmarks.jobs import Measure
+from benchmarks.scenarios import BESIDE_STALLED
 from benchmarks.targets import Verdict, judge
 
 
@@ -33,9 +34,13 @@ def tables(results: Results) -> list[Table]:
         made.append(_fairness_table(fairness))
     if results.scaling is not None:
         made.append(_scaling_table(results.scaling))
+    if results.slow is not None:
+        made.append(_slow_table(results.slow))
     if results.idle is not None:
         made.append(_idle_table(results.idle))
-    closing = [_verdict_table(judge(results)), _problem_table(results.rows)]
+    if results.comparisons:
+        made.append(_comparison_table(results.comparisons))
+    closing = [_verdict_table(judge(results)), _problem_table(results.rows, results.slow)]
     return made + [table for table in closing if table.body]
 
 
@@ -148,6 +153,50 @@ def _frontend_shares(measures: Sequence[Measure]) -> list[float]:
     return [median(used) / seconds for used in by_process]
 
 
+def _comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    head = ["load", "here us", *ROLES, "there us", *ROLES, "ratio", "spread"]
+    body = [
+        [
+            each.title,
+            _figure(each.ours, Measure.us_per_operation),
+            *_by_role(each.ours),
+            _figure(each.theirs, Measure.us_per_operation),
+            *_by_role(each.theirs),
+            f"{median(each.ratios):.2f}",
+            f"{min(each.ratios):.2f}-{max(each.ratios):.2f}",
+        ]
+        for each in comparisons
+    ]
+    note = (
+        "us: CPU microseconds of the servers for one call. ratio: here over there, within a round; spread: the least "
+        "and the greatest of the rounds. Medians of the rounds."
+    )
+    return Table("A call here and in the other tree", head, body, note)
+
+
+def _slow_table(slow: Slow) -> Table:
+    load = BESIDE_STALLED
+    body = [
+        [
+            name,
+            _latency(measures, "p50_ms"),
+            _latency(measures, "p99_ms"),
+            _rate(measures),
+            *_by_role(measures)[1:2],
+            f"{median(measure.bytes_grown['frontend'] for measure in measures) / (1 << 20):.1f}",
+        ]
+        for name, measures in (("all read", slow.without), (f"{load.stalled} more read nothing", slow.beside))
+    ]
+    got = [count for measure in slow.beside for count in measure.stalled_got]
+    note = (
+        f"{load.subscribers} subscribers of {load.rate:g} updates/s of {load.length:,} bytes. MiB: growth of the "
+        f"frontend's memory from before the first update to the end of the window. Those that read nothing then read "
+        f"on, up to the newest update: they got {min(got, default=0):,} to {max(got, default=0):,} updates."
+    )
+    head = ["", "p50 ms", "p99 ms", "deliveries /s", "frontend us", "frontend MiB"]
+    return Table("Subscribers that read nothing", head, body, note)
+
+
 def _idle_table(idle: Idle) -> Table:
     ours, baseline = idle.ours, idle.baseline
     memory = [measure.bytes_per_connection[role] for measure, role in ((ours, "frontend"), (baseline, "tornado"))]
@@ -179,8 +228,10 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return Table("Targets", ["what", "measured", "target", ""], body)
 
 
-def _problem_table(rows: Sequence[Row]) -> Table:
+def _problem_table(rows: Sequence[Row], slow: Slow | None) -> Table:
     body: list[list[str]] = []
+    for measure in [*slow.without, *slow.beside] if slow is not None else ():
+        body += [["subscribers that read nothing", "", what, str(count)] for what, count in measure.errors.items()]
     for row in rows:
         for measure in row.ours:
             body += [[row.contest, row.entry, what, str(count)] for what, count in measure.errors.items()]
@@ -226,5 +277,6 @@ def _about(results: Results) -> str:
     )
     loop = "uvloop" if plan.tornado_on_uvloop else "asyncio's own loop"
     facts = "; ".join(f"{name}: {value}" for name, value in results.machine.items())
-    turns = f"{plan.rounds} rounds of {plan.seconds:g} s, in turns with the baseline, bare Tornado on {loop}"
+    other = "the other tree" if results.comparisons else f"the baseline, bare Tornado on {loop}"
+    turns = f"{plan.rounds} rounds of {plan.seconds:g} s, in turns with {other}"
     return f"{facts}. {turns}; {where}."

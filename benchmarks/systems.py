@@ -35,12 +35,12 @@ class BenchmarkError(Exception):
 class Server:
     """One started process; what it writes goes to a file that is quoted when it fails."""
 
-    def __init__(self, command: Sequence[str]) -> None:
+    def __init__(self, command: Sequence[str], root: Path = ROOT) -> None:
         self._name = " ".join(command)
         self._output: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  (closed in stop)
         self._process = subprocess.Popen(
             command,
-            cwd=ROOT,
+            cwd=root,
             stdout=self._output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
@@ -96,8 +96,8 @@ class System:
         while self._stops:
             self._stops.pop()()
 
-    def _serve(self, *command: str) -> Server:
-        server = Server(command)
+    def _serve(self, *command: str, root: Path = ROOT) -> Server:
+        server = Server(command, root)
         self._stops.append(server.stop)
         return server
 
@@ -121,21 +121,29 @@ class Tornado(System):
 
 
 class Wispy(System):
-    """Valkey on a unix socket without persistence, frontends, and a worker."""
+    """Valkey on a unix socket without persistence, frontends, and a worker.
+
+    Args:
+        processes: frontend processes.
+        root: another tree of the project, with an environment of its own in `.venv` (`make setup`).
+    """
 
     name = "wispy"
 
-    def __init__(self, *, processes: int = 1) -> None:
+    def __init__(self, *, processes: int = 1, root: Path = ROOT) -> None:
         super().__init__()
         self._processes = processes
+        self._root = root
+        self._scripts = Path(sys.executable).parent if root == ROOT else root / ".venv" / "bin"
 
     def start(self) -> None:
         broker = EmbeddedServer.start()
         self._stops.append(broker.stop)
         redis = ("--redis", broker.url)
-        worker = self._serve(_script("wispy-worker"), "--object", "bench=benchmarks.objects:Bench", *redis)
+        bench = ("--object", "bench=benchmarks.objects:Bench")
+        worker = self._serve(str(self._scripts / "wispy-worker"), *bench, *redis, root=self._root)
         ports = ("--port", str(self.port), "--processes", str(self._processes))
-        frontend = self._serve(_script("wispy-frontend"), *ports, *redis)
+        frontend = self._serve(str(self._scripts / "wispy-frontend"), *ports, *redis, root=self._root)
         _wait(lambda: _get(self.port, "/readyz") == HTTPStatus.OK, "the frontend is ready", [worker, frontend])
         _wait(lambda: _call(self.port, "bench.add", [4, 5]) == 9, "a call works", [worker, frontend])
         self.watch = {"valkey": [broker.pid], "frontend": frontend.pids, "worker": worker.pids}
@@ -158,11 +166,6 @@ def run_generator(job: Job) -> Result:
     if done.returncode != 0:
         raise BenchmarkError(f"the load generator failed:\n{done.stderr.decode(errors='replace')[-4000:]}")
     return msgspec.json.decode(done.stdout, type=Result)
-
-
-def _script(name: str) -> str:
-    """A command that was installed beside this interpreter."""
-    return str(Path(sys.executable).with_name(name))
 
 
 def _free_port() -> int:

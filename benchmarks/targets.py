@@ -6,13 +6,16 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.harness import Idle, Results, Row, Scaling
+from benchmarks.harness import Idle, Results, Row, Scaling, Slow
 
 IDLE_BYTES_PER_CONNECTION = 8 * 1024
 IDLE_CPU_SHARE = 0.01
 SCALING = 1.6
 FAIR_SHARE = 0.5
 NEIGHBOUR_P50_MS = 3
+NEIGHBOUR_P99_RATIO = 1.5
+STALLED_BYTES_PER_CONNECTION = 2 << 20
+"""Twice `websocket.write_buffer`: what is unsent, and what Python's allocator holds around it."""
 
 
 class Verdict(msgspec.Struct):
@@ -47,6 +50,8 @@ def _judge(results: Results) -> Iterator[Verdict]:
             yield Verdict(f"{row.contest}, {row.entry}: wrong or missing answers", wrong, "at most", 0)
     if results.scaling is not None:
         yield _scaling(results.scaling)
+    if results.slow is not None:
+        yield from _slow(results.slow)
     if results.idle is not None:
         yield from _idle(results.idle)
 
@@ -63,6 +68,22 @@ def _fairness(row: Row) -> Verdict:
 def _scaling(scaling: Scaling) -> Verdict:
     gains = [two.per_second / one.per_second for one, two in zip(scaling.one, scaling.two, strict=True)]
     return Verdict("a second frontend process: deliveries/s", median(gains), "at least", SCALING, "x those of one")
+
+
+def _slow(slow: Slow) -> Iterator[Verdict]:
+    what = "beside subscribers that read nothing"
+    yield Verdict(f"{what}: p99", median(slow.p99_ratios), "at most", NEIGHBOUR_P99_RATIO, "x that without them")
+    wrong = sum(sum(measure.errors.values()) for measure in [*slow.without, *slow.beside])
+    if wrong:
+        yield Verdict(f"{what}: wrong or missing updates", wrong, "at most", 0)
+    grown = median(measure.bytes_grown["frontend"] / len(measure.stalled_got) for measure in slow.beside)
+    yield Verdict(
+        f"{what}: frontend's memory for each of them",
+        grown / (1 << 20),
+        "at most",
+        STALLED_BYTES_PER_CONNECTION / (1 << 20),
+        "MiB",
+    )
 
 
 def _idle(idle: Idle) -> Iterator[Verdict]:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 from tests.chaos.world import World
 
 PAUSED_S = 2.5
@@ -18,6 +20,14 @@ PAUSED_S = 2.5
 
 DROPPED_S = 2.0
 """How long packets are dropped: longer than a lease, shorter than a command's time-out."""
+
+DELAYS = 4
+DELAY_S = (0.05, 0.6)
+"""For how long packets are late, and how long they are not: some are late for longer, since TCP waits before it sends
+again. Seldom for longer than a lease."""
+
+MASTER_PAUSED_S = (0.3, 3.0)
+"""From a hiccup that nobody notices to longer than a failover takes."""
 
 TABLE = "wispychaos"
 
@@ -117,6 +127,35 @@ def drop_packets(world: World, chance: random.Random) -> None:
         _nft(f"delete table inet {TABLE}")
 
 
+def delay_packets(world: World, chance: random.Random) -> None:
+    """What one process says and hears comes late, again and again: what is dropped for a moment TCP sends once more."""
+    service = chance.choice([*world.frontends, *world.workers])
+    ports = ", ".join(str(port) for port in _local_ports(service.pid))
+    if not ports:
+        return  # it has just been started
+    for _ in range(DELAYS):
+        _nft(f"add table inet {TABLE}")
+        try:
+            _nft(f"add chain inet {TABLE} out {{ type filter hook output priority 0; }}")
+            for side in ("sport", "dport"):
+                _nft(f"add rule inet {TABLE} out tcp {side} {{ {ports} }} drop")
+            time.sleep(chance.uniform(*DELAY_S))
+        finally:
+            _nft(f"delete table inet {TABLE}")
+        time.sleep(chance.uniform(*DELAY_S))
+
+
+def _local_ports(pid: int) -> list[int]:
+    """Of the connections that a process has."""
+    connections = psutil.Process(pid).net_connections(kind="tcp")
+    return sorted({each.laddr.port for each in connections if each.status == psutil.CONN_ESTABLISHED})
+
+
+def pause_master(world: World, chance: random.Random) -> None:
+    """SIGSTOP to the master until another one is chosen, or nearly: it wakes, and does not know."""
+    world.redis.pause_master(chance.uniform(*MASTER_PAUSED_S))
+
+
 def _nft(command: str) -> None:
     subprocess.run(["nft", command], check=True, capture_output=True)
 
@@ -144,5 +183,6 @@ def all_faults() -> list[Fault]:
         cut_connections,
         flush_scripts,
         fail_over,
+        pause_master,
     ]
-    return [*faults, drop_packets] if can_drop_packets() else faults
+    return [*faults, drop_packets, delay_packets] if can_drop_packets() else faults

@@ -56,6 +56,7 @@ async def run(seconds: float, seed: int, folder: Path, say: Callable[[str], None
         read_node_client(folder / f"node{number}.jsonl", accounts)
     accounts.others += [failure for client in clients for failure in client.failures()]
     runs = Counter(world.book.read_text().splitlines())
+    accounts.published = len(world.news.read_text().splitlines())
     return accounts.report(runs, time.monotonic() - started, seed), accounts.violations(runs)
 
 

@@ -12,6 +12,9 @@ UPDATES_PER_S = 120
 BOOK = os.environ.get("CHAOS_BOOK", os.devnull)
 """The file, by the environment: the object is made anew in each owner."""
 
+NEWS = os.environ.get("CHAOS_NEWS", os.devnull)
+"""The same for the events that it publishes."""
+
 
 class Ledger:
     """Notes keys, and publishes numbers. Under each lease they begin at 1 and have its name, so that disorder shows."""
@@ -24,6 +27,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._book = os.open(BOOK, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._news = os.open(NEWS, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         self._values: object = None
         self._lease = ""
         """The lease's name, for the readers; wispy's own is not the object's business."""
@@ -61,3 +65,4 @@ class Ledger:
             self._number += 1
             self.tick = [self._lease, self._number]  # the channel follows
             publish("news", self.tick)
+            os.write(self._news, b"%s %d\n" % (self._lease.encode(), self._number))

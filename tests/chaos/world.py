@@ -50,6 +50,7 @@ class World:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.book = folder / "book"
+        self.news = folder / "news"
         self.redis = SentinelDeployment(folder, is_safe=True)
         self._stack: Stack | None = None
         self._ports = [free_port() for _ in range(FRONTENDS)]
@@ -67,6 +68,7 @@ class World:
         if HAPROXY is None:
             raise FileNotFoundError("the chaos run needs haproxy: make programs")
         self.book.touch()
+        self.news.touch()
         self.redis.__enter__()
         self._stack = Stack(
             self.redis.url,
@@ -104,7 +106,7 @@ class World:
             [command("wispy-worker"), *self._config(), "--object", OBJECT],
             folder=Path(__file__).parent,
             log=self._log("worker"),
-            env={"CHAOS_BOOK": str(self.book)},
+            env={"CHAOS_BOOK": str(self.book), "CHAOS_NEWS": str(self.news)},
         )
         self.stack.services.append(service)
         return service

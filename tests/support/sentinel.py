@@ -1,8 +1,10 @@
 """A master, its replicas and their Sentinels, each a process on a free port of the loopback."""
 
 import contextlib
+import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -133,6 +135,16 @@ class SentinelDeployment:
         self._processes[former].wait()
         wait_until_blocking(lambda: self.master() != former, "the Sentinels name another master", FAILOVER_S)
         self.start_server(former, "--replicaof", "127.0.0.1", str(self.master()))
+        wait_until_blocking(self._is_whole, "the master has a replica again", FAILOVER_S)
+
+    def pause_master(self, seconds: float) -> None:
+        """SIGSTOP to the present master for a while: what it was sent it does when it wakes, whoever it is then."""
+        process = self._processes[self.master()]
+        process.send_signal(signal.SIGSTOP)
+        try:
+            time.sleep(seconds)
+        finally:
+            process.send_signal(signal.SIGCONT)
         wait_until_blocking(self._is_whole, "the master has a replica again", FAILOVER_S)
 
     def _is_whole(self) -> bool:

@@ -18,8 +18,9 @@ from wispy.broker.errors import BrokerError, LinkDown
 from wispy.broker.keys import OBJECT_TTL_MS, ObjectKeys
 from wispy.broker.link import Link
 from wispy.broker.script import Script
+from wispy.protocol.positions import Kept, Line
 
-__all__ = ["Acquired", "LeaseRecord", "ObjectStore", "Snapshot", "StoredState", "Update"]
+__all__ = ["Acquired", "GivenOut", "LeaseRecord", "ObjectStore", "Snapshot", "StoredState", "Update"]
 
 OnOutcome = Callable[[bool | BrokerError], object]
 
@@ -53,6 +54,13 @@ class Acquired:
     group: str  # the consumer group to read requests with
 
 
+class GivenOut(NamedTuple):
+    """What the last owner of an object knows of the offsets in use, when it acquires again."""
+
+    generation: int  # of its epoch
+    heads: Mapping[str, int]  # channel to the newest offset that it gave to an update, whether Redis has that or not
+
+
 class Update(NamedTuple):
     """One update of a channel."""
 
@@ -77,9 +85,9 @@ class Snapshot:
     """What a subscriber starts from, as of one moment."""
 
     declaration: bytes  # JSON
-    epoch: str | None  # None: nobody has owned the object for days
-    head: int  # the offset of the newest update; 0: there was none
+    line: Line  # how far it is; without an epoch if nobody has owned the object for days
     value: bytes | None  # JSON; None: the channel retains none
+    value_offset: int  # the update that brought it: the head, unless what came since is lost
 
 
 class ObjectStore:
@@ -110,11 +118,29 @@ class ObjectStore:
             return None
         return LeaseRecord(epoch, int(generation), int(renewals), run_id, int(lease_ms), released == "1", holder)
 
-    async def acquire(self, seen: LeaseRecord | None, *, nonce: str, lease_ms: int, holder: str) -> Acquired | None:
+    async def acquire(
+        self,
+        seen: LeaseRecord | None,
+        *,
+        nonce: str,
+        lease_ms: int,
+        holder: str,
+        known: int = 0,
+        given_out: GivenOut | None = None,
+    ) -> Acquired | None:
         """Take the lease if its record still is what was `seen`; None if it is not.
 
         All former groups are destroyed, and the new epoch and all heads are published. Whether it is time to take it
         is for the caller to know.
+
+        Args:
+            seen: the record, as it was read.
+            nonce: makes the epoch unique.
+            lease_ms: how long the owner may go without a renewal.
+            holder: who, for people.
+            known: the newest generation that the caller has heard of: the next one is higher, whatever became of the
+                record.
+            given_out: what the caller had published as the last owner there was; None if it was not that.
         """
         server = self._link.server
         if server is None:
@@ -130,6 +156,9 @@ class ObjectStore:
             server.run_id,
             OBJECT_TTL_MS,
             keys.notices,
+            known,
+            given_out.generation if given_out else "",
+            *chain.from_iterable(given_out.heads.items() if given_out else ()),
         )
         if reply is None:
             return None
@@ -269,18 +298,23 @@ class ObjectStore:
         reply: list[bytes] | None = await self._snapshot.run(keys, channel)
         if reply is None:
             return None
-        declaration, epoch, head, value = reply
+        declaration, epoch, lineage, head, retained = reply
+        value_offset, value = _split_value(retained) if retained else (0, None)
         return Snapshot(
             declaration=declaration,
-            epoch=epoch.decode() or None,
-            head=int(head or 0),
-            value=_split_value(value)[1] if value else None,
+            line=Line(epoch.decode(), frozenset(map(int, lineage.split())), int(head or 0)),
+            value=value,
+            value_offset=value_offset,
         )
 
-    async def history(self, channel: str, after: int, up_to: int) -> list[tuple[int, bytes]]:
-        """The updates (offset, JSON) after one offset and up to another that the channel's history still has."""
-        reply: list[Any] = await self._link.call("XRANGE", self.keys.history(channel), f"{after + 1}-0", f"{up_to}-1")
-        return [(int(entry_id.partition(b"-")[0]), fields[1]) for entry_id, fields in reply]
+    async def history(self, channel: str, after: int, up_to: int) -> list[Kept]:
+        """The updates after one offset and up to another that the channel's history still has."""
+        reply: list[Any] = await self._link.call("XRANGE", self.keys.history(channel), f"{after + 1}-0", up_to)
+        rows: list[Kept] = []
+        for entry_id, fields in reply:
+            offset, _, generation = entry_id.partition(b"-")
+            rows.append(Kept(int(generation), int(offset), fields[1]))
+        return rows
 
     # -- frontends
 

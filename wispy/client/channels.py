@@ -327,28 +327,42 @@ class Channels:
 
 
 class Inbox:
-    """The updates that an iterator has still to take.
+    """What an iterator has still to take: updates, and in their place the gaps between them.
 
     Args:
         channel: its full name.
-        limit: updates that are kept; beyond it the oldest go.
-        on_lost: called with the gap where one had to go.
+        limit: updates and gaps that are kept; beyond it the oldest go.
+        on_gap: called with a gap when the iterator comes to it.
+        on_lost: called instead with one that is here, where some had to go.
     """
 
-    def __init__(self, channel: str, limit: int, on_lost: Callable[[Gap], object]) -> None:
+    def __init__(
+        self, channel: str, limit: int, on_gap: Callable[[Gap], object], on_lost: Callable[[Gap], object]
+    ) -> None:
         self._channel = channel
         self._limit = limit
+        self._on_gap = on_gap
         self._on_lost = on_lost
-        self._updates: deque[tuple[Any, str]] = deque()
+        self._entries: deque[tuple[Any, str] | Gap] = deque()
+        self._lost: Gap | None = None
+        """What had to go, before all that is here."""
         self._ready = asyncio.Event()
         self._is_ended = False
 
     def put(self, value: Any, at: str) -> None:
         """Take an update."""
-        if len(self._updates) >= self._limit:
-            _, lost = self._updates.popleft()
-            self._on_lost(Gap(self._channel, lost, lost))
-        self._updates.append((value, at))
+        self._put((value, at))
+
+    def put_gap(self, gap: Gap) -> None:
+        """Take a gap."""
+        self._put(gap)
+
+    def _put(self, entry: tuple[Any, str] | Gap) -> None:
+        if len(self._entries) >= self._limit:
+            oldest = self._entries.popleft()
+            first, last = (oldest.first, oldest.last) if isinstance(oldest, Gap) else (oldest[1], oldest[1])
+            self._lost = Gap(self._channel, first if self._lost is None else self._lost.first, last)
+        self._entries.append(entry)
         self._ready.set()
 
     def end(self) -> None:
@@ -358,9 +372,16 @@ class Inbox:
 
     async def get(self) -> tuple[Any, str] | None:
         """The oldest update, once there is one; None at the end."""
-        while not self._updates:
-            if self._is_ended:
-                return None
-            self._ready.clear()
-            await self._ready.wait()
-        return self._updates.popleft()
+        while True:
+            while not self._entries:
+                if self._is_ended:
+                    return None
+                self._ready.clear()
+                await self._ready.wait()
+            if self._lost is not None:
+                lost, self._lost = self._lost, None
+                self._on_lost(lost)
+            entry = self._entries.popleft()
+            if not isinstance(entry, Gap):
+                return entry
+            self._on_gap(entry)

@@ -286,7 +286,7 @@ class Rpc:
 
         Args:
             channel: "sample.a", or a proxy.
-            on_gap: called with each `Gap`.
+            on_gap: called with each `Gap`, when the loop has had what was before it, and asks for the next update.
 
         Raises:
             RPCError: there is no such channel.
@@ -303,8 +303,8 @@ class Rpc:
                 self._events.gap.emit(gap)
                 told_of_gap(gap)
 
-        inbox = Inbox(name, INBOX, lost_here)
-        listener = Listener(inbox.put, wants_current=True, on_gap=told_of_gap, on_end=inbox.end)
+        inbox = Inbox(name, INBOX, told_of_gap, lost_here)
+        listener = Listener(inbox.put, wants_current=True, on_gap=inbox.put_gap, on_end=inbox.end)
         try:
             await channels.add({name: listener})
             while (update := await inbox.get()) is not None:

@@ -3,7 +3,8 @@
 Rules (DESIGN section 5):
 - The first local subscriber makes the feed: subscribe in Redis, wait for the confirmation, read the snapshot, drop what
   it covers, go live. Later ones join, or are served from the feed's memory, which goes with the last subscriber.
-- A gap is repaired from history before anything newer is delivered.
+- A gap is repaired from history before anything newer is delivered; so is the step to another owner, since updates may
+  have been lost before it. What cannot be repaired is named (`wispy.protocol.positions` has the rules).
 - The answer to a subscription precedes its updates, and a request's updates precede its reply.
 - An update is encoded and framed once; all updates of one read of the socket go to a subscriber in one write.
 """
@@ -17,12 +18,21 @@ import msgspec
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
-from wispy.broker.store import ObjectStore
+from wispy.broker.store import ObjectStore, Snapshot
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.positions import Reader, Verdict, format_position
+from wispy.protocol.positions import (
+    Brought,
+    Line,
+    Missing,
+    Reader,
+    Verdict,
+    format_position,
+    generation_of,
+    resume,
+)
 
 log = logging.getLogger("wispy.frontend")
 
@@ -78,9 +88,13 @@ class Feed:
         """Where the feed is; None until the snapshot was read."""
         self.value: bytes | None = None
         """The newest value; None for an event channel."""
+        self.value_offset = 0
+        """The offset of the update that brought it."""
         self.subscribers: set[ChannelSubscriber] = set()
         self.fresh: list[bytes] = []
         """Updates of this read of the socket, to be delivered at its end."""
+        self.delivered: tuple[str, int] = ("", 0)
+        """The position before those: epoch and offset of what subscribers have."""
         self.held: list[tuple[str, int, bytes]] | None = []
         """Updates that wait for the opening or a repair; None while the feed is live."""
         self.opened: asyncio.Task[None] | None = None
@@ -96,23 +110,24 @@ class Feed:
         assert self.reader is not None
         return self.reader.at
 
-    def update_text(self, offset: int, value: bytes) -> bytes:
+    def update_text(self, epoch: str, offset: int, value: bytes) -> bytes:
         """The notification that brings one update to clients."""
-        assert self.reader is not None
         return jsonrpc.notification(
             "rpc.update",
             b'{"channel":%b,"value":%b,"at":"%b"}'
-            % (msgspec.json.encode(self.name), value, format_position(self.reader.epoch, offset).encode()),
+            % (msgspec.json.encode(self.name), value, format_position(epoch, offset).encode()),
         )
 
-    def gap_text(self, first: int, last: int) -> bytes:
+    def gap_text(self, gap: Missing) -> bytes:
         """The notification that says which messages of an event channel are missing."""
-        assert self.reader is not None
-        epoch = self.reader.epoch
-        params = {
-            "channel": self.name, "from": format_position(epoch, first), "to": format_position(epoch, last)
-        }  # fmt: skip
+        params = {"channel": self.name, "from": gap.first, "to": gap.last}
         return jsonrpc.notification("rpc.gap", msgspec.json.encode(params))
+
+    def gap_since(self, epoch: str, offset: int) -> Missing | None:
+        """All that was published since a position; None if that is nothing."""
+        assert self.reader is not None
+        gaps = [piece for piece in resume(epoch, offset, self.reader.line, ()) if isinstance(piece, Missing)]
+        return gaps[0] if gaps else None
 
 
 class Hub:
@@ -167,9 +182,10 @@ class Hub:
         feed.subscribers.discard(subscriber)
         self._drop_if_unused(feed)
 
-    async def missed(self, feed: Feed, after: int, up_to: int) -> list[tuple[int, bytes]]:
-        """The updates of a channel behind `after`, up to and with `up_to`, as far as the history has them."""
-        return await self._store(feed).history(feed.channel, after, up_to)
+    async def missed(self, feed: Feed, epoch: str, offset: int, line: Line) -> list[Brought | Missing]:
+        """What brings a reader from a position to `line`: updates, as far as the history has them, and gaps."""
+        after = offset if line.continues(epoch) else 0
+        return resume(epoch, offset, line, await self._store(feed).history(feed.channel, after, line.head))
 
     def _make(self, name: str) -> Feed:
         object_name, dot, channel = name.partition(".")
@@ -199,8 +215,10 @@ class Hub:
             feed.refusal = errors.NOT_FOUND()
             return
         feed.kind = _decode_declaration(snapshot.declaration).kind
-        feed.reader = Reader(snapshot.epoch or "", snapshot.head)
-        feed.value = snapshot.value
+        line = snapshot.line
+        feed.reader = Reader(line.epoch, line.head, line.lineage)
+        feed.delivered = (line.epoch, line.head)
+        feed.value, feed.value_offset = snapshot.value, snapshot.value_offset
         self._go_live(feed)
 
     def _drop_if_unused(self, feed: Feed) -> None:
@@ -233,22 +251,20 @@ class Hub:
             self._take(feed, epoch, offset, bytes(value))
 
     def _take(self, feed: Feed, epoch: str, offset: int, value: bytes) -> None:
-        reader = feed.reader
-        assert reader is not None
-        former_head = reader.head
-        verdict = reader.judge(epoch, offset)
-        self._report_beginning(feed, former_head)
+        assert feed.reader is not None
+        verdict = feed.reader.judge(epoch, offset)
         if verdict is Verdict.DELIVER:
-            self._advance(feed, offset, value)
+            self._advance(feed, epoch, offset, value)
         elif verdict is Verdict.GAP:
             self._repair(feed, (epoch, offset, value))
 
-    def _advance(self, feed: Feed, offset: int, value: bytes) -> None:
+    def _advance(self, feed: Feed, epoch: str, offset: int, value: bytes) -> None:
         assert feed.reader is not None
+        self._queue(feed, feed.update_text(epoch, offset, value))
         feed.reader.head = offset
         if feed.kind == "value":
             feed.value = value
-        self._queue(feed, feed.update_text(offset, value))
+            feed.value_offset = offset
 
     def _queue(self, feed: Feed, text: bytes) -> None:
         if not feed.fresh:
@@ -265,6 +281,8 @@ class Hub:
             feed.fresh = []
             for subscriber in feed.subscribers:
                 subscriber.deliver(feed, messages)
+            assert feed.reader is not None
+            feed.delivered = (feed.reader.epoch, feed.reader.head)
 
     def _go_live(self, feed: Feed) -> None:
         """Take what was held back; it may hold a gap of its own."""
@@ -285,9 +303,12 @@ class Hub:
         except msgspec.MsgspecError:
             log.exception("a notice of %s cannot be read", object_name)
             return
+        generation = generation_of(notice.epoch)
         for feed in self._feeds_of.get(object_name, ()):
-            head = notice.heads.get(feed.channel, 0)
-            if feed.held is None and feed.reader is not None and head > feed.reader.head:
+            reader = feed.reader
+            if feed.held is not None or reader is None:
+                continue
+            if generation > reader.generation or notice.heads.get(feed.channel, 0) > reader.head:
                 self._repair(feed)
 
     def _resubscribed(self) -> None:
@@ -303,52 +324,59 @@ class Hub:
     async def _repair_until_done(self, feed: Feed) -> None:
         while self._feeds.get(feed.name) is feed:
             try:
-                await self._catch_up(feed)
-                break
+                if await self._catch_up(feed):
+                    break
+                log.info("%s: Redis has less than was heard of it, and no owner yet", feed.name)
             except BrokerError as error:
                 log.info("%s: missed updates cannot be read yet: %s", feed.name, error)
-                await asyncio.sleep(REPAIR_RETRY_S)
+            await asyncio.sleep(REPAIR_RETRY_S)
         self._go_live(feed)
 
-    async def _catch_up(self, feed: Feed) -> None:
-        """Bring the feed to the head that Redis has now."""
+    async def _catch_up(self, feed: Feed) -> bool:
+        """Bring the feed to the head that Redis has now; False if what is held back comes from further on."""
         reader = feed.reader
         assert reader is not None
-        store = self._store(feed)
-        snapshot = await store.snapshot(feed.channel)
+        snapshot = await self._store(feed).snapshot(feed.channel)
         if snapshot is None:
-            return  # removed, or not declared again yet: its next update comes by the subscription
-        if snapshot.head <= reader.head and snapshot.epoch != reader.epoch:
-            # Another owner, and nothing newer: a failover may have lost what the former one published last.
-            former_head = reader.head
-            reader.adopt(snapshot.epoch or "", snapshot.head)
-            self._report_beginning(feed, former_head)
-            if snapshot.value != feed.value or reader.head < former_head:
-                self._deliver_newest(feed, snapshot.head, snapshot.value)
-            return
-        rows = await store.history(feed.channel, reader.head, snapshot.head)
-        reader.adopt(snapshot.epoch or "", snapshot.head)
-        for offset, value in rows:
-            self._report_missing(feed, reader.head + 1, offset - 1)
-            self._advance(feed, offset, value)
-        if reader.head < snapshot.head:
-            self._report_missing(feed, reader.head + 1, snapshot.head)
-            reader.head = snapshot.head
-            self._deliver_newest(feed, snapshot.head, snapshot.value)
+            self._go_on_unrepaired(feed)
+            return True
+        line = snapshot.line
+        if not line.is_behind(reader.epoch, reader.head):
+            pieces = await self.missed(feed, reader.epoch, reader.head, line)
+            is_continued = line.continues(reader.epoch)
+            reader.follow(line.epoch, line.lineage)
+            for piece in pieces:
+                if isinstance(piece, Brought):
+                    self._advance(feed, *piece)
+                else:
+                    self._report(feed, piece)
+            if reader.head < line.head or not is_continued:
+                self._take_retained(feed, snapshot, is_continued=is_continued)
+                reader.head = line.head
+        verdicts = (reader.judge(epoch, offset) for epoch, offset, _ in feed.held or ())
+        return next((verdict for verdict in verdicts if verdict is not Verdict.SKIP), None) is not Verdict.GAP
 
-    def _report_beginning(self, feed: Feed, former_head: int) -> None:
-        """Where the channel has begun anew, what was published since is unknown to this reader, or in part."""
+    def _take_retained(self, feed: Feed, snapshot: Snapshot, *, is_continued: bool) -> None:
         assert feed.reader is not None
-        if feed.reader.head < former_head:
-            self._report_missing(feed, 1, feed.reader.head)
+        is_newer = snapshot.value_offset > feed.reader.head if is_continued else snapshot.value != feed.value
+        if feed.kind == "value" and snapshot.value is not None and is_newer:
+            self._advance(feed, feed.reader.epoch, snapshot.value_offset, snapshot.value)
 
-    def _report_missing(self, feed: Feed, first: int, last: int) -> None:
-        if feed.kind == "event" and first <= last:
-            self._queue(feed, feed.gap_text(first, last))
+    def _report(self, feed: Feed, gap: Missing) -> None:
+        if feed.kind == "event":
+            self._queue(feed, feed.gap_text(gap))
 
-    def _deliver_newest(self, feed: Feed, offset: int, value: bytes | None) -> None:
-        if feed.kind == "value" and value is not None:
-            self._advance(feed, offset, value)
+    def _go_on_unrepaired(self, feed: Feed) -> None:
+        """The channel was removed, or is not declared again yet: take what was heard as it came."""
+        reader = feed.reader
+        assert reader is not None
+        for epoch, offset, _ in feed.held or ():
+            if reader.judge(epoch, offset) is Verdict.GAP:
+                first, last = format_position(reader.epoch, reader.head + 1), format_position(epoch, offset - 1)
+                self._report(feed, Missing(first, last))
+                reader.follow(epoch, frozenset({generation_of(epoch)}))
+                reader.head = offset - 1
+                break
 
     async def close(self) -> None:
         """End openings and repairs."""

@@ -19,7 +19,7 @@ from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.positions import generation_of, parse_position
+from wispy.protocol.positions import Brought, Missing, parse_position
 from wispy.version import __version__
 
 log = logging.getLogger("wispy.frontend")
@@ -214,13 +214,14 @@ class Subscription:
         self._hub = hub
         self._session = session
         self._names = names
-        self._positions = since
+        self._since = since
         """Where the client stopped: epoch and offset."""
-        self._since = {name: offset for name, (_, offset) in since.items()}
         self._feeds: dict[str, Feed] = {}
         self._results: dict[str, Any] = {}
-        self._missed: dict[str, list[tuple[int, bytes]]] = {}
-        """Channel to the events behind the position at which its subscriber stopped."""
+        self._reached: dict[str, tuple[str, int]] = {}
+        """Event channel to how far what its subscriber missed has been read."""
+        self._missed: dict[str, list[Brought | Missing]] = {}
+        """Event channel to that."""
 
     async def run(self) -> bytes:
         """Open the feeds; the result to answer with. Its updates are sent after it."""
@@ -238,71 +239,68 @@ class Subscription:
 
     async def _open(self, name: str) -> None:
         try:
-            self._feeds[name] = await self._hub.join(name)
+            feed = self._feeds[name] = await self._hub.join(name)
         except errors.RPCError as error:
-            self._results[name] = {"error": msgspec.Raw(error.to_json())}
+            self._refuse(name, error)
+            return
+        if feed.kind == "event" and name in self._since:
+            self._reached[name] = self._since[name]
+            self._missed[name] = []
+
+    def _refuse(self, name: str, error: errors.RPCError) -> None:
+        self._results[name] = {"error": msgspec.Raw(error.to_json())}
 
     def _is_behind(self, feed: Feed) -> bool:
         """Whether events are to be read that were published since the position that the client named."""
-        if feed.kind != "event" or feed.name not in self._since:
+        reached = self._reached.get(feed.name)
+        if reached is None or self._is_ahead(feed):
             return False
-        return self._read_up_to(feed) < self._head(feed)
-
-    def _read_up_to(self, feed: Feed) -> int:
-        rows = self._missed.get(feed.name)
-        return rows[-1][0] if rows else self._since[feed.name]
-
-    @staticmethod
-    def _head(feed: Feed) -> int:
         assert feed.reader is not None
-        return feed.reader.head
+        return reached != (feed.reader.epoch, feed.reader.head)
 
     async def _read_missed(self, feed: Feed) -> None:
-        after, head = self._read_up_to(feed), self._head(feed)
+        assert feed.reader is not None
+        line = feed.reader.line
         try:
-            rows = await self._hub.missed(feed, after, head)
+            self._missed[feed.name] += await self._hub.missed(feed, *self._reached[feed.name], line)
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
-        known = self._missed.setdefault(feed.name, [])
-        known += rows
-        if not rows or rows[-1][0] < head:
-            known.append((head, b""))  # not kept any more: a gap up to here
+        self._reached[feed.name] = (line.epoch, line.head)
 
     def _go_live(self) -> bytes:
         session = self._session
         for name, feed in self._feeds.items():
+            if self._is_ahead(feed):
+                self._refuse(name, errors.UNAVAILABLE("the channel is not known here as far as that yet"))
+                continue
             result: dict[str, Any] = {"at": feed.at}
-            if feed.kind == "value" and not self._is_ahead(feed):
+            if feed.kind == "value" and not self._has_newer(feed):
                 result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)
             self._results[name] = result
             if session.connection is not None:
                 session.subscribe(feed)
-                if name in self._since and feed.kind == "event":
-                    session.send_after_answer(self._missed_texts(feed))
+                session.send_after_answer([_text(feed, piece) for piece in self._missed.get(name, ())])
         return msgspec.json.encode(self._results)
 
     def _is_ahead(self, feed: Feed) -> bool:
-        """Whether the client has a newer value than Redis, which has lost some: the next owner will state it anew."""
-        if feed.name not in self._positions:
+        """Whether the client has heard more than this feed: what comes next here, the client may have.
+
+        Either the feed will catch up in a moment, or Redis has lost what the client has, and the next owner ends that.
+        """
+        assert feed.reader is not None
+        return feed.name in self._since and feed.reader.line.is_behind(*self._since[feed.name])
+
+    def _has_newer(self, feed: Feed) -> bool:
+        """Whether the client has a newer value than Redis, which has lost some: the owner states it anew."""
+        if feed.name not in self._since:
             return False
         assert feed.reader is not None
-        epoch, offset = self._positions[feed.name]
-        return (generation_of(epoch), offset) > (generation_of(feed.reader.epoch), feed.reader.head)
+        epoch, offset = self._since[feed.name]
+        return feed.reader.line.continues(epoch) and offset > feed.value_offset
 
-    def _missed_texts(self, feed: Feed) -> list[bytes]:
-        texts: list[bytes] = []
-        expected = self._since[feed.name] + 1
-        if expected > self._head(feed) + 1:
-            # Offsets only rise, unless Redis has lost what it had: all that there is now may be unknown to the client.
-            return [feed.gap_text(1, self._head(feed))] if self._head(feed) else []
-        for offset, value in self._missed.get(feed.name, ()):
-            missing_up_to = offset if not value else offset - 1
-            if expected <= missing_up_to:
-                texts.append(feed.gap_text(expected, missing_up_to))
-            if value:
-                texts.append(feed.update_text(offset, value))
-            expected = offset + 1
-        return texts
+
+def _text(feed: Feed, piece: Brought | Missing) -> bytes:
+    return feed.update_text(*piece) if isinstance(piece, Brought) else feed.gap_text(piece)
 
 
 def _websocket_only(caller: Caller, method: str) -> Session:

@@ -96,8 +96,8 @@ class Session:
         self._is_ending = False
         self._after_answer: list[bytes] = []
         """What follows the answer that is being given in this turn."""
-        self._behind: dict[Feed, int] | None = None
-        """Feeds of which this slow reader missed updates, and the head it knows; None while there are none."""
+        self._behind: dict[Feed, tuple[str, int]] | None = None
+        """Feeds of which this slow reader missed updates, and its position; None while there are none."""
 
     # --- the connection's calls -------------------------------------------------------------------------------------
 
@@ -261,21 +261,21 @@ class Session:
         if connection.is_full or (self._behind is not None and feed in self._behind):
             if self._behind is None:
                 self._behind = {}
-            assert feed.reader is not None
-            self._behind.setdefault(feed, feed.reader.head - len(messages.payloads))
+            self._behind.setdefault(feed, feed.delivered)
             return
         connection.send_prepared(messages)
 
-    def _catch_up(self, behind: dict[Feed, int]) -> None:
+    def _catch_up(self, behind: dict[Feed, tuple[str, int]]) -> None:
         """The reader reads again: bring it to the newest values, say which messages it missed."""
         self._behind = None
-        for feed, known in behind.items():
-            assert feed.reader is not None
-            head = feed.reader.head
+        for feed, position in behind.items():
             if feed.kind == "event":
-                self.send(feed.gap_text(known + 1, head))
+                gap = feed.gap_since(*position)
+                if gap is not None:
+                    self.send(feed.gap_text(gap))
             elif feed.value is not None:
-                self.send(feed.update_text(head, feed.value))
+                assert feed.reader is not None
+                self.send(feed.update_text(feed.reader.epoch, feed.reader.head, feed.value))
 
 
 class _Batch:

@@ -9,11 +9,13 @@ Rules:
   null.
 - Of members that occur twice the last one counts, here and in everything that wispy decodes. Members that are not
   JSON-RPC's or wispy's are ignored.
-- A message is UTF-8. Lone surrogates, `NaN` and `Infinity` are not JSON, and are parse errors.
+- A message is UTF-8. Lone surrogates, `NaN` and `Infinity` are not JSON, and are parse errors. (A lone surrogate is
+  half of a character: a browser's `JSON.stringify` writes one as an escape, so that a page can send it by mistake.)
 
 This is the hottest code of the frontend: one C call decodes a request, and replies are joined from bytes.
 """
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -38,6 +40,8 @@ _ABSENT: Final = msgspec.Raw(b"")
 _OPENING: Final = b"[{"
 _ID_OPENING: Final = b'"-0123456789n'
 _WHITESPACE: Final = b" \t\r\n"
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+_REPLACEMENT: Final = rb"\ufffd"
 
 
 class WispyMembers(msgspec.Struct, gc=False):
@@ -134,7 +138,10 @@ def _check_utf8(data: bytes) -> None:
     try:
         data.decode()
     except UnicodeDecodeError as error:
-        raise InvalidMessageError(PARSE_ERROR(f"the message is not UTF-8 (byte {error.start})")) from error
+        mended = data.decode(errors="replace").encode()
+        raise InvalidMessageError(
+            PARSE_ERROR(f"the message is not UTF-8 (byte {error.start})"), _recover_mended_id(mended)
+        ) from error
 
 
 def _parse_request(data: bytes | msgspec.Raw) -> Request:
@@ -197,10 +204,29 @@ def _explain(data: bytes | msgspec.Raw, error: Exception) -> InvalidMessageError
     except RecursionError:
         return InvalidMessageError(TOO_LARGE("the message is nested too deep"))
     except msgspec.DecodeError as malformed:
-        return InvalidMessageError(PARSE_ERROR(str(malformed)))
+        return _explain_malformed(data, malformed)
     return InvalidMessageError(
         INVALID_REQUEST(f"the message is not a JSON-RPC 2.0 request: {error}"), _recover_id(data)
     )
+
+
+def _explain_malformed(data: bytes | msgspec.Raw, malformed: msgspec.DecodeError) -> InvalidMessageError:
+    mended, number = _SURROGATE.subn(rb"\\ufffd", bytes(data))  # a template: the backslash is escaped in it
+    if number:
+        try:
+            _check_json(mended)
+        except (msgspec.DecodeError, RecursionError):
+            pass
+        else:
+            what = "a text in the message has a lone surrogate, half of a character"
+            return InvalidMessageError(PARSE_ERROR(what), _recover_mended_id(mended))
+    return InvalidMessageError(PARSE_ERROR(str(malformed)))
+
+
+def _recover_mended_id(mended: bytes) -> bytes:
+    """The id of a message in which replacement characters were put, unless it may have got one itself."""
+    id = _recover_id(mended)
+    return NULL_ID if _REPLACEMENT in id or not id.isascii() else id
 
 
 def _recover_id(data: bytes | msgspec.Raw) -> bytes:

@@ -16,9 +16,10 @@ from wispy.broker.address import RedisAddress
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
-from wispy.broker.store import Acquired, ObjectStore
+from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol.ownership import LeaseWatch
+from wispy.protocol.positions import generation_of
 from wispy.timing import boottime
 from wispy.worker.entry_reader import BLOCK_MS
 from wispy.worker.stage import Stage
@@ -59,6 +60,10 @@ class Owner:
         self._store = ObjectStore(commands, keys.of(stage.name))
         self._tenure: Tenure | None = None
         self._stopping = False
+        self._given_out: GivenOut | None = None
+        """The offsets that this process gave out when it was the owner last."""
+        self._known = 0
+        """The newest generation that was seen: a server that has lost the record may also be behind in time."""
 
     @property
     def is_serving(self) -> bool:
@@ -79,8 +84,12 @@ class Owner:
             sent_at, acquired = await self._wait_for_lease()
             if acquired is None:
                 return
-            self._tenure = Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage)
-            await self._tenure.run()
+            tenure = Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage, self._given_out)
+            self._tenure = tenure
+            try:
+                await tenure.run()
+            finally:
+                self._given_out = tenure.given_out
         except BrokerError as error:
             log.warning("%s: Redis failed, trying again: %s", self.stage.name, error)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
@@ -99,12 +108,19 @@ class Owner:
         while not self._stopping:
             await commands.wait_connected()
             record = await self._store.read_record()
+            self._see(record)
             if watch.is_free(record, commands.connection, time.monotonic()):
                 sent_at = boottime()
                 acquired = await self._store.acquire(
-                    record, nonce=secrets.token_hex(4), lease_ms=int(lease_s * 1000), holder=_holder()
+                    record,
+                    nonce=secrets.token_hex(4),
+                    lease_ms=int(lease_s * 1000),
+                    holder=_holder(),
+                    known=self._known,
+                    given_out=self._given_out,
                 )
                 if acquired is not None:
+                    self._known = generation_of(acquired.epoch)
                     return sent_at, acquired
             elif not waiting:
                 waiting = True
@@ -112,6 +128,14 @@ class Owner:
                 self.stage.warn_of_standby()
             await asyncio.sleep(lease_s / LOOKS_PER_LEASE)
         return 0.0, None
+
+    def _see(self, record: LeaseRecord | None) -> None:
+        """Learn from a record what else it may be that Redis loses."""
+        if record is None:
+            return
+        self._known = max(self._known, record.generation)
+        if self._given_out is not None and record.generation > self._given_out.generation:
+            self._given_out = None  # another owner has gone on from what Redis had
 
     async def release(self, drain_s: float) -> None:
         """Hand the object over, within about `drain_s` seconds, and acquire it no more."""

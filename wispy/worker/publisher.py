@@ -1,7 +1,9 @@
 """Numbers an object's updates and brings them to Redis, in order, through lost links. Runs on the I/O thread.
 
 Rules:
-- Offsets rise by one per update and channel; they continue where the former owner's ended.
+- Offsets rise by one per update and channel; they continue where the former owner's ended. Where that was this process,
+  it is what it has given out, and not what Redis has: readers may have seen what Redis has lost, and the events that
+  Redis never took are a gap.
 - What Redis has not confirmed is kept, and sent again after the link is back: the script skips what it has. The store
   is bounded. Beyond it values go that newer ones have superseded, and then the oldest events, which readers see as a
   gap; the newest value of a channel is always kept.
@@ -13,8 +15,9 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
-from wispy.broker.store import ObjectStore, Update
+from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.errors import BrokerError
+from wispy.protocol.positions import generation_of
 
 log = logging.getLogger("wispy.worker")
 
@@ -88,6 +91,16 @@ class Publisher:
         """Every channel that ever had an update."""
         return list(self._heads)
 
+    @property
+    def given_out(self) -> GivenOut:
+        """The offsets in use, for the case that this process acquires again."""
+        return GivenOut(generation_of(self._epoch), dict(self._heads))
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether Redis has confirmed all updates."""
+        return not self._unconfirmed
+
     def take_changed(self) -> set[str]:
         """The channels that changed since the last call."""
         changed, self._changed = self._changed, set()
@@ -104,6 +117,11 @@ class Publisher:
         # During a retry they go with it: what overtakes it would make the script skip it.
         if updates and self._retry is None:
             self._send(updates)
+
+    def count(self, changes: Sequence[ChannelChange]) -> None:
+        """Number these changes, which nobody will get: the lease is over."""
+        for change in changes:
+            self._number(change)
 
     def _is_known(self, change: ChannelChange) -> bool:
         """Whether this is a channel's first value under this lease, and the one that subscribers have."""

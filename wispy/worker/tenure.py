@@ -5,8 +5,8 @@ Rules (DESIGN section 5):
 - Nothing is read before the object takes calls, however long it takes to be made. `EntryReader` reads, as far as there
   is room on the `Desk`.
 - Releasing: nothing more starts, running calls end, what was answered is confirmed; the object's state is stored, and
-  the object is told; then the cursor is set before the first entry with a request that did not start, so that the next
-  owner runs it.
+  the object is told; what it has published is confirmed; then the cursor is set before the first entry with a request
+  that did not start, so that the next owner runs it.
 """
 
 import asyncio
@@ -21,11 +21,12 @@ from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError, LinkLost
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
-from wispy.broker.store import Acquired, ObjectStore
+from wispy.broker.store import Acquired, GivenOut, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
+from wispy.protocol.positions import generation_of
 from wispy.timing import boottime, wait_until
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.desk import Desk, Pending
@@ -67,10 +68,18 @@ class Tenure:
         sent_at: when the acquisition was sent, on `boottime`'s clock.
         config: the worker's configuration.
         stage: where the object's code runs.
+        given_out: what a former tenure of this process has given out, if no other owner came in between.
     """
 
     def __init__(
-        self, links: Links, keys: Keys, acquired: Acquired, sent_at: float, config: Config, stage: Stage
+        self,
+        links: Links,
+        keys: Keys,
+        acquired: Acquired,
+        sent_at: float,
+        config: Config,
+        stage: Stage,
+        given_out: GivenOut | None = None,
     ) -> None:
         server = links.commands.server
         assert server is not None  # the acquisition's answer came over this link
@@ -83,6 +92,7 @@ class Tenure:
         self._store = ObjectStore(links.commands, self._object_keys)
         self._directory = ObjectDirectory(links.commands, keys)
         self._acquired = acquired
+        self._given_out = given_out
         self.lease = HeldLease(acquired.epoch, server.run_id, config.lease.duration, sent_at)
         self._ended = asyncio.Event()
         """The lease is lost or released."""
@@ -127,6 +137,15 @@ class Tenure:
     def may_start(self) -> bool:
         """Whether a request may be started now. Asked by the objects' thread before each one."""
         return not self._releasing and self.lease.is_valid(boottime())
+
+    @property
+    def given_out(self) -> GivenOut | None:
+        """The offsets that this process has given out, in this tenure or in one before."""
+        if self._publisher is not None:
+            return self._publisher.given_out
+        if self._given_out is None:
+            return None
+        return self._given_out._replace(generation=generation_of(self.epoch))
 
     # --- from acquisition to the end --------------------------------------------------------------------------------
 
@@ -180,11 +199,11 @@ class Tenure:
         )
         await self._settle_former()  # first: their callers need not wait for an instrument to be opened
         heads = await store.heads()
-        retained = {channel: value for channel, (_, value) in (await store.retained()).items()}
+        stored = await store.retained()
+        retained = {channel: value for channel, (_, value) in stored.items()}
         await self._stage.open()
-        # Where the log begins with this tenure, Redis is another one than the subscribers know, and may have lost
-        # values that they have: it tells them all anew.
-        known = retained if int(since) < self._acquired.server_ms else {}
+        # Subscribers know a value unless its channel has gone on, and Redis has lost that: then it is stated anew.
+        known = {channel: value for channel, (at, value) in stored.items() if at == heads.get(channel)}
         self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
         if self._ended.is_set():  # while it was made: then it is not told of an acquisition that is over
             return
@@ -304,6 +323,8 @@ class Tenure:
     def outcomes(self, outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
         """Take what the object's thread has done: updates first, since a request's updates precede its reply."""
         if self._handed_over or self._ended.is_set() or self._desk is None or self._publisher is None:
+            if self._publisher is not None:
+                self._publisher.count(updates)
             return
         if updates:
             self._publish(updates)
@@ -369,6 +390,9 @@ class Tenure:
             await self._state.store_last()
         await self._stage.released()
         self._handed_over = True
+        publisher = self._publisher
+        if publisher is not None:
+            await wait_until(lambda: self._ended.is_set() or publisher.is_settled, self.lease.duration_s)
         await self._give_back(self._cursor_of_next_owner())
         self._ended.set()
 

@@ -26,7 +26,7 @@ async def test_a_flushed_script_is_sent_whole_again_and_in_order(store: ObjectSt
     updates = [Update("e", offset, b"0", False, 100) for offset in range(2, 40)]
     outcomes = await asyncio.gather(*(publish(store, acquired.epoch, update) for update in updates))
     assert outcomes == [True] * len(updates)
-    assert [offset for offset, _ in await store.history("e", 0, 99)] == list(range(1, 40))
+    assert [row.offset for row in await store.history("e", 0, 99)] == list(range(1, 40))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from tests.support.waiting import wait_until
 from wispy.broker.errors import LinkDown, ReplyError
 from wispy.broker.keys import OBJECT_TTL_MS
 from wispy.broker.link import Link
-from wispy.broker.store import ObjectStore, StoredState, Update
+from wispy.broker.store import GivenOut, ObjectStore, StoredState, Update
+from wispy.protocol.positions import generation_of
 
 # -- acquire
 
@@ -64,6 +65,43 @@ async def test_generations_rise_also_when_the_clock_was_set_back(store: ObjectSt
     await link.call("HSET", store.keys.owner, "generation", future)
     acquired = await own(store)
     assert acquired.epoch == f"{future + 1}-a1"
+
+
+async def test_generations_rise_beyond_what_the_caller_knows(store: ObjectStore, link: Link) -> None:
+    """The record is lost, and the clock is that of another server, which is behind."""
+    future = int(time.time() * 1e6) + 10**12
+    acquired = await store.acquire(None, nonce="a1", lease_ms=1500, holder="", known=future)
+    assert acquired is not None
+    assert acquired.epoch == f"{future + 1}-a1"
+
+
+async def lineage(link: Link, store: ObjectStore) -> list[int]:
+    return [int(generation) for generation in (await link.call("HGET", store.keys.owner, "lineage")).split()]
+
+
+async def test_owners_on_one_run_of_a_server_are_a_lineage(store: ObjectStore, link: Link) -> None:
+    generations = [generation_of((await own(store)).epoch) for _ in range(20)]
+    assert await lineage(link, store) == generations[-16:], "it is bounded"
+    await link.call("HSET", store.keys.log, "since", "another-run:1")
+    next_one = await own(store)
+    assert await lineage(link, store) == [generation_of(next_one.epoch)], "another run may lack something"
+
+
+async def test_an_owner_that_acquires_again_goes_on_from_what_it_has_given_out(store: ObjectStore, link: Link) -> None:
+    first = await own(store)
+    await publish(store, first.epoch, Update("a", 7, b"7", True, 0), Update("b", 3, b"3", True, 0))
+    given_out = GivenOut(generation_of(first.epoch), {"a": 9, "b": 2, "c": 1})
+    await link.call("HSET", store.keys.log, "since", "another-run:1")
+    seen = await store.read_record()
+    second = await store.acquire(seen, nonce="a1", lease_ms=1500, holder="", given_out=given_out)
+    assert second is not None
+    assert await store.heads() == {"a": 9, "b": 3, "c": 1}
+    assert await lineage(link, store) == [generation_of(each.epoch) for each in (first, second)]
+    await link.call("DEL", store.keys.owner, store.keys.log)
+    known = GivenOut(generation_of(second.epoch), {})
+    third = await store.acquire(None, nonce="a1", lease_ms=1500, holder="", given_out=known)
+    assert third is not None
+    assert await lineage(link, store) == [generation_of(each.epoch) for each in (second, third)], "it knows itself"
 
 
 async def test_a_lost_record_repeats_no_generation(store: ObjectStore, link: Link) -> None:

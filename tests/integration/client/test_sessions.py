@@ -177,16 +177,24 @@ async def test_a_loop_that_does_not_keep_up_with_events_is_told_what_it_missed(
 ) -> None:
     server.channels = {"sample.alarm": {"at": "1-a:0"}}
     gaps: list[Gap] = []
+    arrived: list[int] = []
     async with contextlib.aclosing(rpc.subscribe("sample.alarm", on_gap=gaps.append)) as updates:
         first = asyncio.ensure_future(anext(updates))
         await server.wait_for("rpc.subscribe")
         await server.notify("rpc.update", channel="sample.alarm", value=1, at="1-a:1")
         assert await first == (1, "1-a:1")
-        for number in range(2, 1028):  # an inbox holds 1,024
+        await rpc.add_channel_handlers("sample", {"alarm": arrived.append})
+        for number in range(2, 1027):  # an inbox holds 1,024 updates and gaps
             await server.notify("rpc.update", channel="sample.alarm", value=number, at=f"1-a:{number}")
-        await wait_until(lambda: len(gaps) == 2, lambda: f"two are missing: {gaps}")
-        assert await anext(updates) == (4, "1-a:4")
-    assert [gap.first for gap in gaps] == ["1-a:2", "1-a:3"]
+        await server.notify("rpc.gap", **{"channel": "sample.alarm", "from": "1-a:1027", "to": "1-a:1029"})
+        await server.notify("rpc.update", channel="sample.alarm", value=1030, at="1-a:1030")
+        await wait_until(lambda: arrived[-1:] == [1030], "all have arrived")
+        assert await anext(updates) == (5, "1-a:5")
+        assert gaps == [("sample.alarm", "1-a:2", "1-a:4")], "what had to go is told first"
+        assert [(await anext(updates))[0] for _ in range(6, 1027)] == list(range(6, 1027))
+        assert len(gaps) == 1, "a gap is told where it is"
+        assert await anext(updates) == (1030, "1-a:1030")
+    assert gaps[1:] == [("sample.alarm", "1-a:1027", "1-a:1029")]
 
 
 async def test_stamps_follow_the_servers_clock(server: ScriptedServer, rpc: Rpc) -> None:

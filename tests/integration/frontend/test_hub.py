@@ -11,14 +11,16 @@ from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
-from wispy.broker.store import ObjectStore, Update
+from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.websocket.seam import PreparedMessages
-from wispy.protocol.positions import parse_position
+from wispy.protocol.positions import generation_of, parse_position
 from wispy.protocol.values import decode
 
 DAY_MS = 86_400_000
+
+DECLARATIONS = {"value": b'{"kind":"value"}', "event": b'{"kind":"event"}'}
 
 
 @dataclass(eq=False)
@@ -37,8 +39,12 @@ class Listener:
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
+        return [(parse_position(first)[1], parse_position(last)[1]) for first, last in self.gap_positions]
+
+    @property
+    def gap_positions(self) -> list[tuple[str, str]]:
         gaps = [message["params"] for message in self.messages if message["method"] == "rpc.gap"]
-        return [(parse_position(gap["from"])[1], parse_position(gap["to"])[1]) for gap in gaps]
+        return [(gap["from"], gap["to"]) for gap in gaps]
 
 
 @dataclass
@@ -49,6 +55,27 @@ class Owner:
     store: ObjectStore
     epoch: str
     heads: dict[str, int] = field(default_factory=lambda: {"value": 0, "event": 0})
+
+    async def acquire(self, *, given_out: GivenOut | None = None) -> None:
+        """Another owner, or the same one again."""
+        seen = await self.store.read_record()
+        acquired = await self.store.acquire(seen, nonce="b", lease_ms=60_000, holder="test", given_out=given_out)
+        assert acquired is not None
+        self.epoch = acquired.epoch
+        await self.store.declare(self.epoch, DECLARATIONS)
+        self.heads |= await self.store.heads()
+
+    async def lose(self, channel: str, number: int) -> None:
+        """What a failover does: another server, which has not got the last updates."""
+        keys, head = self.store.keys, self.heads[channel]
+        history = await self.store.history(channel, 0, head - number)
+        await self.link.call("DEL", keys.history(channel))
+        for generation, offset, value in history:
+            await self.link.call("XADD", keys.history(channel), f"{offset}-{generation}", "v", value)
+        await self.link.call("PEXPIRE", keys.history(channel), DAY_MS)
+        self.heads[channel] = head - number
+        await self.link.call("HSET", keys.heads, channel, head - number)
+        await self.link.call("HSET", keys.log, "since", "another-run:1")
 
     async def publish(self, channel: str, value: int) -> None:
         self.heads[channel] += 1
@@ -62,7 +89,7 @@ class Owner:
         self.heads[channel] += 1
         head, keys = self.heads[channel], self.store.keys
         history = keys.history(channel)
-        await self.link.call("XADD", history, "MAXLEN", 3, f"{head}-1", "v", value)
+        await self.link.call("XADD", history, "MAXLEN", 3, f"{head}-{generation_of(self.epoch)}", "v", value)
         await self.link.call("PEXPIRE", history, DAY_MS)
         await self.link.call("HSET", keys.heads, channel, head)
         if channel == "value":
@@ -95,7 +122,7 @@ async def stage(valkey: EmbeddedServer) -> AsyncIterator[Stage]:
     store = ObjectStore(link, keys.of("sample"))
     acquired = await store.acquire(None, nonce="a", lease_ms=60_000, holder="test")
     assert acquired is not None
-    await store.declare(acquired.epoch, {"value": b'{"kind":"value"}', "event": b'{"kind":"event"}'})
+    await store.declare(acquired.epoch, DECLARATIONS)
     hub = Hub(link, subscriber, keys)
     subscriber.after_read = hub.flush
     yield Stage(Owner(link, store, acquired.epoch), hub)
@@ -142,4 +169,63 @@ async def test_a_value_beyond_the_history_ends_at_the_newest(stage: Stage) -> No
     await stage.owner.publish("value", 9)
     await wait_until(lambda: listener.values[-1:] == [9], "the newest is delivered")
     assert listener.values == sorted(set(listener.values))
+    assert not listener.gaps
+
+
+# --- another owner ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("channel", ["value", "event"])
+async def test_the_next_owner_is_followed_without_a_gap(stage: Stage, channel: str) -> None:
+    listener = await stage.listen(channel)
+    await stage.owner.publish(channel, 1)
+    await stage.owner.publish_unheard(channel, 2)
+    await stage.owner.acquire()
+    await stage.owner.publish(channel, 3)
+    await wait_until(lambda: len(listener.values) == 3, "all three are delivered")
+    assert listener.values == [1, 2, 3]
+    assert not listener.gaps
+
+
+async def test_after_a_loss_of_data_what_a_reader_has_is_not_said_to_be_missing(stage: Stage) -> None:
+    """It has 1 to 4; Redis lost 3 and 4, and the next owner uses these numbers again."""
+    listener = await stage.listen("event")
+    former = stage.owner.epoch
+    for number in range(1, 5):
+        await stage.owner.publish("event", number)
+    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
+    await stage.owner.lose("event", 2)
+    await stage.owner.acquire()
+    await wait_until(lambda: bool(listener.gaps), "the reader is told at once that some may be missing")
+    await stage.owner.publish("event", 5)
+    await wait_until(lambda: len(listener.values) == 5, "the next one is delivered")
+    assert listener.values == [1, 2, 3, 4, 5]
+    assert listener.gap_positions == [(f"{former}:5", f"{stage.owner.epoch}:2")]
+
+
+async def test_after_a_loss_of_data_the_owner_itself_knows_what_is_missing(stage: Stage) -> None:
+    """It has published up to 6, the last of them in vain, and acquires again on a server that has 2."""
+    listener = await stage.listen("event")
+    former = stage.owner.epoch
+    for number in range(1, 5):
+        await stage.owner.publish("event", number)
+    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
+    await stage.owner.lose("event", 2)
+    await stage.owner.acquire(given_out=GivenOut(generation_of(former), {"event": 6}))
+    await stage.owner.publish("event", 7)
+    await wait_until(lambda: len(listener.values) == 5, "the next one is delivered")
+    assert listener.values == [1, 2, 3, 4, 7]
+    assert listener.gap_positions == [(f"{stage.owner.epoch}:5", f"{stage.owner.epoch}:6")]
+
+
+async def test_after_a_loss_of_data_a_value_is_the_next_owners(stage: Stage) -> None:
+    listener = await stage.listen("value")
+    for number in range(1, 5):
+        await stage.owner.publish("value", number)
+    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
+    await stage.owner.lose("value", 2)
+    await stage.owner.link.call("HSET", stage.owner.store.keys.values, "value", "2:2")
+    await stage.owner.acquire()
+    await stage.owner.publish("value", 7)
+    await wait_until(lambda: listener.values[-1:] == [7], "the newest is delivered")
     assert not listener.gaps

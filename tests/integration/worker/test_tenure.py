@@ -1,15 +1,15 @@
 """One owner's time with an object, on a real server: what it takes, when it ends, and what the next one finds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from tests.integration.broker.conftest import QUICK
-from tests.integration.broker.support import add_entry, own, read_entries
+from tests.integration.broker.support import add_entry, fill_memory, free_memory, own, read_entries
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
 from wispy.broker.address import RedisAddress
@@ -28,6 +28,9 @@ from wispy.worker.tenure import Links, Tenure
 
 
 class Lamp:
+    event_channels: ClassVar = ["event"]
+    publish: Callable[[str, Any], None]
+
     def __init__(self) -> None:
         self.calls: list[int] = []
         self.may_end = asyncio.Event()
@@ -184,6 +187,22 @@ async def test_a_release_waits_for_what_runs_and_leaves_what_did_not_start_to_th
     next_owner = await own(world.store, nonce="b2")
     assert await read_entries(world.link, world.store, next_owner.group) == left
     assert world.lamp.calls == [1]
+
+
+async def test_a_release_waits_until_redis_has_what_was_published(world: World) -> None:
+    """Its memory is full when the owner is told to end, and is freed a little later: no event is lost in silence."""
+    tenure, task = await world.begin()
+    await fill_memory(world.link)
+    world.lamp.publish("event", "the last one")
+    publisher = tenure._publisher
+    assert publisher is not None
+    await wait_until(lambda: publisher._is_held, "Redis does not take it")
+    release = asyncio.create_task(tenure.release(10.0))
+    await wait_until(lambda: not tenure.is_open, "it releases")
+    await free_memory(world.link)
+    await asyncio.wait_for(release, 10)
+    await asyncio.wait_for(task, 10)
+    assert await world.store.heads() == {"event": 1}
 
 
 async def test_what_does_not_end_in_time_is_answered_as_unknown(world: World) -> None:

@@ -97,6 +97,7 @@ def make_feed(name: str, kind: str, head: int) -> Feed:
     object_name, _, channel = name.partition(".")
     feed = Feed(name, object_name, channel)
     feed.kind = kind
-    feed.reader = Reader("5-a", head)
+    feed.reader = Reader("5-a", head, frozenset({5}))
+    feed.delivered = ("5-a", head)
     feed.held = None
     return feed

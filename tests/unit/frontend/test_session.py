@@ -11,6 +11,7 @@ from wispy.frontend.hub import Feed
 from wispy.frontend.session import Session, SessionLimits
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors
+from wispy.protocol.positions import Missing
 
 
 class Stage:
@@ -49,8 +50,9 @@ class Stage:
             feed.reader.head += 1
             if feed.kind == "value":
                 feed.value = b"%d" % value
-            texts.append(feed.update_text(feed.reader.head, b"%d" % value))
+            texts.append(feed.update_text(feed.reader.epoch, feed.reader.head, b"%d" % value))
         self.session.deliver(feed, PreparedMessages(*texts))
+        feed.delivered = (feed.reader.epoch, feed.reader.head)
 
     @property
     def news(self) -> list[tuple[str, Any]]:
@@ -206,6 +208,23 @@ def test_a_slow_reader_of_events_is_told_what_it_missed(stage: Stage) -> None:
     stage.session.writable()
     stage.update(feed, 16)
     assert stage.news == [("value", 11), ("gap", ("5-a:12", "5-a:15")), ("value", 16)]
+
+
+def test_a_slow_reader_is_told_of_gaps_and_losses_that_it_slept_through(stage: Stage) -> None:
+    """What it missed begins where it stopped, whatever the updates were that it did not get."""
+    feed = make_feed("lamp.e", "event", 10)
+    assert feed.reader is not None
+    stage.follow(feed)
+    stage.connection.is_full = True
+    stage.session.deliver(feed, PreparedMessages(feed.gap_text(Missing("5-a:11", "5-a:19")), b"{}"))
+    feed.reader.head = 20
+    feed.delivered = ("5-a", 20)
+    feed.reader.follow("8-b", frozenset({8}))
+    feed.reader.head = 15
+    stage.update(feed, 16)
+    stage.connection.is_full = False
+    stage.session.writable()
+    assert stage.news == [("gap", ("5-a:11", "8-b:16"))]
 
 
 def test_a_slow_reader_hears_nothing_of_a_channel_that_it_left_meanwhile(stage: Stage) -> None:

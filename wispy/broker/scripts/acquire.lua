@@ -1,19 +1,21 @@
 #!lua flags=allow-oom
 -- Take the lease, if the record still is what the caller has seen.
 -- KEYS  owner, requests, log, heads, values, channels, interface, state
--- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices
+-- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices,
+--       newest generation that the caller knows of, former generation of the caller ("" = none, or not the last one),
+--       and of that: per channel its name and the newest offset that was given out
 -- Returns nothing if the record has changed, else {epoch, now ms, cursor, since}.
 -- allow-oom: without an owner nothing is acknowledged, and memory never frees.
 local owner, requests, log, heads = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local nonce, lease_ms, holder, run_id, ttl, notices = unpack(ARGV, 4)
+local nonce, lease_ms, holder, run_id, ttl, notices, known, former = unpack(ARGV, 4, 11)
 
-local record = redis.call('HMGET', owner, 'epoch', 'renewals', 'released', 'generation')
+local record = redis.call('HMGET', owner, 'epoch', 'renewals', 'released', 'generation', 'lineage')
 if (record[1] or '') ~= ARGV[1] then return false end
 if record[1] and (record[2] ~= ARGV[2] or record[3] ~= ARGV[3]) then return false end
 
 -- All reads come before the first write: they fail on a key of a wrong type, and nothing is rolled back.
 local since = redis.call('HGET', log, 'since')
-local newest = redis.call('HGETALL', heads)
+redis.call('HLEN', heads)
 
 local function is_before(a, b)
   local a_ms, a_seq = a:match('(%d+)-(%d+)')
@@ -44,7 +46,8 @@ end
 local time = redis.call('TIME')
 local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 local generation = time[1] * 1000000 + time[2]
-if record[4] and tonumber(record[4]) >= generation then generation = tonumber(record[4]) + 1 end
+-- The record may be lost, or be an old one, and the clock may be that of another server, which is behind.
+generation = math.max(generation, (tonumber(record[4]) or 0) + 1, known + 1)
 generation = string.format('%.0f', generation)
 local epoch = generation .. '-' .. nonce
 
@@ -52,15 +55,35 @@ for _, group in ipairs(groups) do
   redis.call('XGROUP', 'DESTROY', requests, field(group, 'name'))
 end
 redis.call('XGROUP', 'CREATE', requests, epoch, cursor, 'MKSTREAM')
-redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'run_id', run_id,
-  'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0)
 
--- A log of another run of the server may lack what that run did last: memory starts anew.
+-- The owners from one to the next of whom no update can have been lost unnoticed, the newest last.
+local lineage = {}
+for each in (record[5] or ''):gmatch('%d+') do lineage[#lineage + 1] = each end
+
+-- A log of another run of the server may lack what that run did last: memory starts anew. Only the last owner itself
+-- knows which updates that run took; a record older than it shows that the record was lost, too.
 if not since or since:match('^(.*):') ~= run_id then
   since = run_id .. ':' .. now
   redis.call('DEL', log)
   redis.call('HSET', log, 'since', since)
+  if former == '' then
+    lineage = {}
+  elseif lineage[#lineage] ~= former then
+    lineage = {former}
+  end
 end
+lineage[#lineage + 1] = generation
+redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'run_id', run_id,
+  'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0,
+  'lineage', table.concat(lineage, ' ', math.max(1, #lineage - 15)))
+
+-- What the caller had given out as the last owner, and Redis has not: nobody uses these offsets again.
+for i = 12, #ARGV, 2 do
+  if (tonumber(redis.call('HGET', heads, ARGV[i])) or 0) < tonumber(ARGV[i + 1]) then
+    redis.call('HSET', heads, ARGV[i], ARGV[i + 1])
+  end
+end
+local newest = redis.call('HGETALL', heads)
 -- A hash of up to 512 short fields is a list that each access searches; one long value makes it a table for good.
 -- That halves what the finish script costs.
 redis.call('HSET', log, 'long', string.rep('-', 512))

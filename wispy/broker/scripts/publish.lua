@@ -11,6 +11,7 @@ if redis.call('HGET', owner, 'epoch') ~= epoch then return 0 end
 
 -- What could fail fails in this loop, before the first write.
 redis.call('HLEN', values)
+local generation = epoch:match('^%d+')
 local head = {}
 local fresh = {} -- the channels that never had an update
 local accepted = {}
@@ -47,7 +48,7 @@ for n = 1, #accepted, 2 do
   if history then
     -- A history without a head is a remnant, and its ids may be higher.
     if fresh[channel] then redis.call('DEL', history) end
-    local id = offset .. '-1'
+    local id = offset .. '-' .. generation -- a reader of a former owner's finds where the two part
     if not redis.call('XADD', history, 'NOMKSTREAM', 'MAXLEN', ARGV[i + 4], id, 'v', value) then
       redis.call('XADD', history, 'MAXLEN', ARGV[i + 4], id, 'v', value)
       redis.call('PEXPIRE', history, ttl)
