@@ -7,8 +7,10 @@ nothing of each other, as two people's browsers do.
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -19,6 +21,7 @@ from tests.support.leaks import child_processes
 from tests.support.waiting import wait_until_blocking
 
 CHROMIUM = "/usr/bin/chromium"
+FIREFOX = "/usr/bin/firefox-esr"
 
 # It asks nobody for updates, and works as root in a container without a graphics card and with a small /dev/shm.
 FLAGS = [
@@ -31,6 +34,7 @@ FLAGS = [
     "--no-first-run",
 ]
 CLOSING_TIMEOUT_S = 5.0
+BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -43,12 +47,26 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["chromium", "firefox"])
+async def each_browser(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[Browser]:
+    """Chromium, then Firefox as Debian builds it, driven by WebDriver BiDi."""
+    if request.param == "chromium":
+        yield browser
+        return
+    if shutil.which(FIREFOX) is None:
+        pytest.skip(f"there is no {FIREFOX} (apt-get install firefox-esr)")
+    async with async_playwright() as playwright:
+        firefox = await playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX)
+        yield firefox
+        await firefox.close()
+
+
 @pytest.fixture
 def clean_loop(browser: Browser) -> Iterator[None]:
     """No program is left; the browser's own processes come and go."""
 
     def programs() -> dict[int, str]:
-        return {pid: line for pid, line in child_processes().items() if "chromium" not in line and "(chrom" not in line}
+        return {pid: line for pid, line in child_processes().items() if not BROWSERS.search(line)}
 
     before = set(programs())
 
@@ -59,14 +77,14 @@ def clean_loop(browser: Browser) -> Iterator[None]:
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+@asynccontextmanager
+async def _tabs_of(browser: Browser) -> AsyncGenerator[OpenTab]:
     """`await open_tab(url)`: a page in a browser context of its own. No script on it may fail unnoticed."""
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
-    async def open_tab(url: str) -> Tab:
-        context = await browser.new_context()
+    async def open_tab(url: str, **options: Any) -> Tab:
+        context = await browser.new_context(**options)
         contexts.append(context)
         tab = Tab(await context.new_page())
         tabs.append(tab)
@@ -77,6 +95,20 @@ async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
     for context in contexts:
         await context.close()
     assert [tab.errors for tab in tabs if tab.errors] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+    """A page in Chromium."""
+    async with _tabs_of(browser) as open_tab:
+        yield open_tab
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_in_each(each_browser: Browser) -> AsyncIterator[OpenTab]:
+    """A page in Chromium, and then in Firefox."""
+    async with _tabs_of(each_browser) as open_tab:
+        yield open_tab
 
 
 @pytest.fixture
