@@ -20,7 +20,7 @@
    */
 
   const ADDRESSES = new Set(["action", "background", "cite", "data", "formaction", "href", "poster", "src", "xlink:href"]);
-  const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b))/;
+  const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b|[,;]))/;
 
   /** @param {Target} target */
   function element(target) {

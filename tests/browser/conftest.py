@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Start, Tab
+from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab
 from tests.support.leaks import child_processes
 from tests.support.waiting import wait_until_blocking
 
@@ -34,6 +35,7 @@ FLAGS = [
     "--no-first-run",
 ]
 CLOSING_TIMEOUT_S = 5.0
+SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
 BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
@@ -155,3 +157,38 @@ def serve(start: Start, tmp_path: Path) -> Serve:
         return start("-m", "wispy", "serve", str(file), "--object", "sample=served:Sample", folder=FOLDER)
 
     return serve
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Path]]:
+    """One program for all tests of the HTML tools, which are many: it serves `Panel`, and the folder that is named."""
+    place = tmp_path_factory.mktemp("pages")
+    folder = place / "static"
+    folder.mkdir()
+    file = place / "config.yaml"
+    file.write_text(f"static: {{folders: {{static: {folder}}}}}\n")
+    command = [sys.executable, "-m", "wispy", "serve", str(file), "--object", "panel=served:Panel"]
+    program = Program(command, folder=FOLDER, log=place / "log", env={"WISPY_PORT": "0", "WISPY_LAUNCH": "never"})
+    try:
+        yield program.wait_until_serving(), folder
+        assert program.stop() == 0, program.output
+    finally:
+        program.kill()
+
+
+@pytest.fixture
+def show(pages: tuple[Program, Path], open_in_each: OpenTab) -> Show:
+    """`await show(body)`: a page of this body with all of wispy's scripts, in each browser; `rpc.panel` is as new."""
+    program, folder = pages
+    scripts = "".join(f'<script src="../wispyjs/{name}"></script>' for name in SCRIPTS)
+
+    async def show(body: str, head: str = "", **options: Any) -> Tab:
+        answer = httpx.post(f"{program.url}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": "panel.reset", "params": []})
+        assert "result" in answer.json(), answer.text
+        page = f'<!DOCTYPE html><html lang="en"><head><title>t</title>{head}</head><body>{body}{scripts}</body></html>'
+        (folder / "page.html").write_text(page, encoding="utf-8")
+        tab = await open_in_each(f"{program.url}/static/page.html", **options)
+        await tab.run("page.ready")
+        return tab
+
+    return show

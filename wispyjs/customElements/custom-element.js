@@ -46,7 +46,7 @@
   const ADDRESSES = new Set([
     "action", "background", "cite", "data", "formaction", "href", "poster", "src", "xlink:href", "from", "to", "by", "values",
   ]);
-  const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b))/;
+  const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b|[,;]))/;
   const BEYOND_A_DECLARATION = /[;{}\\]|\/\*|url\s*\(|image(-set)?\s*\(/i;
 
   /** @param {string} type @param {string} what */
@@ -99,16 +99,18 @@
     /** @param {string} type @param {DocumentFragment} content @param {Defaults} defaults */
     constructor(type, content, defaults) {
       this.type = type;
-      this.content = content;
+      // A template's content belongs to a document of its own, in which nothing is loaded and no element is upgraded.
+      this.content = document.createElement("template").content;
+      this.content.append(content);
       this.defaults = defaults;
-      this.markup = Definition.markupOf(content, defaults);
-      this.#visitChildren(content, []);
+      this.markup = Definition.markupOf(this.content, defaults);
+      this.#visitChildren(this.content, []);
     }
 
     /** To tell another template of the same name. @param {DocumentFragment} content @param {Defaults} defaults */
     static markupOf(content, defaults) {
-      const holder = document.createElement("div");
-      holder.append(content.cloneNode(true));
+      const holder = document.createElement("template");
+      holder.content.append(content.cloneNode(true));
       return JSON.stringify([[...defaults], holder.innerHTML]);
     }
 
@@ -267,15 +269,16 @@
       const given = takeContent(host);
       const kept = document.createElement("template");
       kept.setAttribute(KEPT, "");
-      kept.content.append(given.cloneNode(true));
+      kept.content.append(kept.content.ownerDocument.importNode(given, true));
       this.#contentText = given.textContent?.trim() ?? "";
-      const body = /** @type {DocumentFragment} */ (document.importNode(definition.content, true));
+      const body = /** @type {DocumentFragment} */ (definition.content.cloneNode(true));
       this.#places = definition.places.map((place) => {
         const node = nodeAt(body, place.path);
         const attr = place.kind === "attribute" ? /** @type {Element} */ (node).getAttributeNode(place.attribute) : null;
         return { place, node, attr };
       });
       this.update();
+      document.adoptNode(body); // with its values: an image is asked for once
       this.#fillSlots(given);
       host.replaceChildren(body, kept);
     }
@@ -467,7 +470,7 @@
     /** Its own children, or those of a `<template>` that is its only element, in which nothing is loaded before its time. */
     #takeContent() {
       const only = this.children.length === 1 ? this.firstElementChild : null;
-      const content = document.createDocumentFragment();
+      const { content } = document.createElement("template");
       content.append(...(only instanceof HTMLTemplateElement ? only.content : this).childNodes);
       this.replaceChildren();
       return content;
