@@ -183,7 +183,9 @@ def show(pages: tuple[Program, Path], open_in_each: OpenTab) -> Show:
     scripts = "".join(f'<script src="../wispyjs/{name}"></script>' for name in SCRIPTS)
 
     async def show(body: str, head: str = "", **options: Any) -> Tab:
-        answer = httpx.post(f"{program.url}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": "panel.reset", "params": []})
+        reset = {"jsonrpc": "2.0", "id": 1, "method": "panel.reset", "params": []}
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{program.url}/rpc", json=reset)
         assert "result" in answer.json(), answer.text
         page = f'<!DOCTYPE html><html lang="en"><head><title>t</title>{head}</head><body>{body}{scripts}</body></html>'
         (folder / "page.html").write_text(page, encoding="utf-8")

@@ -44,9 +44,7 @@ class Panel:
     def reset(self) -> None:
         self.level, self.on, self.mode, self.label = 0.5, False, "auto", "first"
         self.rows = [{"name": "a", "done": False}, {"name": "b", "done": True}]
-        self.tracked_channel_values.update(
-            log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x"
-        )
+        self.tracked_channel_values.update(log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x")
 
     def add(self, a: float, b: float = 0) -> float:
         return a + b

@@ -31,7 +31,9 @@ async def colour(tab: Tab) -> list[int]:
 
 
 async def test_the_icon_is_drawn_and_follows_its_attributes(show: Show) -> None:
-    tab = await show('<svg-favicon color="blue"><circle r="5" cx="5" cy="5" style="fill:$color;"></circle></svg-favicon>')
+    tab = await show(
+        '<svg-favicon color="blue"><circle r="5" cx="5" cy="5" style="fill:$color;"></circle></svg-favicon>'
+    )
     assert await colour(tab) == [0, 0, 255, 255]
     await tab.run("void document.querySelector('svg-favicon').setAttribute('color', 'rgb(255, 0, 0)')")
 
@@ -76,7 +78,8 @@ async def test_one_that_is_added_later_and_a_script_in_the_head(show: Show) -> N
     )
     assert await colour(tab) == [0, 0, 255, 255]
     await tab.page.evaluate(
-        "(inside) => document.body.insertAdjacentHTML('beforeend', `<svg-favicon color=red>${inside}</svg-favicon>`)", inside
+        "(inside) => document.body.insertAdjacentHTML('beforeend', `<svg-favicon color=red>${inside}</svg-favicon>`)",
+        inside,
     )
 
     async def is_red() -> bool:

@@ -1,4 +1,4 @@
-"""`tooltip="text#name"`, in Chromium and in Firefox: by pointer, by keyboard, for screen readers, within the viewport."""
+"""`tooltip="text#name"`, in Chromium and in Firefox: by pointer, by keyboard, within the viewport."""
 
 from typing import Any
 
@@ -41,7 +41,9 @@ async def test_it_shows_on_hover_and_hides_when_the_pointer_leaves(show: Show) -
 
 
 async def test_it_shows_on_focus_describes_its_element_and_escape_hides_it(show: Show) -> None:
-    tab = await show('<p id="more">more</p><button tooltip="what it does" aria-describedby="more">B</button><a href="#">a</a>')
+    tab = await show(
+        '<p id="more">more</p><button tooltip="what it does" aria-describedby="more">B</button><a href="#">a</a>'
+    )
     await tab.page.keyboard.press("Tab")
     await wait_for_text(tab, "what it does")
     assert await tab.page.locator("button").get_attribute("aria-describedby") == "more wispy-tooltip"
