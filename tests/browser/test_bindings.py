@@ -1,8 +1,10 @@
 """The binding attributes of page.js, in Chromium and in Firefox, against a served object."""
 
+from pathlib import Path
+
 import pytest
 
-from tests.browser.support import Show, Tab
+from tests.browser.support import OpenTab, Program, Show, Tab
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -247,6 +249,37 @@ async def test_elements_that_come_and_go_are_bound_and_let_go(show: Show) -> Non
     assert await tab.run("gone.textContent") == "0.5"
 
 
+async def test_what_leaves_and_comes_back_is_bound_again(show: Show) -> None:
+    tab = await show('<div id="place"><ol><li wy-each="entry of panel.log" wy-text="entry"></li></ol></div>')
+    await wait_for_text(tab, "ol", "started")
+    await tab.run("void (window.list = document.querySelector('ol'), list.remove())")
+    await tab.run("rpc.panel.note('more')")
+    await tab.run("void page.element('place').append(list)")
+    await wait_for_text(tab, "ol", "started\nmore")
+
+
+async def test_a_selection_whose_options_come_later_than_its_value(show: Show) -> None:
+    tab = await show(
+        """<select id="a" aria-label="a" wy-value="panel.mode"><template wy-each="row of panel.rows">
+        <option wy-text="row.name" wy-attr="value: row.name"></option></template></select>
+        <p wy-text="panel.mode"></p>"""
+    )
+    await tab.run("rpc.panel.$set('mode', 'b')")
+    await wait_for_text(tab, "p", "b")
+    await wait_until(lambda: _value_is(tab, "a", "b"), "the second option is chosen")
+
+
+async def test_a_field_that_was_changed_back_by_hand_follows_again(show: Show) -> None:
+    tab = await show('<input id="a" aria-label="a" wy-value="panel.mode">')
+    await wait_until(lambda: _value_is(tab, "a", "auto"), "the field shows the value")
+    await tab.page.press("#a", "End")
+    await tab.page.keyboard.type("x")
+    await tab.page.keyboard.press("Backspace")
+    await tab.page.keyboard.press("Tab")
+    await tab.run("rpc.panel.$set('mode', 'other')")
+    await wait_until(lambda: _value_is(tab, "a", "other"), "the field follows")
+
+
 async def test_elements_by_id(show: Show) -> None:
     tab = await show('<p id="a" class="x">text</p><input id="b" type="number" value="3"><a id="c" href="#">c</a>')
     assert await tab.run("[page.text('a'), page.value('b'), page.element('#a').className]") == ["text", 3, "x"]
@@ -266,3 +299,21 @@ async def test_a_format_of_the_pages_own(show: Show) -> None:
     head = '<script src="../wispyjs/page.js"></script><script>page.formats.twice = (value) => 2 * value;</script>'
     tab = await show('<p id="a" wy-text="panel.level | twice"></p>', head=head)
     await wait_for_text(tab, "#a", "1")
+
+
+async def test_each_script_is_a_module_too(pages: tuple[Program, Path], open_in_each: OpenTab) -> None:
+    program, folder = pages
+    (folder / "modules.html").write_text(
+        """<!DOCTYPE html><title>t</title><p id="a" wy-text="panel.limits.high"></p><script type="module">
+        import { page } from "/wispyjs/page.mjs";
+        import { tooltip } from "/wispyjs/tooltip.mjs";
+        import { SvgFavicon } from "/wispyjs/customElements/svg-favicon.mjs";
+        import { CustomTemplate } from "/wispyjs/customElements/custom-element.mjs";
+        import "/wispyjs/rpc.mjs";
+        window.loaded = [page === window.page, tooltip === window.tooltip, SvgFavicon.name, CustomTemplate.name];
+        </script>"""
+    )
+    tab = await open_in_each(f"{program.url}/static/modules.html")
+    await wait_until(lambda: tab.run("window.loaded !== undefined"), "the modules are loaded")
+    assert await tab.run("window.loaded") == [True, True, "SvgFavicon", "CustomTemplate"]
+    await wait_for_text(tab, "#a", "9")

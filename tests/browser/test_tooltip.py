@@ -16,7 +16,7 @@ CENTRE = "position: fixed; left: 45%; top: 45%"
 async def box(tab: Tab, selector: str) -> dict[str, float]:
     found = await tab.page.locator(selector).bounding_box()
     assert found is not None
-    return dict(found)
+    return {"x": found["x"], "y": found["y"], "width": found["width"], "height": found["height"]}
 
 
 async def wait_for_text(tab: Tab, text: str) -> None:

@@ -40,6 +40,9 @@ function bindClass(binding) {
 /** @param {Binding} binding */
 function bindAttributes(binding) {
   for (const [name, expression] of parsePairs(binding.text)) {
+    if (Object.hasOwn(ATTRIBUTES, name)) {
+      throw new TypeError(`${name} is no attribute for a value: it would become a binding`);
+    }
     binding.show(expression, (value) => {
       const off = value === null || value === undefined || value === false;
       binding.page.attribute(binding.element, name, off ? null : value === true ? "" : textOf(value));
@@ -79,9 +82,18 @@ class Field {
         this.#send();
       }
     });
-    binding.listen("change", () => this.#send());
-    for (const event of ["focusout", "pointerup"]) {
-      binding.listen(event, () => binding.later(() => this.#settle()));
+    binding.listen("change", () => {
+      if (!AT_ONCE.has(element.type)) {
+        this.#send();
+      }
+    });
+    binding.listen("focusout", () => {
+      this.#isDirty = false; // what was changed back by hand is no change, and is told by no other event
+      binding.later(() => this.#settle());
+    });
+    binding.listen("pointerup", () => binding.later(() => this.#settle()));
+    if (element.localName === "select") { // its options may come after its value
+      binding.observe({ childList: true, subtree: true }, () => binding.later(() => this.#settle()));
     }
   }
 
@@ -105,13 +117,13 @@ class Field {
     this.#isSending = true;
     try {
       do {
-        this.#isBehind = false;
+        this.#isBehind = this.#isDirty = false;
         await this.#binding.set(this.#names, this.#read());
       } while (this.#isBehind);
     } catch (error) {
       this.#binding.fail(error);
     }
-    this.#isDirty = this.#isSending = false;
+    this.#isSending = false;
     this.#binding.later(() => this.#settle());
   }
 

@@ -89,6 +89,13 @@ export class Binding {
     this.#stops.push(() => target.removeEventListener(event, listener));
   }
 
+  /** @param {MutationObserverInit} what @param {() => void} changed */
+  observe(what, changed) {
+    const observer = new MutationObserver(changed);
+    observer.observe(this.element, what);
+    this.#stops.push(() => observer.disconnect());
+  }
+
   /** With the next frame, after what is already known. @param {() => void} update */
   later(update) {
     this.#binder.later(() => this.#guard(update));
@@ -129,7 +136,11 @@ export class Binding {
       return key === undefined ? scope : scope.set(key, { constant: name });
     });
     this.#binder.own(anchor, this);
-    this.#stops.push(() => loop.show([]));
+    this.#stops.push(() => { // what is put back into the page later is bound again
+      loop.show([]);
+      template.setAttribute(this.attribute, this.text);
+      anchor.replaceWith(template);
+    });
     this.show({ operand: { kind: "path", names }, formats: [] }, (value) => {
       const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
       loop.show(keys.slice(0, MAX_ROWS));
@@ -339,20 +350,29 @@ export class Binder {
 
   /** Lets go of all that is bound at or below a node. @param {Node} root */
   release(root) {
-    const nodes = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_COMMENT);
-    for (let node = /** @type {Node | null} */ (root); node; node = nodes.nextNode()) {
-      const bindings = this.#bound.get(node);
-      this.#bound.delete(node);
-      bindings?.forEach((binding) => binding.stop());
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_COMMENT);
+    const nodes = [root];
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      nodes.push(node);
     }
+    nodes.forEach((node) => this.#letGo(node)); // which may change the tree
+  }
+
+  /** @param {Node} node */
+  #letGo(node) {
+    const bindings = this.#bound.get(node);
+    this.#bound.delete(node);
+    bindings?.forEach((binding) => binding.stop());
   }
 
   /** @param {MutationRecord[]} changes */
   #changed(changes) {
     for (const { type, target, addedNodes, removedNodes } of changes) {
       if (type === "attributes") {
-        this.release(target);
-        this.scan(target);
+        this.#letGo(target);
+        if (target instanceof Element && target.matches(BOUND)) {
+          this.#bind(target);
+        }
       }
       removedNodes.forEach((node) => node.isConnected || this.release(node));
       addedNodes.forEach((node) => this.scan(node));
