@@ -1,6 +1,6 @@
-"""A real browser, and the programs whose pages it opens.
+"""Real browsers, and the programs whose pages they open.
 
-All tests here share one browser, and so one event loop; each opens its pages in contexts of its own, which know
+All tests here share one Chromium (and one Firefox), and so one event loop; each opens its pages in contexts of its own, which know
 nothing of each other, as two people's browsers do.
 """
 
