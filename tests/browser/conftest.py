@@ -1,7 +1,7 @@
 """Real browsers, and the programs whose pages they open.
 
-All tests here share one Chromium (and one Firefox), and so one event loop; each opens its pages in contexts of its own, which know
-nothing of each other, as two people's browsers do.
+All tests here share one Chromium (and one Firefox), and so one event loop; each opens its pages in contexts of its
+own, which know nothing of each other, as two people's browsers do.
 """
 
 import re
