@@ -95,8 +95,8 @@ async def test_names_braces_dollars_and_attributes_that_only_some_uses_have(show
 
 async def test_templates_nest(show: Show) -> None:
     tab = await show(
-        """<custom-template type="my-outer" name="o"><my-inner name="in $name"><b>$innerHTML</b></my-inner>
-        </custom-template>
+        """<custom-template type="my-outer"
+            name="o"><my-inner name="in $name"><b>$innerHTML</b></my-inner></custom-template>
         <custom-template type="my-inner" name="i"><i>$name</i> $innerHTML</custom-template>
         <my-outer id="one" name="x">text</my-outer><my-outer id="two"><my-inner name="z">deep</my-inner></my-outer>"""
     )
