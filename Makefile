@@ -74,7 +74,7 @@ js: $(DEV)
 integration: $(DEV) programs ## run the tests over real servers and sockets
 	$(PYTEST) tests/integration
 
-browser: $(DEV) programs ## run the tests in a real browser
+browser: $(DEV) $(NODE) programs ## run the tests in a real browser
 	$(PYTEST) tests/browser
 
 bench: $(DEV) ## measure calls, fan-out and memory against bare Tornado

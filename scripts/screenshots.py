@@ -1,5 +1,6 @@
-"""Takes the pictures of the documentation: `python -m scripts.screenshots`. Needs Debian's Chromium."""
+"""Takes the pictures of the documentation: `python -m scripts.screenshots [NAME]...`. Needs Debian's Chromium."""
 
+import dataclasses
 import os
 import re
 import subprocess
@@ -14,34 +15,82 @@ IMAGES: Final = ROOT / "docs" / "images"
 CHROMIUM: Final = "/usr/bin/chromium"
 FLAGS: Final = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
-FULL_PLOT: Final = "readings.length > 1 && readings.at(-1)[0] - readings[0][0] > SHOWN_S - 0.2"
-"""The live plot's own script: the line reaches across the whole canvas."""
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """One example's page, when it shows what it is about."""
+
+    name: str
+    program: str
+    """Below `examples`."""
+    size: tuple[int, int]
+    """Of the viewport, in CSS pixels: the page's own width and height."""
+    is_ready: str
+    """A JavaScript condition."""
+    hover: str | None = None
+    """What the pointer is on, by a CSS selector."""
+
+
+PICTURES: Final = [
+    Picture(
+        name="live_plot",
+        program="live_plot/live_plot.py",
+        size=(1040, 545),
+        # The live plot's own script: the line reaches across the whole canvas.
+        is_ready="readings.length > 1 && readings.at(-1)[0] - readings[0][0] > SHOWN_S - 0.2",
+    ),
+    Picture(
+        name="quickstart",
+        program="quickstart/quickstart.py",
+        size=(640, 430),
+        is_ready="document.querySelectorAll('template-form hr').length === 3",
+        hover="flexible-el button",
+    ),
+    Picture(
+        name="bindings",
+        program="bindings/bindings.py",
+        size=(1040, 440),
+        is_ready="document.querySelectorAll('.card').length === 2 && document.querySelector('.connected')",
+        hover=".help",
+    ),
+]
 
 
 def main() -> int:
-    """Start the live plot, wait for a full line, and save the page as a PNG."""
+    """Take the pictures that are named, or all, of the examples' pages."""
+    wanted = sys.argv[1:] or [picture.name for picture in PICTURES]
+    return max(_take(picture) for picture in PICTURES if picture.name in wanted)
+
+
+def _take(picture: Picture) -> int:
+    """Start the program, wait for its page, and save it as a PNG."""
     environment = {**os.environ, "WISPY_PORT": "0", "WISPY_LAUNCH": "never"}
-    program = [sys.executable, str(ROOT / "examples" / "live_plot" / "live_plot.py")]
+    program = [sys.executable, str(ROOT / "examples" / picture.program)]
     with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 -- ours
         assert process.stdout is not None
         try:
             match = next(filter(None, (re.search(r" at (http://\S+)", line) for line in process.stdout)), None)
             if match is None:
-                print("the live plot did not start", file=sys.stderr)
+                print(f"{picture.program} did not start", file=sys.stderr)
                 return 1
-            _take(match[1], IMAGES / "live_plot.png")
+            _save(picture, match[1])
         finally:
             process.terminate()
             process.communicate()
     return 0
 
 
-def _take(url: str, file: Path) -> None:
+def _save(picture: Picture, url: str) -> None:
+    file = IMAGES / f"{picture.name}.png"
+    width, height = picture.size
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        page = browser.new_page(viewport={"width": 1040, "height": 545}, device_scale_factor=1.25)
+        page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.25)
         page.goto(url)
-        page.wait_for_function(FULL_PLOT, timeout=60_000)
+        page.wait_for_function(picture.is_ready, timeout=60_000)
+        if picture.hover is not None:
+            page.hover(picture.hover)
+            page.get_by_role("tooltip").wait_for()
         file.parent.mkdir(parents=True, exist_ok=True)
         page.screenshot(path=file)
         browser.close()

@@ -1,24 +1,28 @@
-"""A real browser, and the programs whose pages it opens.
+"""Real browsers, and the programs whose pages they open.
 
-All tests here share one browser, and so one event loop; each opens its pages in contexts of its own, which know
-nothing of each other, as two people's browsers do.
+All tests here share one Chromium (and one Firefox), and so one event loop; each opens its pages in contexts of its
+own, which know nothing of each other, as two people's browsers do.
 """
 
 import re
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, BrowserContext, async_playwright
 
-from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Start, Tab
+from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab
 from tests.support.leaks import child_processes
 from tests.support.waiting import wait_until_blocking
 
 CHROMIUM = "/usr/bin/chromium"
+FIREFOX = "/usr/bin/firefox-esr"
 
 # It asks nobody for updates, and works as root in a container without a graphics card and with a small /dev/shm.
 FLAGS = [
@@ -31,6 +35,8 @@ FLAGS = [
     "--no-first-run",
 ]
 CLOSING_TIMEOUT_S = 5.0
+SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
+BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -43,12 +49,26 @@ async def browser() -> AsyncIterator[Browser]:
         await browser.close()
 
 
+@pytest_asyncio.fixture(scope="session", loop_scope="session", params=["chromium", "firefox"])
+async def each_browser(request: pytest.FixtureRequest, browser: Browser) -> AsyncIterator[Browser]:
+    """Chromium, then Firefox as Debian builds it, driven by WebDriver BiDi."""
+    if request.param == "chromium":
+        yield browser
+        return
+    if shutil.which(FIREFOX) is None:
+        pytest.skip(f"there is no {FIREFOX} (apt-get install firefox-esr)")
+    async with async_playwright() as playwright:
+        firefox = await playwright.firefox.launch(channel="moz-firefox", executable_path=FIREFOX)
+        yield firefox
+        await firefox.close()
+
+
 @pytest.fixture
 def clean_loop(browser: Browser) -> Iterator[None]:
     """No program is left; the browser's own processes come and go."""
 
     def programs() -> dict[int, str]:
-        return {pid: line for pid, line in child_processes().items() if "chromium" not in line and "(chrom" not in line}
+        return {pid: line for pid, line in child_processes().items() if not BROWSERS.search(line)}
 
     before = set(programs())
 
@@ -59,14 +79,14 @@ def clean_loop(browser: Browser) -> Iterator[None]:
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+@asynccontextmanager
+async def _tabs_of(browser: Browser) -> AsyncGenerator[OpenTab]:
     """`await open_tab(url)`: a page in a browser context of its own. No script on it may fail unnoticed."""
     contexts: list[BrowserContext] = []
     tabs: list[Tab] = []
 
-    async def open_tab(url: str) -> Tab:
-        context = await browser.new_context()
+    async def open_tab(url: str, **options: Any) -> Tab:
+        context = await browser.new_context(**options)
         contexts.append(context)
         tab = Tab(await context.new_page())
         tabs.append(tab)
@@ -77,6 +97,20 @@ async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
     for context in contexts:
         await context.close()
     assert [tab.errors for tab in tabs if tab.errors] == []
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
+    """A page in Chromium."""
+    async with _tabs_of(browser) as open_tab:
+        yield open_tab
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def open_in_each(each_browser: Browser) -> AsyncIterator[OpenTab]:
+    """A page in Chromium, and then in Firefox."""
+    async with _tabs_of(each_browser) as open_tab:
+        yield open_tab
 
 
 @pytest.fixture
@@ -123,3 +157,40 @@ def serve(start: Start, tmp_path: Path) -> Serve:
         return start("-m", "wispy", "serve", str(file), "--object", "sample=served:Sample", folder=FOLDER)
 
     return serve
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, Path]]:
+    """One program for all tests of the HTML tools, which are many: it serves `Panel`, and the folder that is named."""
+    place = tmp_path_factory.mktemp("pages")
+    folder = place / "static"
+    folder.mkdir()
+    file = place / "config.yaml"
+    file.write_text(f"static: {{folders: {{static: {folder}}}}}\n")
+    command = [sys.executable, "-m", "wispy", "serve", str(file), "--object", "panel=served:Panel"]
+    program = Program(command, folder=FOLDER, log=place / "log", env={"WISPY_PORT": "0", "WISPY_LAUNCH": "never"})
+    try:
+        yield program.wait_until_serving(), folder
+        assert program.stop() == 0, program.output
+    finally:
+        program.kill()
+
+
+@pytest.fixture
+def show(pages: tuple[Program, Path], open_in_each: OpenTab) -> Show:
+    """`await show(body)`: a page of this body with all of wispy's scripts, in each browser; `rpc.panel` is as new."""
+    program, folder = pages
+    scripts = "".join(f'<script src="../wispyjs/{name}"></script>' for name in SCRIPTS)
+
+    async def show(body: str, head: str = "", **options: Any) -> Tab:
+        reset = {"jsonrpc": "2.0", "id": 1, "method": "panel.reset", "params": []}
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{program.url}/rpc", json=reset)
+        assert "result" in answer.json(), answer.text
+        page = f'<!DOCTYPE html><html lang="en"><head><title>t</title>{head}</head><body>{body}{scripts}</body></html>'
+        (folder / "page.html").write_text(page, encoding="utf-8")
+        tab = await open_in_each(f"{program.url}/static/page.html", **options)
+        await tab.run("page.ready")
+        return tab
+
+    return show

@@ -26,3 +26,43 @@ class Counter:
         self.tracked_channel_values["total"] += 1
         await asyncio.sleep(0.1)
         return number
+
+
+class Panel:
+    """What a page is bound to: values of each type, a list, a dict, an attribute that is no channel."""
+
+    level: float = 0.5
+    on: bool = False
+    mode: str = "auto"
+    label: str = "first"
+
+    tracked_channel_values: ClassVar = {"level": level, "on": on, "mode": mode}
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        self.level, self.on, self.mode, self.label = 0.5, False, "auto", "first"
+        self.rows = [{"name": "a", "done": False}, {"name": "b", "done": True}]
+        self.tracked_channel_values.update(log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x")
+
+    def add(self, a: float, b: float = 0) -> float:
+        return a + b
+
+    def divide(self, a: float, b: float) -> float:
+        return a / b
+
+    def note(self, text: str) -> None:
+        self.tracked_channel_values["log"].append(text)
+
+    def forget(self) -> None:
+        self.tracked_channel_values["log"] = []
+
+    def rename(self, label: str) -> None:
+        self.label = label
+
+    def lead(self, link: str) -> None:
+        self.tracked_channel_values["link"] = link
+
+    def fill(self, count: int) -> None:
+        self.tracked_channel_values["log"] = [str(number) for number in range(count)]

@@ -82,3 +82,4 @@ class Program(Service):
 OpenTab = Callable[..., Awaitable[Tab]]
 Start = Callable[..., Program]
 Serve = Callable[[str], Program]
+Show = Callable[..., Awaitable[Tab]]

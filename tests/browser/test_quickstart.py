@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.browser.accessibility import serious_findings
 from tests.browser.support import QUICKSTART, OpenTab, Program, Start
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -85,3 +86,65 @@ async def test_a_failed_assignment_does_not_vanish(quickstart: Program, open_tab
     assert code < 0
     assert "test_sum" in what
     assert any(line.startswith("wispy:") and "test_sum" in line for line in tab.console)
+
+
+async def test_the_page_renders_as_the_seed_says(quickstart: Program, open_in_each: OpenTab) -> None:
+    tab = await open_in_each(f"{quickstart.url}/")
+    await tab.wait_for_console("a= 2")
+    forms = await tab.page.locator("template-form").all()
+    shown = [
+        [
+            await form.locator("h5").inner_text(),
+            await form.locator("[type=text]").get_attribute("placeholder"),
+            await form.locator("[type=number]").input_value(),
+            await form.locator("pre").inner_text(),
+        ]
+        for form in forms
+    ]
+    assert shown == [
+        ["test", "enter value for test", "7", "Inner HTML = TEST"],
+        ["test2", "enter value for test2", "5", "Inner HTML = ABC"],
+        ["default_name", "enter value for default_name", "17", "Inner HTML = DEF"],
+    ]
+    columns = tab.page.locator("flexible-el > div > div")
+    assert await columns.all_inner_texts() == ["A", "A", "b"]
+    assert await columns.locator("button[subID=a][tooltip]").count() == 2
+    assert await tab.page.locator("custom-template").first.is_hidden()
+    assert not [line for line in tab.console if line.startswith("wispy")]
+
+
+async def test_its_help_text_shows_on_hover_and_on_focus(quickstart: Program, open_in_each: OpenTab) -> None:
+    tab = await open_in_each(f"{quickstart.url}/")
+    await tab.wait_for_console("a= 2")
+    bubble = tab.page.get_by_role("tooltip")
+    await tab.page.get_by_role("button", name="A").first.hover()
+    await bubble.wait_for()
+    assert await bubble.inner_text() == "this is a button"
+    await tab.page.mouse.move(600, 5)
+    await bubble.wait_for(state="hidden")
+    await tab.page.locator("template-form [type=number]").last.focus()
+    await tab.page.keyboard.press("Tab")
+    await bubble.wait_for()
+    assert await bubble.inner_text() == "this is a button"
+
+
+async def test_its_favicon_appears(quickstart: Program, open_in_each: OpenTab) -> None:
+    tab = await open_in_each(f"{quickstart.url}/")
+    await tab.wait_for_console("a= 2")
+    pixel = await tab.run(
+        """(async () => {
+            const image = new Image();
+            image.src = document.querySelector("head > link[rel=icon]").href;
+            await image.decode();
+            const pen = document.createElement("canvas").getContext("2d");
+            pen.drawImage(image, 0, 0, 16, 16);
+            return [...pen.getImageData(8, 8, 1, 1).data];
+        })()"""
+    )
+    assert pixel == [0, 0, 255, 255]
+
+
+async def test_it_is_accessible(quickstart: Program, open_in_each: OpenTab) -> None:
+    tab = await open_in_each(f"{quickstart.url}/")
+    await tab.wait_for_console("a= 2")
+    assert await serious_findings(tab.page) == []
