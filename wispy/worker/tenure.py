@@ -28,6 +28,7 @@ from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.timing import boottime, wait_until
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.entry_reader import EntryReader
 from wispy.worker.publisher import Publisher
@@ -105,6 +106,10 @@ class Tenure:
             supervise=stage.supervise,
             on_fenced=self._lose,
         )
+        self.counts = ObjectCounts()
+        """What has been done since the acquisition."""
+        self._reported = b""
+        """What Redis has of it."""
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
@@ -175,6 +180,7 @@ class Tenure:
             memory,
             max_start_delay_s=func_caller.max_start_delay_default,
             max_reply_bytes=self._config.limits.reply_bytes,
+            counts=self.counts,
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )
@@ -266,9 +272,10 @@ class Tenure:
         if self._publisher is not None:
             self._changed.append(self._publisher.take_changed())
         changed = sorted({channel for channels in self._changed for channel in channels})
+        status = self._report()
         sent_at = boottime()
         try:
-            renewed = await self._store.renew(self.epoch, changed, extend)
+            renewed = await self._store.renew(self.epoch, changed, extend, b"" if status == self._reported else status)
         except BrokerError as error:
             log.warning("the lease of %s was not renewed: %s", self._stage.name, error)
             return
@@ -277,7 +284,16 @@ class Tenure:
             self._lose()
             return
         self.lease.renewed(sent_at)
+        self._reported = status
         self._catch_up()
+
+    def _report(self) -> bytes:
+        """What this owner says of itself; empty before there is anything to say."""
+        if self._desk is None:
+            return b""
+        func_caller = self._config.of_object(self._stage.name).func_caller
+        max_age_s = func_caller.max_start_delay_default
+        return report(self.epoch, self.counts, self._desk.calls(), max_age_s, self._now_ms())
 
     def _catch_up(self) -> None:
         """The lease is good and Redis answers: bring there what was held back, and start what was parked."""
@@ -306,6 +322,7 @@ class Tenure:
         if self._handed_over or self._ended.is_set() or self._desk is None or self._publisher is None:
             return
         if updates:
+            self.counts.updates += len(updates)
             self._publish(updates)
         if outcomes:
             self._desk.settle(outcomes)

@@ -18,6 +18,7 @@ from wispy.protocol.memory import Memory
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
 from wispy.worker import desk as desk_module
 from wispy.worker.calls import Call, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.desk import MAX_CANCELLED, MAX_IN_FLIGHT, MAX_INLINE_BODY, Desk
 
 RUN = "run-1"
@@ -100,6 +101,7 @@ class Owner:
     link: RecordingLink = field(default_factory=RecordingLink)
     handed_over: list[Call] = field(default_factory=list[Call])
     fenced: list[bool] = field(default_factory=list[bool])
+    counts: ObjectCounts = field(default_factory=ObjectCounts)
 
     def __post_init__(self) -> None:
         self.desk = Desk(
@@ -110,6 +112,7 @@ class Owner:
             Memory(RUN, 0, 5000),
             max_start_delay_s=5.0,
             max_reply_bytes=self.max_reply_bytes,
+            counts=self.counts,
             hand_over=self.handed_over.extend,
             on_fenced=lambda: self.fenced.append(True),
         )

@@ -16,11 +16,13 @@ import pytest
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.config.schema import Config, FuncCallerConfig, InterfaceConfig, Seconds, SynchronousTaskLockConfig
 from wispy.protocol import errors
+from wispy.protocol.labels import request_name
 from wispy.worker import answers
 from wispy.worker import runner as runner_module
 from wispy.worker.access import Access
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.channels import Channels
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import locking, threaded, timeout
 from wispy.worker.runner import Runner
 
@@ -181,8 +183,13 @@ class Stage:
             access=Access(self.bench, config.interface),
             channels=self.channels,
         )
+        self.counts = ObjectCounts()
         self.runner = Runner(
-            served, config, may_start=may_start, on_outcomes=lambda *given: self.hand_overs.append(given)
+            served,
+            config,
+            may_start=may_start,
+            on_outcomes=lambda *given: self.hand_overs.append(given),
+            counts=self.counts,
         )
         self._ids = 0
 
@@ -631,10 +638,10 @@ async def test_a_def_that_holds_the_loop_is_seen_from_another_thread(
     assert [outcome.body for outcome in stage.outcomes] == [b""]
     assert stage.runner.running() is None
     hanging, ended = (record.getMessage() for record in caplog.records)
-    assert hanging.startswith("bench.short_block (call 1 of session s) has been running for 10.")
+    assert hanging.startswith(f"bench.short_block (call, request {request_name('s', 1)}) has been running for 10.")
     assert "nothing else" in hanging
     assert "self.open.wait(10)" in hanging
-    assert ended.startswith("bench.short_block (call 1 of session s) has ended after 0.")
+    assert ended.startswith(f"bench.short_block (call, request {request_name('s', 1)}) has ended after 0.")
 
 
 async def test_a_property_that_hangs_has_a_deadline_too() -> None:

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Take the lease, if the record still is what the caller has seen.
--- KEYS  owner, requests, log, heads, values, channels, interface, state
+-- KEYS  owner, requests, log, heads, values, channels, interface, state, status
 -- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices
 -- Returns nothing if the record has changed, else {epoch, now ms, cursor, since}.
 -- allow-oom: without an owner nothing is acknowledged, and memory never frees.
@@ -52,7 +52,8 @@ for _, group in ipairs(groups) do
   redis.call('XGROUP', 'DESTROY', requests, field(group, 'name'))
 end
 redis.call('XGROUP', 'CREATE', requests, epoch, cursor, 'MKSTREAM')
-redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'run_id', run_id,
+redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0,
+  'renewed_ms', now, 'run_id', run_id,
   'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0)
 
 -- A log of another run of the server may lack what that run did last: memory starts anew.
