@@ -45,9 +45,6 @@ class ObjectKeys:
     # hash: the object's own state, as its snapshot hook returned it: "writer" (names the instance that it is of),
     # "form" ("json" or "bytes"), "data". Bounded by limits.snapshot_bytes.
     state: str
-    # string: JSON, what the owner has done and what waits for it; for people, who look at it by rpc.status. Written by
-    # renewals, where it has changed.
-    status: str
     # pub/sub. Renewals: {"epoch": ..., "heads": {channel: offset}, "renewals": n}; with "released": true at a release.
     notices: str
     # pub/sub. Cancellations: [session, id].
@@ -56,8 +53,7 @@ class ObjectKeys:
     @classmethod
     def of(cls, prefix: str, name: str) -> "ObjectKeys":
         base = f"{prefix}{{{name}}}:"
-        parts = ("owner", "requests", "log", "channels", "heads", "values", "interface", "state")
-        parts += ("status", "notices", "cancels")
+        parts = ("owner", "requests", "log", "channels", "heads", "values", "interface", "state", "notices", "cancels")
         return cls(base, *(base + part for part in parts))
 
     def history(self, channel: str) -> str:
@@ -87,7 +83,6 @@ class ObjectKeys:
             self.values,
             self.interface,
             self.state,
-            self.status,
         ]
         return fixed + [self.history(channel) for channel in channels]
 
@@ -100,7 +95,7 @@ class Keys:
         # zset: name of an object -> when its owner last said that it serves it (Redis' clock, ms). Owners add and
         # remove their own; whoever adds also removes those older than OBJECT_TTL_MS.
         self.objects = self.prefix + "objects"
-        # pub/sub: a frontend that is asked for rpc.status asks all others what they know. The message names it.
+        # pub/sub: a frontend that is asked for rpc.status asks all processes what they know. The message names it.
         self.status_wanted = self.prefix + "status"
         self._of: dict[str, ObjectKeys] = {}
 
@@ -114,8 +109,8 @@ class Keys:
         return keys
 
 
-def frontend_reports(prefix: str, frontend: str) -> str:
-    """Pub/sub: where a frontend gets what the others know; JSON, one message of each."""
+def status_reports(prefix: str, frontend: str) -> str:
+    """Pub/sub: where a frontend gets what the processes know; JSON, one message of each."""
     return f"{prefix}status:{frontend}"
 
 

@@ -122,17 +122,7 @@ class ObjectStore:
         keys = self.keys
         record = (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
         reply: list[bytes] | None = await self._acquire.run(
-            (
-                keys.owner,
-                keys.requests,
-                keys.log,
-                keys.heads,
-                keys.values,
-                keys.channels,
-                keys.interface,
-                keys.state,
-                keys.status,
-            ),
+            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface, keys.state),
             *record,
             nonce,
             lease_ms,
@@ -146,17 +136,13 @@ class ObjectStore:
         epoch, server_ms, cursor, since = (value.decode() for value in reply)
         return Acquired(epoch, int(server_ms), cursor, since, group=epoch)
 
-    async def renew(self, epoch: str, changed: Sequence[str], extend: Sequence[str] = (), status: bytes = b"") -> bool:
+    async def renew(self, epoch: str, changed: Sequence[str], extend: Sequence[str] = ()) -> bool:
         """Renew the lease and publish the heads of the `changed` channels; False: the epoch is over.
 
-        Args:
-            epoch: the owner's epoch.
-            changed: channels.
-            extend: keys whose time to live starts anew: `ObjectKeys.lasting` now and then, about once a minute.
-            status: what the owner says of itself (JSON); empty: as it was.
+        `extend` are keys whose time to live starts anew: `ObjectKeys.lasting` now and then, about once a minute.
         """
-        keys = (self.keys.owner, self.keys.heads, self.keys.status, *extend)
-        return await self._renew.run(keys, epoch, OBJECT_TTL_MS, self.keys.notices, status, *changed) == 1
+        keys = (self.keys.owner, self.keys.heads, *extend)
+        return await self._renew.run(keys, epoch, OBJECT_TTL_MS, self.keys.notices, *changed) == 1
 
     async def rejoin(self, epoch: str, cursor: str) -> str | None:
         """Go on reading behind the entry `cursor`, with a new group: its name. None: the epoch is over."""

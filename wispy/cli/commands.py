@@ -154,7 +154,7 @@ def _top(parser: argparse.ArgumentParser) -> None:
 
 def _interval(text: str) -> float:
     value = _seconds(text)
-    if value < 0.5:  # owners tell what they have done that often
+    if value < 0.5:  # a frontend asks the others no more often
         raise argparse.ArgumentTypeError(f"{text} is less than 0.5 seconds")
     return value
 
@@ -328,9 +328,9 @@ _REFERENCE_HEAD = """\
 
 Made from the table in `wispy/cli/commands.py` by `make docs`; a test holds the two together.
 
-`wispy call`, `get`, `set`, `delete`, `watch`, `top`, `describe` and `source` use an object that runs already, as a page does:
-through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to standard
-error.
+`wispy call`, `get`, `set`, `delete`, `watch`, `top`, `describe` and `source` use an object that runs already, as a page
+does: through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to
+standard error.
 
 - **Values**: a word that is JSON is that value (`5`, `true`, `'[1, 2]'`), any other is a text. `NAME=VALUE` is an
   argument by name. Other values are written as [on the wire](protocol.md#values): `'{"$float": "NaN"}'`.

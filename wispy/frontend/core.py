@@ -28,7 +28,7 @@ from wispy.frontend.websocket.seam import WebSocketSettings
 from wispy.frontend.websocket.service import WebSocketService
 from wispy.protocol import jsonrpc
 from wispy.protocol.labels import public_name
-from wispy.protocol.status import MAX_SESSIONS, FrontendReport, FrontendRow, SessionRow
+from wispy.protocol.status import MAX_SESSIONS, FrontendRow, Report, SessionRow
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
@@ -165,7 +165,7 @@ class Core:
             self.dispatcher.gone(flights)
             self.relay.close_session(flights)
 
-    def _report(self, now_ms: int) -> FrontendReport:
+    def _report(self, now_ms: int) -> Report:
         """What this process says of itself, at `now_ms` on the Redis server's clock."""
         now = self.websockets.loop.time()
 
@@ -182,7 +182,8 @@ class Core:
             counts={"requests": self.dispatcher.requests, "deliveries": self.hub.deliveries},
         )
         newest = islice(reversed(self.sessions), MAX_SESSIONS)
-        return FrontendReport(row, [self._row(session, moment_ms(session.opened_at)) for session in newest])
+        rows = [self._row(session, moment_ms(session.opened_at)) for session in newest]
+        return Report(self.name, frontend=row, sessions=rows)
 
     def _row(self, session: Session, since_ms: int) -> SessionRow:
         flights = session.all_flights()

@@ -1,9 +1,9 @@
 """What `rpc.status` answers: objects, owners, queues, frontends and sessions, as of now.
 
 Rules:
-- Owners write what they say of themselves to Redis, at renewals. Frontends keep nothing there: one that is asked for
-  the status asks all of them, itself included, and puts together what comes within a moment. So a system that nobody
-  looks at does nothing for it.
+- Nobody keeps it: a frontend that is asked asks all processes, itself included, and puts together what they report
+  within a moment. So it is never old, and a system that nobody looks at does nothing for it.
+- Who owns an object is what Redis says, and what the owner reports only stands beside it.
 - However many ask, a frontend asks the others at most twice a second.
 - It tells of the objects that its caller may see, and of nobody how to become him.
 """
@@ -17,13 +17,13 @@ from typing import Any, Final
 import msgspec
 
 from wispy.broker.errors import BrokerError
-from wispy.broker.keys import Keys, frontend_reports
+from wispy.broker.keys import Keys, status_reports
 from wispy.broker.link import Link
 from wispy.broker.status import ObjectStatus, ObjectStatuses
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.dispatch import Caller
 from wispy.protocol import errors
-from wispy.protocol.status import MAX_SESSIONS, FrontendReport, ObjectReport, SessionRow
+from wispy.protocol.status import MAX_SESSIONS, FrontendRow, ObjectReport, Report, SessionRow
 
 log = logging.getLogger("wispy.frontend")
 
@@ -38,8 +38,7 @@ FRESH_S: Final = 0.5
 
 NO_COUNTS: Final = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "updates"), 0)
 
-_decode_report: Final = msgspec.json.Decoder(FrontendReport).decode
-_decode_object: Final = msgspec.json.Decoder(ObjectReport).decode
+_decode_report: Final = msgspec.json.Decoder(Report).decode
 
 
 class Status:
@@ -61,7 +60,7 @@ class Status:
         subscriber: Subscriber,
         keys: Keys,
         *,
-        report: Callable[[int], FrontendReport],
+        report: Callable[[int], Report],
         objects: Callable[[], Awaitable[list[str]]],
     ) -> None:
         self._name = name
@@ -71,7 +70,7 @@ class Status:
         self._report = report
         self._objects = objects
         self._statuses = ObjectStatuses(link, keys)
-        self._reports: dict[str, FrontendReport] = {}
+        self._reports: dict[str, Report] = {}
         """What came since this frontend last asked, by who sent it."""
         self._expected = 0
         """How many reports there will be."""
@@ -84,7 +83,7 @@ class Status:
     def start(self) -> None:
         """Listen for questions and reports. To be called before the subscriber connects."""
         self._subscriber.subscribe(self._keys.status_wanted, self._asked)
-        self._subscriber.subscribe(frontend_reports(self._keys.prefix, self._name), self._reported)
+        self._subscriber.subscribe(status_reports(self._keys.prefix, self._name), self._reported)
 
     # --- what this frontend tells -----------------------------------------------------------------------------------
 
@@ -92,7 +91,7 @@ class Status:
         server = self._link.server
         if server is None:
             return
-        channel = frontend_reports(self._keys.prefix, payload.decode("ascii", "replace"))
+        channel = status_reports(self._keys.prefix, payload.decode("ascii", "replace"))
         report = self._report(server.now_ms(time.monotonic()))
         self._link.send((b"PUBLISH", channel, msgspec.json.encode(report)), _log_failure)
 
@@ -100,9 +99,9 @@ class Status:
         try:
             report = _decode_report(payload)
         except msgspec.MsgspecError:
-            log.exception("the report of another frontend cannot be read")
+            log.exception("the report of another process cannot be read")
             return
-        self._reports[report.frontend.id] = report
+        self._reports[report.process] = report
         if len(self._reports) >= self._expected > 0:
             self._complete.set()
 
@@ -129,7 +128,7 @@ class Status:
         if not self._subscriber.connected:
             raise errors.UNAVAILABLE()
         try:
-            reports, names = await asyncio.gather(self._ask_frontends(), self._objects())
+            reports, names = await asyncio.gather(self._ask_all(), self._objects())
             names = names[:MAX_OBJECTS]
             statuses = await asyncio.gather(*[self._statuses.of(name) for name in names])
         finally:
@@ -137,20 +136,27 @@ class Status:
         server = self._link.server
         if server is None:
             raise errors.UNAVAILABLE()
+        frontends = [report.frontend for report in reports if report.frontend is not None]
+        frontends.sort(key=_since)
+        owned = {(each.name, each.epoch): each for report in reports for each in report.objects}
+        rows = [
+            _object_row(name, each, owned.get((name, each.epoch or "")))
+            for name, each in zip(names, statuses, strict=True)
+        ]
         sessions = [session for report in reports for session in report.sessions]
         sessions.sort(key=_since, reverse=True)
         return msgspec.json.encode(
             {
-                "objects": [_object_row(name, each) for name, each in zip(names, statuses, strict=True)],
-                "frontends": [report.frontend for report in reports],
+                "objects": rows,
+                "frontends": frontends,
                 "sessions": sessions[:MAX_SESSIONS],
-                "sessions_total": sum(report.frontend.connections for report in reports),
+                "sessions_total": sum(frontend.connections for frontend in frontends),
                 "clock_ms": server.now_ms(time.monotonic()),
             }
         )
 
-    async def _ask_frontends(self) -> list[FrontendReport]:
-        """What the frontends report, by their age; those that hear nothing for the moment are missing."""
+    async def _ask_all(self) -> list[Report]:
+        """What the processes report; those that hear nothing for the moment are missing."""
         self._reports = {}
         self._expected = 0
         self._complete.clear()
@@ -160,15 +166,12 @@ class Status:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._complete.wait()
             except TimeoutError:
-                log.info("%d of %d frontends report their status", len(self._reports), self._expected)
-        return sorted(self._reports.values(), key=lambda report: (report.frontend.since_ms, report.frontend.id))
+                log.info("%d of %d processes report their status", len(self._reports), self._expected)
+        return list(self._reports.values())
 
 
-def _object_row(name: str, status: ObjectStatus) -> dict[str, Any]:
-    """An object, as `rpc.status` shows it. What was written under another owner's epoch is over."""
-    report = _decode_object(status.report) if status.report else None
-    if report is not None and report.epoch != status.epoch:
-        report = None
+def _object_row(name: str, status: ObjectStatus, report: ObjectReport | None) -> dict[str, Any]:
+    """An object, as `rpc.status` shows it; without its owner's report where that did not come."""
     waits_since = [status.oldest_unread_ms, report.oldest_ms if report else None]
     oldest_ms = min((each for each in waits_since if each is not None), default=None)
     return {
@@ -198,8 +201,8 @@ def _owner(status: ObjectStatus) -> dict[str, Any] | None:
     }
 
 
-def _since(session: SessionRow) -> int:
-    return session.since_ms
+def _since(row: SessionRow | FrontendRow) -> int:
+    return row.since_ms
 
 
 def _log_failure(reply: Any) -> None:

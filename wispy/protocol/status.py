@@ -1,4 +1,4 @@
-"""What owners and frontends say of themselves, for people who look: the parts of what `rpc.status` answers.
+"""What processes say of themselves when a frontend asks: the parts of what `rpc.status` answers.
 
 Rules:
 - A session has its public name here, and nothing that opens it.
@@ -14,8 +14,9 @@ MAX_SESSIONS: Final = 200
 
 
 class ObjectReport(msgspec.Struct):
-    """What an owner says of itself, in Redis, since it acquired the object."""
+    """One object, as its owner counts since it acquired it."""
 
+    name: str
     epoch: str
     counts: dict[str, int]
     busy_ms: int
@@ -54,9 +55,14 @@ class SessionRow(msgspec.Struct):
     subscriptions: int
 
 
-class FrontendReport(msgspec.Struct):
-    """What a frontend tells another one that asks."""
+class Report(msgspec.Struct, omit_defaults=True):
+    """What one process tells."""
 
-    frontend: FrontendRow
-    sessions: list[SessionRow]
-    """The newest first, at most `MAX_SESSIONS`."""
+    process: str
+    """Names it."""
+    frontend: FrontendRow | None = None
+    """Of a frontend."""
+    sessions: list[SessionRow] = []
+    """Of a frontend: the newest first, at most `MAX_SESSIONS`."""
+    objects: list[ObjectReport] = []
+    """Of a worker: those that it owns."""

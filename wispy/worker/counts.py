@@ -9,8 +9,6 @@ import time
 from collections.abc import Sequence
 from typing import Final, get_args
 
-import msgspec
-
 from wispy.protocol.status import ObjectReport
 from wispy.worker.calls import Call, Operation
 
@@ -60,10 +58,13 @@ def totals(counts: ObjectCounts) -> dict[str, int]:
     }
 
 
-def report(epoch: str, counts: ObjectCounts, calls: Sequence[Call], max_start_delay_s: float, now_ms: int) -> bytes:
-    """What an owner says of itself in Redis. The same text as before: nothing has happened.
+def report(
+    name: str, epoch: str, counts: ObjectCounts, calls: Sequence[Call], max_start_delay_s: float, now_ms: int
+) -> ObjectReport:
+    """What an owner says of its object.
 
     Args:
+        name: the object's.
         epoch: the owner's.
         counts: what it has counted.
         calls: what its runner has.
@@ -72,7 +73,8 @@ def report(epoch: str, counts: ObjectCounts, calls: Sequence[Call], max_start_de
     """
     waiting = [call.start_by for call in calls if call.started is None]
     oldest_s = max_start_delay_s - (min(waiting) - time.monotonic()) if waiting else 0.0
-    said = ObjectReport(
+    return ObjectReport(
+        name=name,
         epoch=epoch,
         counts=totals(counts),
         busy_ms=int(counts.busy_s * 1000),
@@ -80,4 +82,3 @@ def report(epoch: str, counts: ObjectCounts, calls: Sequence[Call], max_start_de
         waiting=len(waiting),
         oldest_ms=now_ms - int(oldest_s * 1000) if waiting else None,
     )
-    return msgspec.json.encode(said)

@@ -26,6 +26,7 @@ from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
+from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime, wait_until
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
@@ -108,8 +109,6 @@ class Tenure:
         )
         self.counts = ObjectCounts()
         """What has been done since the acquisition."""
-        self._reported = b""
-        """What Redis has of it."""
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
@@ -272,10 +271,9 @@ class Tenure:
         if self._publisher is not None:
             self._changed.append(self._publisher.take_changed())
         changed = sorted({channel for channels in self._changed for channel in channels})
-        status = self._report()
         sent_at = boottime()
         try:
-            renewed = await self._store.renew(self.epoch, changed, extend, b"" if status == self._reported else status)
+            renewed = await self._store.renew(self.epoch, changed, extend)
         except BrokerError as error:
             log.warning("the lease of %s was not renewed: %s", self._stage.name, error)
             return
@@ -284,16 +282,7 @@ class Tenure:
             self._lose()
             return
         self.lease.renewed(sent_at)
-        self._reported = status
         self._catch_up()
-
-    def _report(self) -> bytes:
-        """What this owner says of itself; empty before there is anything to say."""
-        if self._desk is None:
-            return b""
-        func_caller = self._config.of_object(self._stage.name).func_caller
-        max_age_s = func_caller.max_start_delay_default
-        return report(self.epoch, self.counts, self._desk.calls(), max_age_s, self._now_ms())
 
     def _catch_up(self) -> None:
         """The lease is good and Redis answers: bring there what was held back, and start what was parked."""
@@ -345,6 +334,14 @@ class Tenure:
         """A caller does not want the answer any more; his request still ends with one."""
         if self._desk is not None and self._desk.cancel(session, id):
             self._stage.cancel(session, id)
+
+    def report(self) -> ObjectReport | None:
+        """What has been done and what waits, for people; None before there is anything to say."""
+        if self._desk is None:
+            return None
+        func_caller = self._config.of_object(self._stage.name).func_caller
+        max_age_s = func_caller.max_start_delay_default
+        return report(self._stage.name, self.epoch, self.counts, self._desk.calls(), max_age_s, self._now_ms())
 
     def _look_after_calls(self) -> None:
         """Answer what has passed its deadline, name what hangs; again while there are calls."""

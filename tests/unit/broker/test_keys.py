@@ -2,7 +2,7 @@ import importlib.resources
 from dataclasses import fields
 from pathlib import Path
 
-from wispy.broker.keys import Keys, frontend_reports, probe_channel
+from wispy.broker.keys import Keys, probe_channel, status_reports
 
 
 def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
@@ -30,7 +30,6 @@ def test_lasting_names_every_key_and_no_channel_of_pub_sub() -> None:
         "wispy:{sample}:values",
         "wispy:{sample}:interface",
         "wispy:{sample}:state",
-        "wispy:{sample}:status",
         "wispy:{sample}:history:a",
     ]
 
@@ -49,7 +48,7 @@ def test_the_reference_page_names_every_key_and_channel() -> None:
     names = [getattr(keys, field.name) for field in fields(keys) if field.name != "base"]
     names += [keys.history("<channel>"), keys.updates("<channel>"), keys.replies("<frontend>")]
     names += [keys.body("<session>", "<id>"), Keys().objects, probe_channel("wispy:", "<name>")]
-    names += [Keys().status_wanted, frontend_reports("wispy:", "<frontend>")]
+    names += [Keys().status_wanted, status_reports("wispy:", "<frontend>")]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Take the lease, if the record still is what the caller has seen.
--- KEYS  owner, requests, log, heads, values, channels, interface, state, status
+-- KEYS  owner, requests, log, heads, values, channels, interface, state
 -- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices
 -- Returns nothing if the record has changed, else {epoch, now ms, cursor, since}.
 -- allow-oom: without an owner nothing is acknowledged, and memory never frees.

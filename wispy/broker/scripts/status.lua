@@ -1,11 +1,10 @@
 #!lua flags=no-writes
--- What a person wants to know of an object: its lease, what its owner says of itself, and what waits in the stream.
--- KEYS  owner, requests, status
--- Returns {epoch, generation, renewed ms, lease ms, released, holder, status, entries, oldest entry's id, now ms}: of
--- the entries only those that no owner has read; "" for what there is not.
+-- What a person wants to know of an object: its lease, and what waits in the stream.
+-- KEYS  owner, requests
+-- Returns {epoch, generation, renewed ms, lease ms, released, holder, entries, oldest entry's id, now ms}: of the entries
+-- only those that no owner has read; "" for what there is not.
 local lease = redis.call('HMGET', KEYS[1], 'epoch', 'generation', 'renewed_ms', 'lease_ms', 'released', 'holder')
 for i = 1, 6 do lease[i] = lease[i] or '' end
-lease[7] = redis.call('GET', KEYS[3]) or ''
 
 local entries, oldest = 0, ''
 if redis.call('EXISTS', KEYS[2]) == 1 then
@@ -22,8 +21,8 @@ if redis.call('EXISTS', KEYS[2]) == 1 then
     entries = lag or redis.call('XLEN', KEYS[2])
   end
 end
-lease[8] = entries
-lease[9] = oldest
+lease[7] = entries
+lease[8] = oldest
 local time = redis.call('TIME')
-lease[10] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+lease[9] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 return lease
