@@ -100,7 +100,7 @@ class _Top:
             self._write("\n".join([*lines, "", ""]))
 
     def _title(self, sample: Row) -> str:
-        counts = f"{len(sample['objects'])} objects, {sample['sessions_total']} connections"
+        counts = f"objects: {len(sample['objects'])}, connections: {sample['sessions_total']}"
         hint = "   (Ctrl-C ends it)" if self._is_drawn else ""
         return f"{self._url}   {datetime.now():%H:%M:%S}   {counts}{hint}"
 
