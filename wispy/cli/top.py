@@ -237,11 +237,7 @@ def _age(seconds: float) -> str:
     """A time in its largest unit, as people say it."""
     for unit, size in (("d", 86400), ("h", 3600), ("min", 60), ("s", 1)):
         if seconds >= size:
-            return (
-                f"{seconds / size:.0f} {unit}"
-                if seconds >= 10 * size or unit == "s"
-                else f"{seconds / size:.1f} {unit}"
-            )
+            return f"{seconds / size:.{0 if seconds >= 10 * size else 1}f} {unit}"
     return f"{seconds * 1000:.0f} ms"
 
 
