@@ -249,7 +249,7 @@ COMMANDS: Final = (
             ("wispy top --once", "for a script: the exit status is 1 where an object has no owner"),
             ("wispy top --json --interval 10", "a line of JSON every ten seconds"),
         ),
-        "The server answers where its console is on: `console: true`, or on loopback.",
+        "The server answers where its console is on: see the setting `console`.",
     ),
     Command(
         "wispy describe",

@@ -25,13 +25,11 @@ _LARGEST_BYTES = 512 << 20
 # Uploads go to a disk; past this size a typing error is likelier than a wish.
 _LARGEST_FILE_BYTES = 1 << 40
 
-# What means this machine, as an address to listen on and in a Host header.
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
-
 Duration = Annotated[Seconds, Meta(gt=0, le=_LONGEST_S)]
 Size = Annotated[Bytes, Meta(ge=1, le=_LARGEST_BYTES)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Folders = str | tuple[str, ...] | dict[str, str]
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -345,8 +343,8 @@ class Config(Section, frozen=True):
     console: Annotated[
         Literal["auto"] | bool,
         about(
-            "whether the console is served, and `rpc.status` answered; auto: where only this machine can connect "
-            "(`address` is loopback)"
+            "whether the console is served, and `rpc.status` answered; auto: with `debug`, and by `RPCWebApp` and "
+            "`wispy serve` where only this machine can connect (`address` is loopback)"
         ),
     ] = "auto"
     launch: Annotated[
@@ -392,8 +390,8 @@ class Config(Section, frozen=True):
 
     @property
     def has_console(self) -> bool:
-        """Whether the console is served, and `rpc.status` answered."""
-        return self.address in LOOPBACK_NAMES if self.console == "auto" else self.console
+        """Whether the console is served, and `rpc.status` answered, by a program that is all in one."""
+        return self.debug or self.address in LOOPBACK_NAMES if self.console == "auto" else self.console
 
     def of_object(self, name: str) -> InstanceConfig:
         """The settings of one object: its own in `instance_configs`, else those for all."""

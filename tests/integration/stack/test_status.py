@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import json
 import signal
 import subprocess
@@ -13,13 +14,19 @@ import redis
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Service, Stack, command
+from tests.support.stack import Frontend, Service, Stack, command, free_port
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.protocol.errors import METHOD_NOT_FOUND
 from wispy.protocol.labels import public_name
 from wispy.protocol.status import MAX_SESSIONS
 
 SAMPLE = "sample=served:Sample"
+
+
+@pytest.fixture
+def make_stack(make_stack: MakeStack) -> MakeStack:
+    """In place of the package's: with a console, which a frontend by itself has only if it is told."""
+    return functools.partial(make_stack, console="true")
 
 
 def status_of(frontend: Frontend) -> dict[str, Any]:
@@ -180,11 +187,23 @@ async def test_the_newest_sessions_are_shown_and_all_are_counted(make_stack: Mak
 def test_where_the_console_is_off_there_is_no_such_method(make_stack: MakeStack) -> None:
     stack = make_stack()
     stack.worker(SAMPLE)
-    shown, hidden = stack.frontend(), stack.frontend(console="false")
-    answer = hidden.post("rpc.status")
-    assert answer["error"]["code"] == METHOD_NOT_FOUND.code
-    assert answer["error"]["message"] == hidden.post("rpc.statux")["error"]["message"].replace("statux", "status")
-    assert {each["pid"] for each in status_of(shown)["frontends"]} == {shown.pid, hidden.pid}
+    shown, *hidden = stack.frontend(), stack.frontend(console="false"), stack.frontend(console="auto")
+    for frontend in hidden:
+        answer = frontend.post("rpc.status")
+        assert answer["error"]["code"] == METHOD_NOT_FOUND.code
+        assert answer["error"]["message"] == frontend.post("rpc.statux")["error"]["message"].replace("statux", "status")
+    assert {each["pid"] for each in status_of(shown)["frontends"]} == {each.pid for each in (shown, *hidden)}
+
+
+def test_a_program_that_is_all_in_one_tells_its_status(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    port = free_port()
+    flags = ("--port", str(port), "--set", "launch=never")
+    serving = stack.run([command("wispy"), "serve", "--object", SAMPLE, *flags])
+    serving.wait_until_says("wispy serves sample")
+    seen = top(f"http://127.0.0.1:{port}", "--once", "--interval", "0.5")
+    assert (seen.returncode, seen.stderr) == (0, "")
+    assert f"pid {serving.pid}" in seen.stdout
 
 
 def test_the_status_leaves_nothing_in_redis(make_stack: MakeStack) -> None:

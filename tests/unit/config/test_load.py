@@ -113,11 +113,12 @@ def test_off_is_a_value_and_not_what_yaml_takes_it_for(tmp_path: Path, value: An
         ({"address": ""}, False),
         ({"address": "0.0.0.0"}, False),
         ({"address": "0.0.0.0", "console": True}, True),
-        ({"console": False}, False),
+        ({"address": "0.0.0.0", "debug": True}, True),
+        ({"console": False, "debug": True}, False),
         ({"console": "auto"}, True),
     ],
 )
-def test_the_console_is_there_where_only_this_machine_can_connect_or_it_is_asked_for(
+def test_a_program_that_is_all_in_one_has_a_console_where_only_this_machine_can_connect_or_it_is_asked_for(
     given: dict[str, Any], has_console: bool
 ) -> None:
     assert load(data=given).config.has_console is has_console
