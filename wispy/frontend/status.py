@@ -166,6 +166,8 @@ class Status:
                 async with asyncio.timeout(PATIENCE_S):
                     await self._complete.wait()
             except TimeoutError:
+                pass  # what came is shown
+            if len(self._reports) < self._expected:
                 log.info("%d of %d processes report their status", len(self._reports), self._expected)
         return list(self._reports.values())
 
