@@ -452,3 +452,17 @@ def test_pruned_sessions_leave_the_log(owner: Owner) -> None:
     assert len(owner.store.sent) == 1
     owner.desk.prune(NOW + 70_000, 60_000)
     assert sorted(owner.last.forget) == ["1", "s:me"]
+
+
+def test_what_is_answered_with_an_error_and_does_not_reach_the_runner_is_counted() -> None:
+    owner = Owner()
+    owner.take("1-0", 1)
+    assert owner.counts.turned_away == 0
+    owner.take("2-0", 1, params=b"[99]")  # the id was used for another request
+    owner.take("3-0", 2, at=NOW - 60_000)  # too old to start
+    owner.take("4-0", 3, method="rpc.call", params=b"{}")  # no path
+    assert owner.counts.turned_away == 3
+    owner.take("5-0", 1)  # a copy of what runs
+    owner.take("6-0", 2, at=NOW - 60_000)  # answered again
+    assert owner.counts.turned_away == 3
+    assert len(owner.handed_over) == 1
