@@ -3,13 +3,15 @@
 Rules:
 - Modules log to `logging.getLogger(__name__)`; these loggers end in `wispy`, which follows the application's logger.
 - A line is one line, whatever text a client brought into it, and holds no password of a URL.
-- The level is set on the two loggers only: other libraries' stay as the program has them.
+- The level is set on these loggers only: other libraries' stay as the program has them.
+- The access log has its switch, and no level. As JSON it goes past the others' handlers: its lines are whole.
 """
 
 import logging
 import sys
 from typing import TextIO
 
+from wispy.access_log import LOGGER as ACCESS
 from wispy.config.schema import LoggingConfig
 from wispy.config.secrets import mask_urls
 
@@ -36,12 +38,26 @@ def configure(config: LoggingConfig, *, stream: TextIO | None = None) -> logging
     loggers = {application, logging.getLogger("wispy")}
     for logger in loggers:
         logger.setLevel(config.level)
-        for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
-            logger.removeHandler(handler)
+        _remove_ours(logger)
         # A logger hands its records on to those above it: a handler there too would write each line twice.
         if config.stream and not any(_is_above(other, logger) for other in loggers):
-            logger.addHandler(_Lines(stream or sys.stdout))
+            logger.addHandler(_Lines(stream or sys.stdout, _OneLine(_FORMAT)))
+    _configure_access(config, stream or sys.stdout)
     return application
+
+
+def _configure_access(config: LoggingConfig, stream: TextIO) -> None:
+    logger = logging.getLogger(ACCESS)
+    logger.setLevel(logging.INFO)
+    _remove_ours(logger)
+    logger.propagate = config.access != "json"
+    if config.stream and config.access == "json":
+        logger.addHandler(_Lines(stream, logging.Formatter()))
+
+
+def _remove_ours(logger: logging.Logger) -> None:
+    for handler in [one for one in logger.handlers if isinstance(one, _Lines)]:
+        logger.removeHandler(handler)
 
 
 def _is_above(other: logging.Logger, logger: logging.Logger) -> bool:
@@ -51,9 +67,9 @@ def _is_above(other: logging.Logger, logger: logging.Logger) -> bool:
 class _Lines(logging.StreamHandler[TextIO]):
     """Our handler, of which a logger has at most one."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, formatter: logging.Formatter) -> None:
         super().__init__(stream)
-        self.setFormatter(_OneLine(_FORMAT))
+        self.setFormatter(formatter)
 
 
 class _OneLine(logging.Formatter):

@@ -1,6 +1,7 @@
 import io
 import logging
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -8,16 +9,18 @@ from wispy.config.schema import LoggingConfig
 from wispy.log import configure
 
 NAMES = ["web", "wispy", "wispy.web", "root"]
+ACCESS = "wispy.access"
 
 
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in NAMES]
+    loggers = [logging.getLogger(name) for name in [*NAMES, ACCESS]]
     before = [(logger, logger.level, list(logger.handlers)) for logger in loggers]
     yield
     for logger, level, handlers in before:
         logger.setLevel(level)
         logger.handlers[:] = handlers
+    logging.getLogger(ACCESS).propagate = True
 
 
 @pytest.fixture
@@ -89,3 +92,27 @@ def test_the_applications_logger_is_returned() -> None:
     assert configure(LoggingConfig(logger="lab")).name == "lab"
     for handler in list(logging.getLogger("lab").handlers):
         logging.getLogger("lab").removeHandler(handler)
+
+
+@pytest.mark.parametrize("level", ["INFO", "ERROR"])
+def test_the_access_log_in_words_is_lines_like_others_at_any_level(logged: Start, level: Any) -> None:
+    configure(LoggingConfig(access="json"), stream=io.StringIO())
+    stream = logged(LoggingConfig(access="text", level=level))
+    logging.getLogger("wispy.access.worker").info("a line")
+    (line,) = stream.getvalue().splitlines()
+    assert " INFO wispy.access.worker[" in line
+    assert line.endswith("a line")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_access_log_as_json_is_written_once_and_with_nothing_around_it(logged: Start, name: str) -> None:
+    configure(LoggingConfig(access="json", logger=name), stream=io.StringIO())
+    stream = logged(LoggingConfig(access="json", logger=name))
+    logging.getLogger("wispy.access.worker").info("%s", '{"a": 1}')
+    assert stream.getvalue() == '{"a": 1}\n'
+
+
+def test_without_a_stream_there_is_no_access_log_either(logged: Start) -> None:
+    stream = logged(LoggingConfig(access="json", stream=False))
+    logging.getLogger("wispy.access.worker").info("a line")
+    assert stream.getvalue() == ""

@@ -23,8 +23,9 @@ class ObjectKeys:
     """The keys and pub/sub channels of one object. `base` is `<prefix>{<object>}:`."""
 
     base: str
-    # hash. The lease: epoch ("<generation>-<nonce>"), generation, renewals, run_id, lease_ms, released (0 or 1),
-    # holder (who, for people). Written by acquire, renew and release only; every other script checks its epoch.
+    # hash. The lease: epoch ("<generation>-<nonce>"), generation, renewals, renewed_ms, run_id, lease_ms,
+    # released (0 or 1), holder (who, for people). Written by acquire, renew and release only; every other script checks
+    # its epoch.
     owner: str
     # stream, field "e" = one entry: requests of one frontend. Made by acquire only (XADD is NOMKSTREAM); one consumer
     # group, named by the epoch. An entry is deleted when its last request is final; bounded by in_flight_per_object.
@@ -94,6 +95,8 @@ class Keys:
         # zset: name of an object -> when its owner last said that it serves it (Redis' clock, ms). Owners add and
         # remove their own; whoever adds also removes those older than OBJECT_TTL_MS.
         self.objects = self.prefix + "objects"
+        # pub/sub: a frontend that is asked for rpc.status asks all processes what they know. The message names it.
+        self.status_wanted = self.prefix + "status"
         self._of: dict[str, ObjectKeys] = {}
 
     def of(self, name: str) -> ObjectKeys:
@@ -104,6 +107,11 @@ class Keys:
                 self._of.clear()
             keys = self._of[name] = ObjectKeys.of(self.prefix, name)
         return keys
+
+
+def status_reports(prefix: str, frontend: str) -> str:
+    """Pub/sub: where a frontend gets what the processes know; JSON, one message of each."""
+    return f"{prefix}status:{frontend}"
 
 
 def probe_channel(prefix: str, subscriber: str) -> str:

@@ -5,6 +5,7 @@
     serving     `serve`, `config`, and the commands of single processes
     using       `call`, `get`, `set`, ...: a running object, from a terminal
     watching    `watch`: its channels, live
+    top         `top`: objects, owners, queues, rates and sessions, live
     words       what a word of the command line means as a value
     printing    values and descriptions, for people and as JSON
     project     `new`: the beginning of a project

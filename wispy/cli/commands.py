@@ -144,6 +144,21 @@ def _watch(parser: argparse.ArgumentParser) -> None:
     _connection(parser)
 
 
+def _top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--once", action="store_true", help="look once, for as long as the rates take, and end")
+    parser.add_argument(
+        "--interval", type=_interval, default=2.0, metavar="SECONDS", help="between two looks, from 0.5; 2 if not given"
+    )
+    _connection(parser)
+
+
+def _interval(text: str) -> float:
+    value = _seconds(text)
+    if value < 0.5:  # a frontend asks the others no more often
+        raise argparse.ArgumentTypeError(f"{text} is less than 0.5 seconds")
+    return value
+
+
 def _new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the project, its folder and its object: my_lab, or my-lab")
 
@@ -225,6 +240,18 @@ COMMANDS: Final = (
         ),
     ),
     Command(
+        "wispy top",
+        "Show objects, owners, queues, rates and sessions, live, until Ctrl-C",
+        "wispy.cli.top:top",
+        _top,
+        (
+            ("wispy top", ""),
+            ("wispy top --once", "for a script: the exit status is 1 where an object has no owner"),
+            ("wispy top --json --interval 10", "a line of JSON every ten seconds"),
+        ),
+        "The server answers where its console is on: see the setting `console`.",
+    ),
+    Command(
         "wispy describe",
         "Show what there is: objects, or the attributes, methods and channels of one",
         "wispy.cli.using:describe",
@@ -301,9 +328,9 @@ _REFERENCE_HEAD = """\
 
 Made from the table in `wispy/cli/commands.py` by `make docs`; a test holds the two together.
 
-`wispy call`, `get`, `set`, `delete`, `watch`, `describe` and `source` use an object that runs already, as a page does:
-through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to standard
-error.
+`wispy call`, `get`, `set`, `delete`, `watch`, `top`, `describe` and `source` use an object that runs already, as a page
+does: through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to
+standard error.
 
 - **Values**: a word that is JSON is that value (`5`, `true`, `'[1, 2]'`), any other is a text. `NAME=VALUE` is an
   argument by name. Other values are written as [on the wire](protocol.md#values): `'{"$float": "NaN"}'`.

@@ -24,7 +24,7 @@ logger = logging.getLogger("wispy.app")
 
 def serve(arguments: argparse.Namespace) -> None:
     """`wispy serve [CONFIG] [--object ...]`."""
-    config = prepared(_load(arguments).config, restore=False)
+    config = prepared(_load(arguments).config, is_all_in_one=True)
     if not arguments.objects:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
     handover = enter(config, [Path.cwd()])  # before an object is imported, which may fail
@@ -38,7 +38,7 @@ def show_config(arguments: argparse.Namespace) -> None:
 
 def frontend(arguments: argparse.Namespace) -> None:
     """`wispy-frontend`."""
-    config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-frontend")
+    config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-frontend")
     log.configure(config.logging_config)
     # There are no objects here that would need a process of their own beside.
     parts = Parts(msgspec.structs.replace(config, multiprocessed=False), (), has_web=True)
@@ -47,7 +47,7 @@ def frontend(arguments: argparse.Namespace) -> None:
 
 def worker(arguments: argparse.Namespace) -> None:
     """`wispy-worker`."""
-    config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-worker")
+    config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-worker")
     log.configure(config.logging_config)
     handover = enter(config, [Path.cwd()])
     sources = _sources(arguments, handover)

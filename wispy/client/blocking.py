@@ -144,6 +144,10 @@ class BlockingRpc:
         """As `Rpc.source`."""
         return self._wait_for(self._rpc.source(path, timeout_s=timeout_s))
 
+    def status(self, *, timeout_s: float | None = None) -> Any:
+        """As `Rpc.status`."""
+        return self._wait_for(self._rpc.status(timeout_s=timeout_s))
+
     def discover(self, *, timeout_s: float | None = None) -> Any:
         """As `Rpc.discover`."""
         return self._wait_for(self._rpc.discover(timeout_s=timeout_s))

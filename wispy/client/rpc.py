@@ -180,6 +180,10 @@ class Rpc:
         """Source text, where the server allows it."""
         return await self._about("rpc.source", names_in(path, least=1), timeout_s=timeout_s)
 
+    async def status(self, *, timeout_s: float | None = None) -> Any:
+        """Objects, owners, queues, frontends and sessions (`rpc.status`), where the configuration allows it."""
+        return await self._request("rpc.status", {}, "", timeout_s)
+
     async def discover(self, *, timeout_s: float | None = None) -> Any:
         """The OpenRPC document of all objects that the server knows."""
         return await self._request("rpc.discover", {}, "", timeout_s)

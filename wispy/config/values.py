@@ -35,6 +35,8 @@ def convert(setting: Setting, value: Any, *, is_text: bool) -> Any:
         value = parse_duration(value)
     elif value is not None and Bytes in setting.bare:
         value = parse_size(value)
+    if value is False and "off" in _choices(setting):
+        value = "off"  # YAML takes a bare one for false
     try:
         converted = msgspec.convert(value, setting.type)
     except msgspec.ValidationError:

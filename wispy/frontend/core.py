@@ -3,10 +3,14 @@
 import asyncio
 import logging
 import math
+import os
 import random
 import secrets
+import socket
+from itertools import islice
 from typing import Final
 
+from wispy.access_log import AccessLog
 from wispy.broker.address import RedisAddress
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
@@ -15,12 +19,16 @@ from wispy.config.schema import Config
 from wispy.frontend.dispatch import Dispatcher
 from wispy.frontend.guard import Guard
 from wispy.frontend.hub import Hub
+from wispy.frontend.logging_dispatcher import LoggingDispatcher
 from wispy.frontend.methods import Methods
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session, SessionLimits
+from wispy.frontend.status import Status
 from wispy.frontend.websocket.seam import WebSocketSettings
 from wispy.frontend.websocket.service import WebSocketService
 from wispy.protocol import jsonrpc
+from wispy.protocol.labels import public_name
+from wispy.protocol.status import MAX_SESSIONS, FrontendRow, Report, SessionRow
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
@@ -79,9 +87,22 @@ class Core:
             before_replies=self._before_replies,
         )
         self.methods = Methods(self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32))
-        self.dispatcher = Dispatcher(self.relay, self.methods.table())
+        self.status = Status(
+            self.name, self.link, self.subscriber, keys, report=self._report, objects=self.methods.objects
+        )
+        methods = self.methods.table()
+        if config.has_console:
+            methods["rpc.status"] = self.status.answer
+        access_log = AccessLog.of(config.logging_config, "frontend")
+        self.dispatcher = (
+            Dispatcher(self.relay, methods)
+            if access_log is None
+            else LoggingDispatcher(access_log, self.relay, methods)
+        )
         self.websockets = WebSocketService(_websocket_settings(config))
-        self.sessions: set[Session] = set()
+        self.sessions: dict[Session, None] = {}
+        """Those with an open websocket, the oldest first."""
+        self._started_at = self.websockets.loop.time()
         self.posts_in_flight = 0
         """`POST /rpc` requests that are not answered."""
         self.posted_at = -math.inf
@@ -106,6 +127,7 @@ class Core:
 
     async def start(self) -> None:
         """Connect to Redis, in the background."""
+        self.status.start()
         await self.link.start()
         await self.subscriber.start()
 
@@ -132,14 +154,50 @@ class Core:
         self.websockets.flush()
 
     def _opened(self, session: Session) -> None:
-        self.sessions.add(session)
+        session.opened_at = self.websockets.loop.time()
+        self.sessions[session] = None
         if self.is_draining:  # its handshake began before
             self._send_away(session)
 
     def _closed(self, session: Session) -> None:
-        self.sessions.discard(session)
+        self.sessions.pop(session, None)
         for flights in session.all_flights():
+            self.dispatcher.gone(flights)
             self.relay.close_session(flights)
+
+    def _report(self, now_ms: int) -> Report:
+        """What this process says of itself, at `now_ms` on the Redis server's clock."""
+        now = self.websockets.loop.time()
+
+        def moment_ms(at: float) -> int:
+            return now_ms - int((now - at) * 1000)
+
+        row = FrontendRow(
+            id=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            since_ms=moment_ms(self._started_at),
+            connections=len(self.sessions),
+            sessions=sum(session.flights is not None for session in self.sessions),
+            counts={"requests": self.dispatcher.requests, "deliveries": self.hub.deliveries},
+        )
+        newest = islice(reversed(self.sessions), MAX_SESSIONS)
+        rows = [self._row(session, moment_ms(session.opened_at)) for session in newest]
+        return Report(self.name, frontend=row, sessions=rows)
+
+    def _row(self, session: Session, since_ms: int) -> SessionRow:
+        flights = session.all_flights()
+        # One that has asked for nothing yet has no name: what it is called must only differ from the others.
+        name = flights[0].name if flights else f"{self.name} {id(session)}"
+        return SessionRow(
+            id=public_name(name),
+            frontend=self.name,
+            since_ms=since_ms,
+            address=session.remote,
+            user=None,
+            in_flight=session.in_flight,
+            subscriptions=len(session.subscriptions),
+        )
 
     def reasons_not_ready(self) -> list[str]:
         """Why a load balancer should send new clients elsewhere; empty if it should not."""
@@ -197,6 +255,7 @@ class Core:
     async def stop(self) -> None:
         """Close everything."""
         await self.dispatcher.close()
+        await self.status.close()
         await self.relay.close()
         await self.hub.close()
         await self.subscriber.stop()

@@ -29,6 +29,11 @@ class Caller(Protocol):
         """The flights of a client that chooses its ids (`rpc.hello`); None for a plain JSON-RPC client."""
         ...
 
+    @property
+    def remote(self) -> str:
+        """Address of the client, for the log."""
+        ...
+
     def plain(self) -> SessionFlights:
         """The flights whose ids the frontend chooses: a plain client's, and notifications."""
         ...
@@ -38,12 +43,14 @@ LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 """Answers a request in the frontend: the JSON text of the result, at once or later. Raises RPCError."""
 
 
-class _Target(msgspec.Struct):
+class Target(msgspec.Struct):
+    """What this frontend reads of the params of a `RELAYED` request."""
+
     path: str | list[str | int]
     timeout_s: float | None = None
 
 
-_decode_target: Final = msgspec.json.Decoder(_Target).decode
+_decode_target: Final = msgspec.json.Decoder(Target).decode
 
 
 class Dispatcher:
@@ -55,37 +62,43 @@ class Dispatcher:
     """
 
     def __init__(self, relay: Relay, local: dict[str, LocalMethod]) -> None:
+        self.requests = 0
+        """How many there were."""
         self._relay = relay
         self._local = local
         self._tasks = Tasks("requests")
 
-    def start(self, caller: Caller, request: Request, sink: AnswerSink) -> None:
-        """Begin a request; its sink gets the answer."""
+    def start(self, caller: Caller, request: Request, sink: AnswerSink) -> Flight | None:
+        """Begin a request; its sink gets the answer. Returned is its flight, if an object's owner is to answer."""
+        self.requests += 1
         method = request.method
         object_name, dot, _ = method.partition(".")
         try:
             if object_name != "rpc":
                 if not dot:
                     raise errors.METHOD_NOT_FOUND("a method is <object>.<name>, or one of the rpc. methods")
-                self._relayed(caller, request, sink, object_name, None)
-            elif method in RELAYED:
-                target = _target(request)
+                return self._relayed(caller, request, sink, object_name, None)
+            if method in RELAYED:
+                target = target_of(request)
                 path = target.path
                 object_name = path.partition(".")[0] if isinstance(path, str) else str(next(iter(path), ""))
-                self._relayed(caller, request, sink, object_name, target.timeout_s)
-            else:
-                self._answer_here(caller, request, sink)
+                return self._relayed(caller, request, sink, object_name, target.timeout_s)
+            self._answer_here(caller, request, sink)
         except errors.RPCError as error:
             _fail(request, sink, error)
+        return None
+
+    def gone(self, flights: SessionFlights) -> None:
+        """The connection of these flights is gone: nobody here will get their answers."""
 
     def _relayed(
         self, caller: Caller, request: Request, sink: AnswerSink, object_name: str, timeout_s: float | None
-    ) -> None:
+    ) -> Flight:
         session = caller.flights
         if session is None or request.id is None:
             flight = Flight(caller.plain(), 0, request.id, request.method, request.params, 0, False, sink)
             self._relay.submit_plain(object_name, flight, timeout_s)
-            return
+            return flight
         members = request.wispy
         retry = members is not None and members.retry
         id = _session_id(request.id)
@@ -102,10 +115,11 @@ class Dispatcher:
             flight.run = members.run or session.run
         if retry and id in session.in_flight:
             session.in_flight[id].serve(flight)
-            return
+            return flight
         if not flight.at and not retry:
             self._relay.stamp(flight)
         self._relay.submit(object_name, flight, timeout_s)
+        return flight
 
     def _answer_here(self, caller: Caller, request: Request, sink: AnswerSink) -> None:
         method = self._local.get(request.method)
@@ -140,7 +154,12 @@ def _fail(request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
     sink.answered(b"" if request.id is None else jsonrpc.error(request.id, error.to_json()))
 
 
-def _target(request: Request) -> _Target:
+def target_of(request: Request) -> Target:
+    """What a `RELAYED` request is about.
+
+    Raises:
+        RPCError: its params do not say so.
+    """
     try:
         return _decode_target(request.params)
     except (msgspec.DecodeError, RecursionError) as error:

@@ -68,8 +68,9 @@ class Socket(WebSocketEndpoint):
 class _HttpCaller:
     """One POST: a plain client."""
 
-    def __init__(self, session: SessionFlights) -> None:
+    def __init__(self, session: SessionFlights, remote: str) -> None:
         self._session = session
+        self.remote = remote
 
     @property
     def flights(self) -> SessionFlights | None:
@@ -161,7 +162,7 @@ class Rpc(Handler):
         sink = _HttpSink(len(requests))
         relay = self._core.relay
         session = relay.open_plain_session()
-        caller = _HttpCaller(session)
+        caller = _HttpCaller(session, str(self.request.remote_ip))
         for request in requests:
             if isinstance(request, Request):
                 self._core.dispatcher.start(caller, request, sink)

@@ -142,6 +142,8 @@ class Hub:
         """Object to its feeds: an object with feeds has its notices followed."""
         self._fresh: list[Feed] = []
         """Feeds with updates to deliver."""
+        self.deliveries = 0
+        """Updates that were handed to subscribers, each counted as often as there were some."""
         self._tasks = Tasks("channels")
         subscriber.on_connected(self._resubscribed)
 
@@ -279,6 +281,7 @@ class Hub:
         for feed in feeds:
             messages = PreparedMessages(*feed.fresh)
             feed.fresh = []
+            self.deliveries += len(messages.payloads) * len(feed.subscribers)
             for subscriber in feed.subscribers:
                 subscriber.deliver(feed, messages)
             assert feed.reader is not None

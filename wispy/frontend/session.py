@@ -17,6 +17,7 @@ from typing import Final
 from wispy.frontend.dispatch import Dispatcher
 from wispy.frontend.flights import AnswerSink, SessionFlights
 from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.logging_dispatcher import LoggedSink
 from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
 from wispy.protocol import jsonrpc
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
@@ -66,6 +67,7 @@ class Session:
         "_plain",
         "connection",
         "flights",
+        "opened_at",
         "subscriptions",
     )
 
@@ -91,6 +93,8 @@ class Session:
         self._plain: SessionFlights | None = None
         """Of what has ids of the frontend's choice; None until there is some."""
         self.subscriptions: dict[str, Feed] = {}
+        self.opened_at = 0.0
+        """When its connection was made, on the loop's clock."""
         self._in_flight = 0
         self._is_paused = False
         self._is_ending = False
@@ -158,6 +162,16 @@ class Session:
             self._plain = self._open_plain()
         return self._plain
 
+    @property
+    def in_flight(self) -> int:
+        """Requests that are not answered yet."""
+        return self._in_flight
+
+    @property
+    def remote(self) -> str:
+        """Address of the client, for the log; empty once it is gone."""
+        return "" if self.connection is None else self.connection.remote
+
     def all_flights(self) -> list[SessionFlights]:
         """All that this connection has in flight."""
         return [flights for flights in (self.flights, self._plain) if flights is not None]
@@ -190,6 +204,8 @@ class Session:
 
     def is_sink_of(self, sink: AnswerSink) -> bool:
         """Whether an answer to `sink` goes out here."""
+        if isinstance(sink, LoggedSink):
+            sink = sink.sink
         return sink is self or (isinstance(sink, _Batch) and sink.session is self)
 
     def landed(self, requests: int) -> None:

@@ -238,6 +238,19 @@ TABLE: Final = (
 BY_CODE: Final = {error.code: error for error in TABLE}
 
 
+class _Code(msgspec.Struct):
+    code: int
+
+
+_decode_code: Final = msgspec.json.Decoder(_Code).decode
+
+
+def name_in(error: bytes) -> str:
+    """The name of an error object (`RPCError.to_json`); of an unknown one its code."""
+    code = _decode_code(error).code
+    return BY_CODE[code].name if code in BY_CODE else str(code)
+
+
 def reference() -> str:
     """The text of `docs/reference/errors.md`."""
     rows = ((each, "yes" if each.retryable else "no") for each in TABLE)

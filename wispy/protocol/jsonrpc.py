@@ -258,6 +258,12 @@ def error(id: bytes, error: bytes | msgspec.Raw) -> bytes:
     return _join((_REPLY, id, _ERROR, error, b"}"))
 
 
+def error_in(answer: bytes, id: bytes) -> bytes | None:
+    """The error object in what `error` has made for the request `id`; None where `result` has made it."""
+    start = len(_REPLY) + len(id)
+    return answer[start + len(_ERROR) : -1] if answer.startswith(_ERROR, start) else None
+
+
 def notification(method: str, params: bytes) -> bytes:
     """A notification to the client.
 

@@ -26,6 +26,7 @@ from wispy.protocol.answer_log import Row
 from wispy.protocol.memory import Known, Memory, SessionMemory, Verdict, refusal
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
 from wispy.worker.calls import Call, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.requests import to_call
 
 log = logging.getLogger("wispy.worker")
@@ -121,6 +122,7 @@ class Desk:
         memory: what is known of former requests.
         max_start_delay_s: seconds within which a request must start.
         max_reply_bytes: size of a result beyond which its caller gets an error instead.
+        counts: what is counted.
         hand_over: gives calls to the runner.
         on_fenced: called when another owner has acquired.
     """
@@ -135,6 +137,7 @@ class Desk:
         *,
         max_start_delay_s: float,
         max_reply_bytes: int,
+        counts: ObjectCounts,
         hand_over: Callable[[list[Call]], None],
         on_fenced: Callable[[], None],
     ) -> None:
@@ -146,6 +149,7 @@ class Desk:
         self._max_start_delay_s = max_start_delay_s
         self._max_reply_bytes = max_reply_bytes
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
+        self._counts = counts
         self._hand_over = hand_over
         self._on_fenced = on_fenced
         self._calls: dict[Pending, Call] = {}
@@ -245,8 +249,10 @@ class Desk:
             assert reply is not None, "the verdict says so"
             batch.unlogged[token.frontend][session.name].append(reply)
         elif verdict is Verdict.REUSED:
+            self._counts.turned_away += 1
             batch.unlogged[token.frontend][session.name].append(refusal(id, verdict))
         else:
+            self._counts.turned_away += 1
             self._answer(batch, session, token, refusal(id, verdict))
 
     def _run(
@@ -263,6 +269,7 @@ class Desk:
                 raise errors.CANCELLED("the request was cancelled before it started", executed="no")
             call = to_call(session.name, request, start_by, token)
         except errors.RPCError as error:
+            self._counts.turned_away += 1
             self._answer(batch, session, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
             return
         token.entry.left += 1

@@ -14,6 +14,7 @@ import functools
 import logging
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Literal, cast
@@ -23,6 +24,7 @@ from wispy.protocol.errors import RPCError
 from wispy.worker import answers
 from wispy.worker.access import Access
 from wispy.worker.calls import Call, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
 from wispy.worker.running import Running, label
 from wispy.worker.threads import ThreadPool
@@ -46,6 +48,7 @@ class Executor:
         object_errors: how exceptions are told.
         on_ended: called when something has ended beside the runner's own turn, or may start.
         watch_deadline: called with the deadline (monotonic seconds) of what is to be cut short when it has passed.
+        counts: what is counted.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Executor:
         object_errors: answers.ObjectErrors,
         on_ended: Callable[[], None],
         watch_deadline: Callable[[float], None],
+        counts: ObjectCounts,
     ) -> None:
         self.outcomes: list[Outcome] = []
         """What has ended and was not taken yet."""
@@ -73,6 +77,8 @@ class Executor:
         self._errors = object_errors
         self._on_ended = on_ended
         self._watch_deadline = watch_deadline
+        self._counts = counts
+        self._done, self._failed, self._refused = counts.done, counts.failed, counts.refused
         self._pool = ThreadPool(f"wispy-{name}", turnstile.places)
         self._from_threads: deque[Job] = deque()  # ended in a thread. Written by other threads
 
@@ -217,16 +223,24 @@ class Executor:
 
     # --- a call ends ------------------------------------------------------------------------------------------------
 
-    def end(self, call: Call, body: bytes, is_error: bool) -> None:
-        """The call has ended with this answer."""
+    def end(self, call: Call, body: bytes, is_error: bool, *, is_refused: bool = False) -> None:
+        """The call has ended with this answer; refused: before the object's code ran."""
+        if is_refused:
+            self._refused[call.op] += 1
+        elif is_error or call.expired:
+            self._failed[call.op] += 1
+        else:
+            self._done[call.op] += 1
         if call.reported:
             self._running.report_end(call)
         self.outcomes.append(Outcome(call, b"" if call.expired else body, is_error))
 
     def refuse(self, call: Call, error: BaseException) -> None:
         """The call has ended with this exception: one of the protocol, or the object's."""
-        body = error.to_json() if isinstance(error, RPCError) else self._errors.answer(call, error)
-        self.end(call, body, True)
+        if isinstance(error, RPCError):
+            self.end(call, error.to_json(), True, is_refused=True)
+        else:
+            self.end(call, self._errors.answer(call, error), True)
 
     def cut_short(self, job: Job, by: Literal["deadline", "caller"]) -> None:
         """Cancel a job's task, if it has one and that was not done before."""
@@ -237,6 +251,9 @@ class Executor:
 
     def _end_job(self, job: Job, body: bytes, is_error: bool) -> None:
         del self._jobs[job.call.session, job.call.id]
+        now = time.monotonic()
+        self._counts.busy_s += now - (now if job.call.started is None else job.call.started)
+        self._running.report_slow(job.call, now)
         self.end(job.call, body, is_error)
         self._turnstile.release(job)
         self._on_ended()

@@ -20,6 +20,7 @@ from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol.ownership import LeaseWatch
 from wispy.protocol.positions import generation_of
+from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime
 from wispy.worker.entry_reader import BLOCK_MS
 from wispy.worker.stage import Stage
@@ -142,6 +143,10 @@ class Owner:
         self._stopping = True
         if self._tenure is not None:
             await self._tenure.release(drain_s)
+
+    def report(self) -> ObjectReport | None:
+        """What this process has done for the object, if it owns it."""
+        return None if self._tenure is None else self._tenure.report()
 
     def cancel(self, session: str, id: int) -> None:
         """A caller of this object gave up on a request."""

@@ -7,6 +7,7 @@ Rules:
 
 import asyncio
 import logging
+import secrets
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -14,12 +15,14 @@ from typing import Final
 import msgspec
 
 from wispy.broker.address import RedisAddress
-from wispy.broker.keys import Keys
+from wispy.broker.errors import BrokerError
+from wispy.broker.keys import Keys, status_reports
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.loops import new_event_loop
+from wispy.protocol.status import Report
 from wispy.worker.owner import Owner
 from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
@@ -49,6 +52,8 @@ class Worker:
     ) -> None:
         if not sources:
             raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
+        self._name = secrets.token_hex(8)
+        """For those who ask what it does."""
         self._sources = sources
         self._config = config
         self._on_failure = on_failure
@@ -131,6 +136,7 @@ class Worker:
             prefix=self._keys.prefix,
             probe_interval_s=redis.probe_interval,
         )
+        subscriber.subscribe(self._keys.status_wanted, lambda payload: self._report(link, payload))
         await link.start()
         await subscriber.start()
         self._owners = [self._owner(source, link) for source in self._sources]
@@ -143,6 +149,13 @@ class Worker:
         finally:
             await subscriber.stop()
             await link.stop()
+
+    def _report(self, link: Link, asker: bytes) -> None:
+        """A frontend asks what is known here: it is told, whether there is much to tell or nothing."""
+        reports = [owner.report() for owner in self._owners]
+        told = Report(self._name, objects=[report for report in reports if report is not None])
+        channel = status_reports(self._keys.prefix, asker.decode("ascii", "replace"))
+        link.send((b"PUBLISH", channel, msgspec.json.encode(told)), _log_failure)
 
     def _owner(self, source: ObjectSource, link: Link) -> Owner:
         stage = Stage(source, self._config, self._loop)
@@ -157,6 +170,11 @@ class Worker:
             _, waiting = await asyncio.wait(tasks, timeout=CLOSE_S)
             for task in waiting:
                 task.cancel()
+
+
+def _log_failure(reply: object) -> None:
+    if isinstance(reply, BrokerError):
+        log.info("what this worker does was not told: %s", reply)
 
 
 def _cancel(owner: Owner, payload: bytes) -> None:

@@ -17,6 +17,7 @@ Bounds: the runner holds what the owner hands in, and the owner hands in only wh
 
 import asyncio
 import contextvars
+import functools
 import logging
 import math
 import os
@@ -26,12 +27,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from wispy.access_log import AccessLog
 from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.timing import EarliestTimer
 from wispy.worker import answers
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.executor import Executor
+from wispy.worker.logging_executor import LoggingExecutor
 from wispy.worker.modes import Kind, Modes, longest_run_s
 from wispy.worker.running import Occupation, Running, label
 from wispy.worker.served import ServedObject
@@ -61,10 +65,17 @@ class Runner:
         config: all settings.
         may_start: the lease check: whether a call may start now. Quick; asked before each.
         on_outcomes: gets the channel updates and the outcomes of a turn; updates are to be published first.
+        counts: what is counted.
     """
 
     def __init__(
-        self, served: ServedObject, config: Config, *, may_start: Callable[[], bool], on_outcomes: OnOutcomes
+        self,
+        served: ServedObject,
+        config: Config,
+        *,
+        may_start: Callable[[], bool],
+        on_outcomes: OnOutcomes,
+        counts: ObjectCounts,
     ) -> None:
         self._name = served.name
         self._access = served.access
@@ -79,8 +90,15 @@ class Runner:
         # As many threads as Python's own pool would have.
         places = config.synchronous_task_lock.max_workers or min(32, (os.cpu_count() or 1) + 4)
         self._turnstile = Turnstile(places)
-        self._running = Running(served.name, self._loop, settings.func_caller.hang_warning)
-        self._executor = Executor(
+        logged = config.logging_config
+        slow_call_s = math.inf if logged.slow_call is None else logged.slow_call
+        self._running = Running(served.name, self._loop, settings.func_caller.hang_warning, slow_call_s)
+        self._last: Call | None = None
+        """The call that was begun last."""
+        self._counts = counts
+        access_log = AccessLog.of(logged, "worker")
+        make_executor = Executor if access_log is None else functools.partial(LoggingExecutor, access_log)
+        self._executor = make_executor(
             served.name,
             served.access,
             self._loop,
@@ -89,6 +107,7 @@ class Runner:
             object_errors=answers.ObjectErrors(served.name, with_traceback=settings.interface.traceback_access),
             on_ended=self._ended,
             watch_deadline=self._sweep_by,
+            counts=counts,
         )
         self._beginning = self._executor.beginning
         # What modules have set, a decimal context and the like, each call starts with.
@@ -223,8 +242,8 @@ class Runner:
         ready, lines = turnstile.ready, turnstile.lines
         monotonic = time.monotonic
         self._is_held = False
-        now = monotonic()
-        until = now + TURN_S
+        now = began = monotonic()
+        until = now + min(TURN_S, self._running.slow_call_s)  # a slow call is the last of its turn
         while now < until and not self._is_held:
             if ready:
                 self._resume(ready.popleft(), now)
@@ -238,6 +257,15 @@ class Runner:
             else:
                 break
             now = monotonic()
+        self._counts.busy_s += now - began
+        if now - began >= self._running.slow_call_s:
+            self._report_slow(now)
+
+    def _report_slow(self, now: float) -> None:
+        """A turn was long. What ended at once in it was quick, but for the last; a task is looked at when it ends."""
+        call = self._last
+        if call is not None and (call.session, call.id) not in self._running.jobs:
+            self._running.report_slow(call, now)
 
     def _hand_over(self) -> None:
         updates = self._channels.flush() if self._channels.is_dirty else []
@@ -269,7 +297,7 @@ class Runner:
             if self._is_held:
                 self._backlog.appendleft(call)
             return
-        self._running.current = call  # from here on the object's code may run: properties on the path, too
+        self._last = self._running.current = call  # from here on the object's code may run: properties on the path, too
         if call.op == "call":
             self._begin_call(call, now)
         elif call.session in self._beginning:
@@ -339,7 +367,7 @@ class Runner:
         if not may_begin:
             self._turnstile.release(job)
             return
-        self._running.current = job.call
+        self._last = self._running.current = job.call
         self._launch(job, now)
         self._running.current = None
 

@@ -12,6 +12,7 @@ import time
 import traceback
 from dataclasses import dataclass
 
+from wispy.protocol.labels import request_name
 from wispy.worker.calls import Call
 from wispy.worker.turnstile import Job
 
@@ -19,6 +20,10 @@ log = logging.getLogger("wispy.worker")
 
 SHOWN_FRAMES = 6
 """Innermost frames in the log: enough to lead from the served method into the library where it waits."""
+
+
+SLOW_PAUSE_S = 1.0
+"""Seconds between two lines about slow calls of an object: a method that is always slow must not fill the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +41,10 @@ class Running:
         name: the object's name.
         loop: the objects' loop.
         hang_warning_s: seconds of running from which on a call is named in the log.
+        slow_call_s: seconds of running from which on a call is named when it ends.
     """
 
-    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, hang_warning_s: float) -> None:
+    def __init__(self, name: str, loop: asyncio.AbstractEventLoop, hang_warning_s: float, slow_call_s: float) -> None:
         self.current: Call | None = None
         """The call that runs on the loop itself, if it is no task."""
         self.jobs: dict[tuple[str, int], Job] = {}
@@ -47,6 +53,9 @@ class Running:
         self._loop = loop
         self._thread = threading.get_ident()
         self._hang_warning_s = hang_warning_s
+        self.slow_call_s = slow_call_s
+        self._slow_logged = -SLOW_PAUSE_S
+        self._slow_unlogged = 0
 
     def occupation(self) -> Occupation | None:
         """Which call holds the objects' loop, if any. From any thread."""
@@ -78,6 +87,18 @@ class Running:
         duration_s = time.monotonic() - (call.started or 0.0)
         log.warning("%s has ended after %.1f s", label(self._name, call), duration_s)
 
+    def report_slow(self, call: Call, now: float) -> None:
+        """Log a call that has just ended if it was slow, and was not named as hanging."""
+        duration_s = now - (now if call.started is None else call.started)
+        if duration_s < self.slow_call_s or call.reported:
+            return
+        if now - self._slow_logged < SLOW_PAUSE_S:
+            self._slow_unlogged += 1
+            return
+        skipped = f" ({self._slow_unlogged} other slow calls before it were not logged)" if self._slow_unlogged else ""
+        self._slow_logged, self._slow_unlogged = now, 0
+        log.warning("slow: %s took %.3f s%s", label(self._name, call), duration_s, skipped)
+
     def _report(self, call: Call, now: float, effect: str, thread: int | None) -> None:
         started = call.started
         if call.reported or started is None or now - started < self._hang_warning_s:
@@ -89,8 +110,8 @@ class Running:
 
 
 def label(name: str, call: Call) -> str:
-    """The call as a log names it: object and path, and whose request it is."""
-    return f"{'.'.join((name, *call.path))} ({call.op} {call.id} of session {call.session})"
+    """The call as a log names it: object and path, and which request it is."""
+    return f"{'.'.join((name, *call.path))} ({call.op}, request {request_name(call.session, call.id)})"
 
 
 def _place(thread: int | None) -> str:

@@ -87,7 +87,9 @@ class Stage:
         def hand_back(outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
             self._tell_io(tenure.outcomes, outcomes, updates)
 
-        self._runner = Runner(self._served, self._config, may_start=tenure.may_start, on_outcomes=hand_back)
+        self._runner = Runner(
+            self._served, self._config, may_start=tenure.may_start, on_outcomes=hand_back, counts=tenure.counts
+        )
         self._runner.begin()
 
     async def restore(self, retained: dict[str, bytes]) -> None:

@@ -27,8 +27,10 @@ from wispy.protocol import errors
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.protocol.positions import generation_of
+from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime, wait_until
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.entry_reader import EntryReader
 from wispy.worker.publisher import Publisher
@@ -115,6 +117,8 @@ class Tenure:
             supervise=stage.supervise,
             on_fenced=self._lose,
         )
+        self.counts = ObjectCounts()
+        """What has been done since the acquisition."""
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
@@ -194,6 +198,7 @@ class Tenure:
             memory,
             max_start_delay_s=func_caller.max_start_delay_default,
             max_reply_bytes=self._config.limits.reply_bytes,
+            counts=self.counts,
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )
@@ -327,6 +332,7 @@ class Tenure:
                 self._publisher.count(updates)
             return
         if updates:
+            self.counts.updates += len(updates)
             self._publish(updates)
         if outcomes:
             self._desk.settle(outcomes)
@@ -349,6 +355,14 @@ class Tenure:
         """A caller does not want the answer any more; his request still ends with one."""
         if self._desk is not None and self._desk.cancel(session, id):
             self._stage.cancel(session, id)
+
+    def report(self) -> ObjectReport | None:
+        """What has been done and what waits, for people; None before there is anything to say."""
+        if self._desk is None:
+            return None
+        func_caller = self._config.of_object(self._stage.name).func_caller
+        max_age_s = func_caller.max_start_delay_default
+        return report(self._stage.name, self.epoch, self.counts, self._desk.calls(), max_age_s, self._now_ms())
 
     def _look_after_calls(self) -> None:
         """Answer what has passed its deadline, name what hangs; again while there are calls."""

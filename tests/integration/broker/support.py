@@ -41,11 +41,14 @@ async def add_entry(link: Link, store: ObjectStore, entry: bytes = b"entry") -> 
     return entry_id.decode()
 
 
-async def read_entries(link: Link, store: ObjectStore, group: str, *, block_ms: int = 1) -> list[str]:
-    """The ids of all entries beyond the cursor."""
+async def read_entries(
+    link: Link, store: ObjectStore, group: str, *, block_ms: int = 1, count: int = 1000
+) -> list[str]:
+    """The ids of all entries beyond the cursor, of at most `count`."""
     reply: list[Any] | None = await link.call(
-        "XREADGROUP", "GROUP", group, "owner", "BLOCK", block_ms, "NOACK", "STREAMS", store.keys.requests, ">"
-    )
+        "XREADGROUP", "GROUP", group, "owner", "COUNT", count, "BLOCK", block_ms, "NOACK",
+        "STREAMS", store.keys.requests, ">",
+    )  # fmt: skip
     return [entry_id.decode() for entry_id, _ in reply[0][1]] if reply else []
 
 

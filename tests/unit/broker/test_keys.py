@@ -2,7 +2,7 @@ import importlib.resources
 from dataclasses import fields
 from pathlib import Path
 
-from wispy.broker.keys import Keys, probe_channel
+from wispy.broker.keys import Keys, probe_channel, status_reports
 
 
 def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
@@ -48,6 +48,7 @@ def test_the_reference_page_names_every_key_and_channel() -> None:
     names = [getattr(keys, field.name) for field in fields(keys) if field.name != "base"]
     names += [keys.history("<channel>"), keys.updates("<channel>"), keys.replies("<frontend>")]
     names += [keys.body("<session>", "<id>"), Keys().objects, probe_channel("wispy:", "<name>")]
+    names += [Keys().status_wanted, status_reports("wispy:", "<frontend>")]
     assert [name for name in names if f"`{name}`" not in page] == []
 
 
@@ -55,5 +56,5 @@ def test_the_reference_page_names_every_script() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-schema.md").read_text("utf-8")
     scripts = importlib.resources.files("wispy.broker").joinpath("scripts").iterdir()
     names = [script.name.removesuffix(".lua") for script in scripts if script.name.endswith(".lua")]
-    assert len(names) == 10
+    assert len(names) == 11
     assert [name for name in names if f"| `{name}` |" not in page] == []

@@ -93,6 +93,37 @@ def test_a_text_means_what_its_key_takes(key: str, text: str, value: object) -> 
     assert config == value
 
 
+@pytest.mark.parametrize("value", ["off", False, "no"])
+def test_off_is_a_value_and_not_what_yaml_takes_it_for(tmp_path: Path, value: Any) -> None:
+    file = tmp_path / "wispy.yaml"
+    file.write_text("logging_config: {access: off}\n")
+    assert load(file).config.logging_config.access == "off"
+    if value != "no":
+        assert load(data={"logging_config": {"access": value}}).config.logging_config.access == "off"
+    else:
+        with pytest.raises(ConfigError, match=r"logging_config\.access"):
+            load(data={"logging_config": {"access": value}})
+
+
+@pytest.mark.parametrize(
+    ("given", "has_console"),
+    [
+        ({}, True),
+        ({"address": "::1"}, True),
+        ({"address": ""}, False),
+        ({"address": "0.0.0.0"}, False),
+        ({"address": "0.0.0.0", "console": True}, True),
+        ({"address": "0.0.0.0", "debug": True}, True),
+        ({"console": False, "debug": True}, False),
+        ({"console": "auto"}, True),
+    ],
+)
+def test_a_program_that_is_all_in_one_has_a_console_where_only_this_machine_can_connect_or_it_is_asked_for(
+    given: dict[str, Any], has_console: bool
+) -> None:
+    assert load(data=given).config.has_console is has_console
+
+
 def test_a_flag_may_be_a_value_already() -> None:
     assert load(environ={}, overrides={"port": 0, "lease.duration": 2.5}).config.lease.duration == 2.5
 

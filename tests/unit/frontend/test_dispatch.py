@@ -18,6 +18,8 @@ from wispy.protocol.jsonrpc import Request
 class Client:
     """A caller, and the sink of its requests."""
 
+    remote = "10.0.0.7"
+
     def __init__(self, flights: SessionFlights | None = None) -> None:
         self.flights = flights
         self.texts: list[bytes] = []

@@ -97,6 +97,7 @@ def test_hello_without_redis_is_to_be_said_again() -> None:
 def test_what_needs_a_websocket_is_refused_elsewhere(method: str) -> None:
     class Poster:
         flights: SessionFlights | None = None
+        remote = "10.0.0.7"
 
         def plain(self) -> SessionFlights:
             return open_plain()

@@ -36,6 +36,11 @@ def test_each_error_on_the_wire(error: errors.ErrorType) -> None:
     }
 
 
+def test_the_name_of_an_error_on_the_wire() -> None:
+    assert [errors.name_in(each().to_json()) for each in errors.TABLE] == [each.name for each in errors.TABLE]
+    assert errors.name_in(b'{"code":-1,"message":"of a later version"}') == "-1"
+
+
 def test_what_is_known_better_is_said() -> None:
     error = errors.CANCELLED("it had not started", executed="no", retryable=True, data={"waited_s": math.inf})
     assert isinstance(error, RPCError)

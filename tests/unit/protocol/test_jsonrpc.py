@@ -200,6 +200,13 @@ def test_answers() -> None:
     assert jsonrpc.batch([b"{}", b"[]"]) == b"[{},[]]"
 
 
+@pytest.mark.parametrize("id", [b"1", b'"a"', b'"\\",\\"error\\":"', b"null"])
+def test_an_answer_is_known_for_an_error_by_its_id(id: bytes) -> None:
+    text = OVERLOADED().to_json()
+    assert jsonrpc.error_in(jsonrpc.error(id, text), id) == text
+    assert jsonrpc.error_in(jsonrpc.result(id, b'{"error":{}}'), id) is None
+
+
 def test_a_request_keeps_no_more_of_a_message_than_it_needs() -> None:
     """Its id is a copy: it stays while the request is in flight, and the message may be large."""
     request = read(b'{"jsonrpc":"2.0","id":5,"method":"a","params":[1]}')

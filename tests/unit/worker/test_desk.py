@@ -18,6 +18,7 @@ from wispy.protocol.memory import Memory
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
 from wispy.worker import desk as desk_module
 from wispy.worker.calls import Call, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.desk import MAX_CANCELLED, MAX_IN_FLIGHT, MAX_INLINE_BODY, Desk
 
 RUN = "run-1"
@@ -100,6 +101,7 @@ class Owner:
     link: RecordingLink = field(default_factory=RecordingLink)
     handed_over: list[Call] = field(default_factory=list[Call])
     fenced: list[bool] = field(default_factory=list[bool])
+    counts: ObjectCounts = field(default_factory=ObjectCounts)
 
     def __post_init__(self) -> None:
         self.desk = Desk(
@@ -110,6 +112,7 @@ class Owner:
             Memory(RUN, 0, 5000),
             max_start_delay_s=5.0,
             max_reply_bytes=self.max_reply_bytes,
+            counts=self.counts,
             hand_over=self.handed_over.extend,
             on_fenced=lambda: self.fenced.append(True),
         )
@@ -449,3 +452,17 @@ def test_pruned_sessions_leave_the_log(owner: Owner) -> None:
     assert len(owner.store.sent) == 1
     owner.desk.prune(NOW + 70_000, 60_000)
     assert sorted(owner.last.forget) == ["1", "s:me"]
+
+
+def test_what_is_answered_with_an_error_and_does_not_reach_the_runner_is_counted() -> None:
+    owner = Owner()
+    owner.take("1-0", 1)
+    assert owner.counts.turned_away == 0
+    owner.take("2-0", 1, params=b"[99]")  # the id was used for another request
+    owner.take("3-0", 2, at=NOW - 60_000)  # too old to start
+    owner.take("4-0", 3, method="rpc.call", params=b"{}")  # no path
+    assert owner.counts.turned_away == 3
+    owner.take("5-0", 1)  # a copy of what runs
+    owner.take("6-0", 2, at=NOW - 60_000)  # answered again
+    assert owner.counts.turned_away == 3
+    assert len(owner.handed_over) == 1

@@ -14,13 +14,22 @@ import msgspec
 import pytest
 
 from tests.support.waiting import wait_until, wait_until_blocking
-from wispy.config.schema import Config, FuncCallerConfig, InterfaceConfig, Seconds, SynchronousTaskLockConfig
+from wispy.config.schema import (
+    Config,
+    FuncCallerConfig,
+    InterfaceConfig,
+    LoggingConfig,
+    Seconds,
+    SynchronousTaskLockConfig,
+)
 from wispy.protocol import errors
+from wispy.protocol.labels import request_name
 from wispy.worker import answers
 from wispy.worker import runner as runner_module
 from wispy.worker.access import Access
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.channels import Channels
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import locking, threaded, timeout
 from wispy.worker.runner import Runner
 
@@ -181,8 +190,13 @@ class Stage:
             access=Access(self.bench, config.interface),
             channels=self.channels,
         )
+        self.counts = ObjectCounts()
         self.runner = Runner(
-            served, config, may_start=may_start, on_outcomes=lambda *given: self.hand_overs.append(given)
+            served,
+            config,
+            may_start=may_start,
+            on_outcomes=lambda *given: self.hand_overs.append(given),
+            counts=self.counts,
         )
         self._ids = 0
 
@@ -631,10 +645,10 @@ async def test_a_def_that_holds_the_loop_is_seen_from_another_thread(
     assert [outcome.body for outcome in stage.outcomes] == [b""]
     assert stage.runner.running() is None
     hanging, ended = (record.getMessage() for record in caplog.records)
-    assert hanging.startswith("bench.short_block (call 1 of session s) has been running for 10.")
+    assert hanging.startswith(f"bench.short_block (call, request {request_name('s', 1)}) has been running for 10.")
     assert "nothing else" in hanging
     assert "self.open.wait(10)" in hanging
-    assert ended.startswith("bench.short_block (call 1 of session s) has ended after 0.")
+    assert ended.startswith(f"bench.short_block (call, request {request_name('s', 1)}) has ended after 0.")
 
 
 async def test_a_property_that_hangs_has_a_deadline_too() -> None:
@@ -835,3 +849,104 @@ def test_arguments_of_exceptions_are_bounded() -> None:
     assert arguments[2:5] == ["<object>", "<str>", {"$float": "NaN"}]
     assert len(arguments) == answers.MAX_ARGUMENTS
     assert len(body) < 5000
+
+
+# --- counting, slow calls, the access log ---------------------------------------------------------------------------
+
+
+async def test_each_request_is_counted_once_by_what_came_of_it(stage: Stage) -> None:
+    calls = [
+        stage.call("add", 1),
+        stage.call("fail", "ValueError"),
+        stage.call("nothing"),
+        stage.call("add", 1, start_by=0.0),
+        stage.do("get", "value"),
+        stage.do("set", "log", b"[]"),
+        stage.call("at_once", "x"),
+        stage.call("in_thread"),
+    ]
+    stage.bench.open.set()
+    stage.runner.run(calls)
+    await wait_until(lambda: len(stage.outcomes) == len(calls), "all have ended")
+    counts = stage.counts
+    ended = {outcome.call.id: outcome.is_error for outcome in stage.outcomes}
+    assert counts.done["call"] == 3
+    assert counts.failed["call"] == 1
+    assert counts.refused["call"] == 2
+    assert sum(counts.done.values()) == list(ended.values()).count(False)
+    everything = (counts.done, counts.failed, counts.refused)
+    assert sum(each["get"] for each in everything) == sum(each["set"] for each in everything) == 1
+
+
+async def test_a_call_that_was_answered_at_its_deadline_has_failed(stage: Stage) -> None:
+    call = stage.call("in_thread")
+    stage.runner.run([call])
+    stage.runner.expire(call)
+    stage.bench.open.set()
+    await stage_ended(stage, call)
+    assert (stage.counts.done["call"], stage.counts.failed["call"]) == (0, 1)
+
+
+async def stage_ended(stage: Stage, *calls: Call) -> None:
+    await wait_until(
+        lambda: {call.id for call in calls} <= {outcome.call.id for outcome in stage.outcomes}, "they have ended"
+    )
+
+
+SLOW = Config(logging_config=LoggingConfig(slow_call=Seconds(0.25)))
+
+
+@pytest.mark.parametrize("method", ["short_block", "in_thread", "wait", "slow"])
+async def test_a_slow_call_is_named_when_it_ends_and_a_quick_one_is_not(
+    caplog: pytest.LogCaptureFixture, method: str
+) -> None:
+    stage = Stage(SLOW)
+    call = stage.do("get", method) if method == "slow" else stage.call(method, *["x"] * (method == "wait"))
+    opening = threading.Timer(0.3, stage.bench.open.set)
+    opening.start()
+    asyncio.get_running_loop().call_later(0.3, stage.bench.gate.set)
+    quick = stage.call("add", 1)
+    stage.runner.run([quick, call, stage.call("add", 1)])
+    await stage_ended(stage, call)
+    opening.join()
+    assert stage.counts.busy_s >= 0.25
+    slow = [record.getMessage() for record in caplog.records if record.getMessage().startswith("slow: ")]
+    assert len(slow) == 1
+    assert slow[0].startswith(f"slow: bench.{method} ({call.op}, request {request_name('s', call.id)}) took 0.")
+
+
+async def test_many_slow_calls_are_named_together(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Config(logging_config=LoggingConfig(slow_call=Seconds(0.0001))))
+    stage.bench.open.set()
+    calls = [stage.call("in_thread") for _ in range(20)]
+    stage.runner.run(calls)
+    await stage_ended(stage, *calls)
+    assert sum(record.getMessage().startswith("slow: ") for record in caplog.records) == 1
+
+
+async def test_nothing_is_slow_where_no_limit_is_set(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Config(logging_config=LoggingConfig(slow_call=None)))
+    stage.bench.open.set()
+    await stage.answer(stage.call("in_thread"))
+    assert not caplog.records
+
+
+async def test_the_worker_s_line_of_a_request(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(Config(logging_config=LoggingConfig(access="json")))
+    with caplog.at_level(logging.INFO, logger="wispy.access"):
+        await stage.answer(stage.call("add", 1))
+        await stage.answer(stage.call("fail", "ValueError"))
+        await stage.answer(stage.call("nothing"))
+        expired = stage.call("in_thread")
+        stage.runner.run([expired])
+        stage.runner.expire(expired)
+        stage.bench.open.set()
+        await stage_ended(stage, expired)
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "wispy.access.worker"]
+    assert [(line["request"], line["path"], line["outcome"]) for line in lines] == [
+        (request_name("s", 1), "add", "ok"),
+        (request_name("s", 2), "fail", "OBJECT_ERROR"),
+        (request_name("s", 3), "nothing", "NOT_FOUND"),
+        (request_name("s", 4), "in_thread", "TIMED_OUT"),
+    ]
+    assert {(line["side"], line["object"], line["operation"]) for line in lines} == {("worker", "bench", "call")}

@@ -11,6 +11,7 @@ from wispy.errors import StartError
 from wispy.protocol.errors import RPCError
 from wispy.worker import runner as runner_module
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.runner import Runner
 from wispy.worker.served import ServedObject
 
@@ -66,7 +67,13 @@ async def test_a_request_is_answered_after_the_updates_that_it_caused(monkeypatc
     monkeypatch.setattr(runner_module, "TURN_S", 60)  # one turn, also on a busy machine
     served = await serve(Sample())
     hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
-    runner = Runner(served, Config(), may_start=lambda: True, on_outcomes=lambda *given: hand_overs.append(given))
+    runner = Runner(
+        served,
+        Config(),
+        may_start=lambda: True,
+        on_outcomes=lambda *given: hand_overs.append(given),
+        counts=ObjectCounts(),
+    )
     runner.begin()
     hand_overs.clear()
     runner.run(

@@ -73,7 +73,7 @@ if not since or since:match('^(.*):') ~= run_id then
   end
 end
 lineage[#lineage + 1] = generation
-redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'run_id', run_id,
+redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'renewed_ms', now, 'run_id', run_id,
   'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0,
   'lineage', table.concat(lineage, ' ', math.max(1, #lineage - 15)))
 

@@ -1,0 +1,68 @@
+"""What processes say of themselves when a frontend asks: the parts of what `rpc.status` answers.
+
+Rules:
+- A session has its public name here, and nothing that opens it.
+- Moments are milliseconds on the Redis server's clock.
+"""
+
+from typing import Final
+
+import msgspec
+
+MAX_SESSIONS: Final = 200
+"""Sessions that are shown: more than a person reads, in some 30 KB of each frontend."""
+
+
+class ObjectReport(msgspec.Struct):
+    """One object, as its owner counts since it acquired it."""
+
+    name: str
+    epoch: str
+    counts: dict[str, int]
+    busy_ms: int
+    """Time in which the object's code ran."""
+    running: int
+    """Requests that have started and not ended."""
+    waiting: int
+    """Requests that the owner has read and not started."""
+    oldest_ms: int | None
+    """When the oldest of those was sent."""
+
+
+class FrontendRow(msgspec.Struct):
+    """One frontend process."""
+
+    id: str
+    host: str
+    pid: int
+    since_ms: int
+    connections: int
+    """Open websockets."""
+    sessions: int
+    """Those of them that said `rpc.hello`."""
+    counts: dict[str, int]
+
+
+class SessionRow(msgspec.Struct):
+    """One open websocket."""
+
+    id: str
+    frontend: str
+    since_ms: int
+    address: str
+    user: str | None
+    in_flight: int
+    subscriptions: int
+
+
+class Report(msgspec.Struct, omit_defaults=True):
+    """What one process tells."""
+
+    process: str
+    """Names it."""
+    frontend: FrontendRow | None = None
+    """Of a frontend."""
+    sessions: list[SessionRow] = []
+    """Of a frontend: the newest first, at most `MAX_SESSIONS`."""
+    objects: list[ObjectReport] = []
+    """Of a worker: those that it owns."""
