@@ -228,7 +228,7 @@ class RPCWebApp:
     """
 
     def __init__(self, config: str | Path | Mapping[str, Any] | Config | None = None, /, **objects: object) -> None:
-        self._config = prepared(_loaded(config), restore=False)
+        self._config = prepared(_loaded(config), is_all_in_one=True)
         self._sources = from_instances(objects)
         if not self._sources:
             raise StartError("there is no object to serve: RPCWebApp(sample=sample)")
@@ -309,6 +309,8 @@ def run_all_in_one(config: Config, sources: Sequence[ObjectSource]) -> None:
     def announce() -> None:
         names = ", ".join(source.name for source in sources)
         sys.stdout.write(f"wispy serves {names} at {parts.url}   (Ctrl-C ends it)\n")
+        if config.has_console:
+            sys.stdout.write(f"the console: {parts.url}console/\n")
         sys.stdout.flush()
         if config.launch == "always" or (config.launch == "auto" and has_desktop()):
             webbrowser.open(parts.url)
@@ -323,11 +325,15 @@ def has_desktop() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.stdout.isatty()
 
 
-def prepared(config: Config, *, restore: bool) -> Config:
-    """The configuration with what depends on the kind of program: whether to restore, and where folders are."""
+def prepared(config: Config, *, is_all_in_one: bool) -> Config:
+    """The configuration with what depends on the kind of program: whether to restore, whether there is a console, and
+    where folders are.
+    """
     lease = config.lease
     if lease.restore is None:
-        lease = msgspec.structs.replace(lease, restore=restore)
+        lease = msgspec.structs.replace(lease, restore=not is_all_in_one)
+    # A frontend by itself listens on loopback too: behind a proxy, for all the world.
+    has_console = config.has_console if is_all_in_one or config.console != "auto" else config.debug
     located = {route: _located(folder) for route, folder in config.static.routes().items()}
     is_default = config.static.folders == StaticConfig().folders
     # The default folder need not exist; one that was asked for is missed in the log.
@@ -335,7 +341,7 @@ def prepared(config: Config, *, restore: bool) -> Config:
     static = msgspec.structs.replace(config.static, folders=folders)
     uploading = {route: str(_located(folder)) for route, folder in config.upload.routes().items()}
     upload = msgspec.structs.replace(config.upload, folders=uploading)
-    return msgspec.structs.replace(config, lease=lease, static=static, upload=upload)
+    return msgspec.structs.replace(config, lease=lease, static=static, upload=upload, console=has_console)
 
 
 def _located(folder: str) -> Path:

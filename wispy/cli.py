@@ -80,7 +80,7 @@ def _load(arguments: argparse.Namespace) -> Loaded:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    config = prepared(_load(arguments).config, restore=False)
+    config = prepared(_load(arguments).config, is_all_in_one=True)
     sources = from_specs(arguments.objects)
     if not sources:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
@@ -100,7 +100,7 @@ def _with_named_redis(config: Config, command: str) -> Config:
 
 
 def _frontend(arguments: argparse.Namespace) -> None:
-    config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-frontend")
+    config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-frontend")
     log.configure(config.logging_config)
     # There are no objects here that would need a process of their own beside.
     parts = Parts(msgspec.structs.replace(config, multiprocessed=False), (), has_web=True)
@@ -108,7 +108,7 @@ def _frontend(arguments: argparse.Namespace) -> None:
 
 
 def _worker(arguments: argparse.Namespace) -> None:
-    config = _with_named_redis(prepared(_load(arguments).config, restore=True), "wispy-worker")
+    config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-worker")
     log.configure(config.logging_config)
     sources = from_specs(arguments.objects)
     names = ", ".join(source.name for source in sources)

@@ -29,6 +29,7 @@ Duration = Annotated[Seconds, Meta(gt=0, le=_LONGEST_S)]
 Size = Annotated[Bytes, Meta(ge=1, le=_LARGEST_BYTES)]
 Count = Annotated[int, Meta(ge=1, le=1_000_000)]
 Folders = str | tuple[str, ...] | dict[str, str]
+LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
@@ -326,6 +327,13 @@ class Config(Section, frozen=True):
     autoreload: Annotated[bool, about("whether to restart when a source file changes")] = False
     websocket_max_message_size: Annotated[Size, about("largest websocket message that is taken")] = Bytes(100 << 20)
     wispy_static_path: Annotated[str, about("path, below `base_path`, of the wispyjs files", checks.route)] = "wispyjs"
+    console: Annotated[
+        Literal["auto"] | bool,
+        about(
+            "whether the console is served, and `rpc.status` answered; auto: with `debug`, and by `RPCWebApp` and "
+            "`wispy serve` where only this machine can connect (`address` is loopback)"
+        ),
+    ] = "auto"
     launch: Annotated[
         Literal["auto", "always", "never"],
         about("whether to open the page in a browser at the start; auto: where there is a desktop"),
@@ -366,6 +374,11 @@ class Config(Section, frozen=True):
     instance_configs: Annotated[
         dict[str, InstanceConfig], about("settings of single objects, by name, over those for all objects")
     ] = msgspec.field(default_factory=dict[str, InstanceConfig])
+
+    @property
+    def has_console(self) -> bool:
+        """Whether the console is served, and `rpc.status` answered, by a program that is all in one."""
+        return self.debug or self.address in LOOPBACK_NAMES if self.console == "auto" else self.console
 
     def of_object(self, name: str) -> InstanceConfig:
         """The settings of one object: its own in `instance_configs`, else those for all."""

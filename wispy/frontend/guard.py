@@ -9,14 +9,11 @@ Rules (DESIGN section 6):
 """
 
 import ipaddress
-from typing import Final
 from urllib.parse import urlsplit
 
 from tornado.httputil import HTTPServerRequest
 
-from wispy.config.schema import Config
-
-LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+from wispy.config.schema import LOOPBACK_NAMES, Config
 
 
 class Guard:

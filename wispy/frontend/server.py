@@ -10,10 +10,9 @@ from pathlib import Path
 from tornado.httpserver import HTTPServer
 from tornado.netutil import bind_sockets
 
-from wispy.config.schema import Config
+from wispy.config.schema import LOOPBACK_NAMES, Config
 from wispy.errors import StartError
 from wispy.frontend.core import Core
-from wispy.frontend.guard import LOOPBACK_NAMES
 from wispy.frontend.http import application
 from wispy.timing import wait_until
 
