@@ -5,10 +5,11 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 ROOT: Final = Path(__file__).parents[1]
 IMAGES: Final = ROOT / "docs" / "images"
@@ -27,8 +28,31 @@ class Picture:
     """Of the viewport, in CSS pixels: the page's own width and height."""
     is_ready: str
     """A JavaScript condition."""
+    path: str = ""
+    """Of the page, below the address that the program prints."""
+    use: Callable[[Page], None] | None = None
+    """What is done on the page before it is ready."""
     hover: str | None = None
     """What the pointer is on, by a CSS selector."""
+
+
+def _use_console(page: Page) -> None:
+    """Call a few methods, so that the log and the form have something to show."""
+    for method, fields in (
+        ("calibrate", {"offset": "0.4", "gain": "3"}),
+        ("warn", {"text": "helium below 20 %"}),
+        ("ramp", {"to": "84", "rate": "2"}),
+    ):
+        page.locator(f"[data-method={method}] summary").first.click()
+        form = page.get_by_role("form", name=f"Call {method}")
+        for name, value in fields.items():
+            form.locator(f"[name={name}]").fill(value)
+        form.get_by_role("button", name="Call").click()
+        form.locator(".result").wait_for()
+        if method != "ramp":
+            page.locator(f"[data-method={method}] summary").first.click()
+    page.evaluate("scrollTo(0, 0)")
+    page.mouse.move(0, 0)
 
 
 PICTURES: Final = [
@@ -52,6 +76,14 @@ PICTURES: Final = [
         size=(1040, 440),
         is_ready="document.querySelectorAll('.card').length === 2 && document.querySelector('.connected')",
         hover=".help",
+    ),
+    Picture(
+        name="console",
+        program="cryostat/cryostat.py",
+        path="console/",
+        size=(1280, 1000),
+        use=_use_console,
+        is_ready="performance.now() > 32_000",  # its plots reach back for half a minute
     ),
 ]
 
@@ -86,8 +118,11 @@ def _save(picture: Picture, url: str) -> None:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": width, "height": height}, device_scale_factor=1.25)
-        page.goto(url)
-        page.wait_for_function(picture.is_ready, timeout=60_000)
+        page.goto(url + picture.path)
+        if picture.use is not None:
+            picture.use(page)
+        while not page.evaluate(picture.is_ready):  # the console's policy lets `wait_for_function` make no function
+            page.wait_for_timeout(200)
         if picture.hover is not None:
             page.hover(picture.hover)
             page.get_by_role("tooltip").wait_for()

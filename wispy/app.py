@@ -350,6 +350,8 @@ def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Ha
     def announce() -> None:
         names = ", ".join(source.name for source in sources)
         sys.stdout.write(f"wispy serves {names} at {parts.url}   (Ctrl-C ends it)\n")
+        if config.has_console:
+            sys.stdout.write(f"the console: {parts.url}console/\n")
         sys.stdout.flush()
         if not is_again and (config.launch == "always" or (config.launch == "auto" and has_desktop())):
             webbrowser.open(parts.url)

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 from playwright.async_api import ConsoleMessage, Page, Response
 
 from tests.support.stack import Service
@@ -77,6 +78,18 @@ class Program(Service):
         self.url = self.wait_until_says(r"serves .* at (http://\S+)/")[1]
         self.wait_until_says("is served here")
         return self
+
+
+def frontend_of(program: Program) -> psutil.Process | None:
+    """The child process that serves the pages."""
+    return next((child for child in psutil.Process(program.pid).children() if is_frontend(child)), None)
+
+
+def is_frontend(process: psutil.Process) -> bool:
+    try:
+        return "wispy.frontend" in process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended, or waits to be reaped
+        return False
 
 
 OpenTab = Callable[..., Awaitable[Tab]]

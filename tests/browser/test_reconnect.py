@@ -1,24 +1,11 @@
 """A page outlives the frontend that it talks to."""
 
-import psutil
 import pytest
 
-from tests.browser.support import QUICKSTART, OpenTab, Program, Start
+from tests.browser.support import QUICKSTART, OpenTab, Start, frontend_of
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
-
-
-def frontend_of(program: Program) -> psutil.Process | None:
-    """The child process that serves the pages."""
-    return next((child for child in psutil.Process(program.pid).children() if is_frontend(child)), None)
-
-
-def is_frontend(process: psutil.Process) -> bool:
-    try:
-        return "wispy.frontend" in process.cmdline()
-    except psutil.NoSuchProcess:  # it has ended, or waits to be reaped
-        return False
 
 
 async def test_a_page_comes_back_after_its_frontend_was_killed(start: Start, open_tab: OpenTab) -> None:

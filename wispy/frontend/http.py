@@ -18,6 +18,7 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
 
 from wispy.config.schema import Config
+from wispy.frontend.console_files import console_routes
 from wispy.frontend.core import Core
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
@@ -236,6 +237,8 @@ def application(core: Core) -> Application:
         (f"{base}/healthz", Health, given),
         (f"{base}/readyz", Ready, given),
         *_file_routes(config, base, uploading, files),
+        # After them, so that a folder of the user's with this name stays his.
+        *(console_routes(config, files) if config.has_console else ()),
         (f"{base}/?", Home, given),
     ]
     return FrontendApplication(

@@ -17,6 +17,7 @@ h1 {{ font-size: 1.4rem; }}
 <body>
 <h1>wispy is running</h1>
 <p>Served here: {objects}</p>
+{console}
 <p>Put your page into a folder <code>static</code> beside your program, as <code>static/index.html</code>, with</p>
 <pre>&lt;script src="{base}/{script}/rpc.js"&gt;&lt;/script&gt;</pre>
 <p>and then, in its own script or in this page's console:</p>
@@ -32,4 +33,11 @@ def landing_page(objects: list[str], config: Config) -> str:
     names = ", ".join(f"<code>{escape(name)}</code>" for name in objects) or "no object yet"
     name = objects[0] if objects else "sample"
     example = f"rpc.{name}.$describe().then(console.log);"
-    return _PAGE.format(objects=names, base=config.base_path, script=config.wispy_static_path, example=escape(example))
+    link = f'<p><a href="{config.base_path}/console/">The console</a> shows what they are and do.</p>'
+    return _PAGE.format(
+        objects=names,
+        base=config.base_path,
+        script=config.wispy_static_path,
+        example=escape(example),
+        console=link if config.has_console else "",
+    )

@@ -113,8 +113,24 @@ def schema_of(annotation: Any) -> dict[str, Any]:
         schema = msgspec.json.schema(annotation)
     except Exception:  # types of the author that have no schema
         return {}
-    # Named definitions would have to move to the root of the document that this becomes part of.
-    return {} if "$defs" in schema else schema
+    definitions: dict[str, Any] = schema.pop("$defs", {})
+    # Named definitions would have to move to the root of the document that this becomes part of. Choices can stand in
+    # their place instead; structures might contain themselves.
+    if any("enum" not in each for each in definitions.values()):
+        return {}
+    return _with_choices(schema, definitions)
+
+
+def _with_choices(schema: Any, definitions: dict[str, Any]) -> Any:
+    """A schema with each enumeration where it is referred to."""
+    if isinstance(schema, list):
+        return [_with_choices(each, definitions) for each in cast(list[Any], schema)]
+    if not isinstance(schema, dict):
+        return schema
+    known = cast(dict[str, Any], schema)
+    if "$ref" in known:
+        return definitions[str(known["$ref"]).rpartition("/")[2]]
+    return {key: _with_choices(value, definitions) for key, value in known.items()}
 
 
 def text_of(annotation: Any) -> str | None:

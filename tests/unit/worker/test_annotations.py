@@ -105,6 +105,13 @@ def test_schemas() -> None:
         assert annotations.schema_of(annotation) == {}
 
 
+def test_the_choices_of_an_enumeration_stand_in_the_schema() -> None:
+    colour = {"title": "Colour", "enum": ["red"]}
+    assert annotations.schema_of(Colour) == colour
+    assert annotations.schema_of(Colour | None) == {"anyOf": [colour, {"type": "null"}]}
+    assert annotations.schema_of(list[Colour]) == {"type": "array", "items": colour}
+
+
 def test_texts() -> None:
     assert annotations.text_of(int) == "int"
     assert annotations.text_of("Motor | None") == "Motor | None"
