@@ -12,15 +12,14 @@ Rules (DESIGN section 5, "the owner remembers, everyone else retries"):
   takes bounded room, and cannot move the horizon of others.
 """
 
-import enum
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-from wispy.protocol import errors
 from wispy.protocol.answer_log import MAX_MOVED_BYTES, AnswerLog, Row
-from wispy.protocol.relay import ERROR, RESULT, RelayedRequest, Reply, SessionRequests
+from wispy.protocol.relay import RelayedRequest, Reply, SessionRequests
+from wispy.protocol.verdicts import Verdict, bare, refusal
 
 ACK_STEP: Final = 8
 """Answers that are forgotten together. A session with one request in flight would else cost a field of the log
@@ -43,9 +42,6 @@ in Redis holds the same bytes, and at most as many of dead answers (`answer_log`
 MAX_SESSIONS: Final = 50_000
 """Sessions that outlive a pruning: more than two frontends may have connections (20,000 each)."""
 
-MAX_BARE_ERROR_BYTES: Final = 512
-"""An error up to this size is kept whole also beyond a quota: it is about what its bare form would take."""
-
 CLOCK_ERROR_MS: Final = 1000
 """A stamp may be so much later than the owner's time at its arrival: both are estimates of one clock, never later than
 it is, and exact to some ten milliseconds and a round trip."""
@@ -53,32 +49,6 @@ it is, and exact to some ten milliseconds and a round trip."""
 SINCE_FIELD: Final = "since"
 SESSION_PREFIX: Final = "s:"
 
-
-class Verdict(enum.Enum):
-    """What becomes of a copy of a request."""
-
-    RUN = "run"
-    """It is new: run it."""
-    DROPPED = "dropped"
-    """Its session has the answer."""
-    ATTACHED = "attached"
-    """It is running; its one answer serves this copy too."""
-    ANSWERED = "answered"
-    """It is answered: it gets that answer again."""
-    REUSED = "reused"
-    """Its id was used for another request, whose answer stands: this copy alone is refused."""
-    LATE = "late"
-    """It is too old to start: it is to be refused, which is final."""
-    UNKNOWN = "unknown"
-    """Whether it ran before cannot be known: it is to be refused, which is final."""
-
-
-REFUSALS: Final[dict[Verdict, errors.ErrorType]] = {
-    Verdict.REUSED: errors.INVALID_REQUEST,
-    Verdict.LATE: errors.NOT_STARTED,
-    Verdict.UNKNOWN: errors.OUTCOME_UNKNOWN,
-}
-"""How the verdicts that refuse a copy are answered."""
 
 # Python 3.11 takes its time to find a member of an Enum.
 _RUN: Final = Verdict.RUN
@@ -245,7 +215,7 @@ class Memory:
 
     def answered_bare(self, session: SessionMemory, known: Known, reply: Reply, row: Row) -> None:
         """Remember an answer without its body: beyond a quota too, so that whether the request ran stays true."""
-        reply = _bare(reply)
+        reply = bare(reply)
         self._remember(session, known, reply, row, len(reply.body) + ANSWER_BYTES)
 
     def _remember(self, session: SessionMemory, known: Known, reply: Reply, row: Row, size: int) -> None:
@@ -413,13 +383,6 @@ class Memory:
                     yield block.session, former.reply
 
 
-def refusal(id: int, verdict: Verdict) -> Reply:
-    """The answer to a copy with a verdict of `REFUSALS`."""
-    error = REFUSALS[verdict]
-    text = "the id was used for another request of this session" if verdict is Verdict.REUSED else None
-    return Reply(id, ERROR, msgspec.Raw(error(text).to_json()))
-
-
 def _verdict_of_copy(known: Known, request: RelayedRequest) -> Verdict:
     if known.print is not None and known.print != hash((request.method, bytes(request.params))):
         return Verdict.REUSED
@@ -432,29 +395,3 @@ def _session_value(session: SessionMemory) -> bytes:
     """
     value = b"%d:%d:%d" % (session.acked, session.last_seen_ms, session.first_row)
     return value + b":" + ",".join(map(str, session.open)).encode() if session.open else value
-
-
-class _Executed(msgspec.Struct):
-    executed: errors.Executed
-    retryable: bool
-
-
-class _Error(msgspec.Struct):
-    code: int
-    message: str
-    data: _Executed
-
-
-_decode_error: Final = msgspec.json.Decoder(_Error).decode
-
-
-def _bare(reply: Reply) -> Reply:
-    """What is kept of an answer beyond a quota: whether the request ran stays true."""
-    if reply.kind == RESULT:
-        return Reply(reply.id, ERROR, msgspec.Raw(errors.RESULT_GONE().to_json()))
-    if reply.kind != ERROR or len(reply.body) <= MAX_BARE_ERROR_BYTES:
-        return reply
-    error = _decode_error(reply.body)
-    executed, retryable = error.data.executed, error.data.retryable
-    bare = errors.RPCError(error.code, error.message[:100], executed=executed, retryable=retryable)
-    return Reply(reply.id, ERROR, msgspec.Raw(bare.to_json()))

@@ -2,8 +2,7 @@
 
 Runs on the I/O thread. Rules:
 - Every copy of a request goes past the memory first; only what it calls new reaches the runner.
-- One script ends a batch: log, deletion of finished entries, replies last. What Redis has not confirmed is kept and
-  sent again, in order, after the link is back: rows of the log are final, so writing one twice changes nothing.
+- What a read or a hand-over brought is one batch, which one script brings to Redis (`Finishes`).
 - An entry is deleted once its last request is final, and not before: what is left in the stream is what a next owner
   has to settle.
 - At most `MAX_IN_FLIGHT` requests are on the desk; the stream holds the others until there is room.
@@ -11,7 +10,7 @@ Runs on the I/O thread. Rules:
 
 import logging
 import time
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -22,11 +21,12 @@ from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
-from wispy.protocol.answer_log import Row
-from wispy.protocol.memory import Known, Memory, SessionMemory, Verdict, refusal
+from wispy.protocol.memory import Known, Memory, SessionMemory
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
+from wispy.protocol.verdicts import Verdict, refusal
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
+from wispy.worker.finishes import Batch, Finishes
 from wispy.worker.requests import to_call
 
 log = logging.getLogger("wispy.worker")
@@ -75,42 +75,6 @@ class Pending(Known, eq=False, gc=False):
     """The frontend knows that the call may run for longer than the default."""
 
 
-def _rows() -> defaultdict[str, Row]:
-    return defaultdict(Row)
-
-
-def _replies_of_frontend() -> defaultdict[str, list[Reply]]:
-    return defaultdict(list)
-
-
-def _no_replies() -> defaultdict[str, defaultdict[str, list[Reply]]]:
-    return defaultdict(_replies_of_frontend)
-
-
-class _Batch(msgspec.Struct, eq=False):
-    """What one finish script is to bring to Redis."""
-
-    rows: defaultdict[str, Row] = msgspec.field(default_factory=_rows)
-    """Frontend to the answers that are logged and sent; "" to those that are only logged."""
-    unlogged: defaultdict[str, defaultdict[str, list[Reply]]] = msgspec.field(default_factory=_no_replies)
-    """Frontend to session to what is only sent."""
-    entries: list[str] = []
-    """Ids of finished entries."""
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.rows or self.unlogged or self.entries)
-
-
-class _Finish(msgspec.Struct, eq=False):
-    """A finish script that Redis has not confirmed: the arguments."""
-
-    log: list[tuple[str, bytes]]
-    forget: list[str]
-    entries: list[str]
-    messages: list[tuple[str, str, bytes]]
-
-
 class Desk:
     """The requests of one object under one lease.
 
@@ -142,25 +106,18 @@ class Desk:
         on_fenced: Callable[[], None],
     ) -> None:
         self._link = link
-        self._store = store
         self._keys = keys
-        self._epoch = epoch
         self._memory = memory
         self._max_start_delay_s = max_start_delay_s
         self._max_reply_bytes = max_reply_bytes
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._counts = counts
         self._hand_over = hand_over
-        self._on_fenced = on_fenced
+        self._finishes = Finishes(store, keys, epoch, memory, on_fenced)
         self._calls: dict[Pending, Call] = {}
         """What the runner has."""
         self._cancelled: dict[tuple[str, int], None] = {}
         """Requests that were cancelled before they came, or after they were answered."""
-        self._unconfirmed: dict[int, _Finish] = {}
-        """Batches that Redis has not confirmed, in the order in which they were sent."""
-        self._failed: set[int] = set()
-        """Those of them that have to be sent again."""
-        self._batches = 0
         self._stored: deque[tuple[float, int]] = deque()
         """Stored bodies: until when they wait (monotonic seconds), and their bytes."""
         self._stored_bytes = 0
@@ -173,12 +130,12 @@ class Desk:
     @property
     def room(self) -> int:
         """Requests that may be taken in addition; nothing is taken while batches pile up unconfirmed."""
-        return MAX_IN_FLIGHT - len(self._calls) if len(self._unconfirmed) < MAX_IN_FLIGHT else 0
+        return MAX_IN_FLIGHT - len(self._calls) if len(self._finishes) < MAX_IN_FLIGHT else 0
 
     @property
     def is_settled(self) -> bool:
         """Whether Redis has confirmed all that was answered."""
-        return not self._unconfirmed
+        return not self._finishes
 
     def calls(self) -> list[Call]:
         """What the runner has."""
@@ -204,7 +161,7 @@ class Desk:
 
     def take(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
         """Take entries (id, bytes) from the stream, at `now_ms` on the Redis server's clock."""
-        batch = _Batch()
+        batch = Batch()
         calls: list[Call] = []
         for entry_id, data in entries:
             try:
@@ -216,10 +173,9 @@ class Desk:
             self._take_entry(entry_id, entry, now_ms, batch, calls)
         if calls:
             self._hand_over(calls)
-        if not batch.is_empty:
-            self._finish(batch)
+        self._finish(batch)
 
-    def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: _Batch, calls: list[Call]) -> None:
+    def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: Batch, calls: list[Call]) -> None:
         opened = OpenEntry(entry_id, 0)
         # A request may start until this moment, less its age.
         start_by = time.monotonic() + self._max_start_delay_s
@@ -237,7 +193,7 @@ class Desk:
         if opened.left == 0:
             batch.entries.append(entry_id)
 
-    def _answer_copy(self, session: SessionMemory, id: int, verdict: Verdict, token: Pending, batch: _Batch) -> None:
+    def _answer_copy(self, session: SessionMemory, id: int, verdict: Verdict, token: Pending, batch: Batch) -> None:
         """What a copy gets that is not to run; `token` is remembered only if it is the first that came."""
         if verdict is Verdict.ATTACHED:
             running = self._pending(session.name, id)
@@ -261,7 +217,7 @@ class Desk:
         request: RelayedRequest,
         start_by: float,
         token: Pending,
-        batch: _Batch,
+        batch: Batch,
         calls: list[Call],
     ) -> None:
         try:
@@ -280,7 +236,7 @@ class Desk:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Bring the outcomes of ended calls to their callers."""
-        batch = _Batch()
+        batch = Batch()
         max_inline_body = self._max_inline_body
         for outcome in outcomes:
             call = outcome.call
@@ -294,26 +250,24 @@ class Desk:
                 continue
             kind = relay.ERROR if outcome.is_error else relay.RESULT
             self._answer_ended(batch, call, Reply(call.id, kind, msgspec.Raw(body)))
-        if not batch.is_empty:
-            self._finish(batch)
+        self._finish(batch)
 
     def answer_early(self, calls: Sequence[Call], error: errors.RPCError) -> None:
         """Answer calls that the runner still has, and that go on taking room: their deadline has come."""
         if not calls:
             return
-        batch = _Batch()
+        batch = Batch()
         body = msgspec.Raw(error.to_json())
         for call in calls:
             token: Pending = call.token
             if not token.answered:
                 token.answered = True
                 self._answer_ended(batch, call, Reply(call.id, relay.ERROR, body))
-        if not batch.is_empty:
-            self._finish(batch)
+        self._finish(batch)
 
     def extend_beyond(self, default_s: float) -> None:
         """Tell the frontends which calls may run for more than `default_s` seconds: they would give them up earlier."""
-        batch = _Batch()
+        batch = Batch()
         for call in self._calls.values():
             token: Pending = call.token
             run_s = 0.0 if call.started is None else call.deadline - call.started
@@ -321,12 +275,11 @@ class Desk:
                 token.extended = True
                 body = msgspec.Raw(b"%d" % min(run_s + 1, MAX_EXTENSION_S))
                 batch.unlogged[token.frontend][call.session].append(Reply(call.id, relay.EXTENDED, body))
-        if not batch.is_empty:
-            self._finish(batch)
+        self._finish(batch)
 
     def settle_delivered(self, entries: Sequence[tuple[str, bytes]], now_ms: int) -> None:
         """Settle what a former owner was given and did not finish: before any new work, and repeatable."""
-        batch = _Batch()
+        batch = Batch()
         for entry_id, data in entries:
             batch.entries.append(entry_id)
             try:
@@ -339,11 +292,11 @@ class Desk:
             log.warning("%d entries of %s were left by a former owner", len(batch.entries), self._keys.requests)
             self._finish(batch)
 
-    def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: _Batch) -> None:
+    def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: Batch) -> None:
         for session, reply in self._memory.settle_delivered(blocks, now_ms, batch.rows[frontend]):
             batch.unlogged[frontend][session].append(reply)
 
-    def _answer_ended(self, batch: _Batch, call: Call, reply: Reply) -> None:
+    def _answer_ended(self, batch: Batch, call: Call, reply: Reply) -> None:
         token: Pending = call.token
         self._answer(batch, self._memory.session(call.session), token, reply)
         entry = token.entry
@@ -351,7 +304,7 @@ class Desk:
         if entry.left == 0:
             batch.entries.append(entry.id)
 
-    def _answer(self, batch: _Batch, session: SessionMemory, token: Pending, reply: Reply) -> None:
+    def _answer(self, batch: Batch, session: SessionMemory, token: Pending, reply: Reply) -> None:
         if not self._memory.answered(session, token, reply, batch.rows[token.frontend]):
             # The caller gets it whole, and the log what there is room for.
             batch.unlogged[token.frontend][session.name].append(reply)
@@ -392,59 +345,21 @@ class Desk:
         del self._calls[token]
         if token.answered:
             return  # its deadline came while the body was stored
-        batch = _Batch()
+        batch = Batch()
         self._answer_ended(batch, call, reply)
         self._finish(batch)
 
-    # --- the finish script ------------------------------------------------------------------------------------------
+    # --- to Redis ---------------------------------------------------------------------------------------------------
 
-    def _finish(self, batch: _Batch) -> None:
-        memory = self._memory
-        moved = memory.moved_answers()
-        messages = [("", field, message) for field, message in memory.write(moved)] if moved else []
-        for frontend, row in batch.rows.items():
-            channel = self._keys.replies(frontend) if frontend else ""
-            messages += [(channel, field, message) for field, message in memory.write(row)]
-        for frontend, replies in batch.unlogged.items():
-            channel = self._keys.replies(frontend)
-            messages += [(channel, "", message) for message in relay.reply_messages(replies)]
-        log_fields, forget = memory.take_log_changes()
-        finish = _Finish(log_fields, forget, batch.entries, messages)
-        self._batches += 1
-        self._unconfirmed[self._batches] = finish
-        if self._failed:
-            # It must not overtake: what it forgets would come back, and the acknowledged id in the log would go back.
-            self._failed.add(self._batches)
-        else:
-            self._send(self._batches, finish)
-
-    def _send(self, number: int, finish: _Finish) -> None:
-        self._store.finish(
-            self._epoch,
-            log=finish.log,
-            forget=finish.forget,
-            entries=finish.entries,
-            messages=finish.messages,
-            on_reply=lambda reply: self._finished(number, reply),
-        )
-
-    def _finished(self, number: int, reply: bool | BrokerError) -> None:
-        if reply is True:
-            del self._unconfirmed[number]
-        elif reply is False:
-            self._on_fenced()
-        else:
-            if not self._failed:
-                log.warning("answers of %s wait for Redis: %s", self._keys.requests, reply)
-            self._failed.add(number)
+    def _finish(self, batch: Batch) -> None:
+        if not batch.is_empty:
+            self._finishes.send(batch)
 
     def resend(self) -> None:
         """Send again, in order, what did not reach Redis, or may not have."""
-        failed, self._failed = sorted(self._failed), set()
-        for number in failed:
-            self._send(number, self._unconfirmed[number])
+        self._finishes.resend()
 
     def prune(self, now_ms: int, window_ms: int) -> None:
         """Forget the sessions that were not seen for `window_ms`."""
         if self._memory.prune(now_ms - window_ms, now_ms):
-            self._finish(_Batch())
+            self._finishes.send(Batch())

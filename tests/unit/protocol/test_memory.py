@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from wispy.protocol import answer_log, errors, memory
 from wispy.protocol.answer_log import Row
-from wispy.protocol.memory import CLOCK_ERROR_MS, Known, Memory, SessionMemory, Verdict, refusal
+from wispy.protocol.memory import CLOCK_ERROR_MS, Known, Memory, SessionMemory
 from wispy.protocol.relay import (
     ERROR,
     RESULT,
@@ -24,6 +24,7 @@ from wispy.protocol.relay import (
     SessionRequests,
     encode,
 )
+from wispy.protocol.verdicts import MAX_BARE_ERROR_BYTES, Verdict, refusal
 
 RUN = "run-1"
 SINCE = 1_000_000
@@ -368,7 +369,7 @@ def test_error_over_the_quota_still_says_whether_it_ran(owner: Owner, error: err
     assert owner.answer(session, short) == short
     long = error("x" * 3000, data={"args": ["y" * 3000]})
     kept = owner.answer(session, Reply(3, ERROR, msgspec.Raw(long.to_json())))
-    assert len(kept.body) <= memory.MAX_BARE_ERROR_BYTES
+    assert len(kept.body) <= MAX_BARE_ERROR_BYTES
     assert (code(kept), executed(kept)) == (error.code, error.executed)
 
 
@@ -905,7 +906,7 @@ class Ownership(RuleBasedStateMachine):
             assert session.answers == len(answers) <= memory.MAX_UNACKNOWLEDGED
             size = sum(len(reply.body) + memory.ANSWER_BYTES for reply in answers.values())
             assert session.size == size
-            bare = len(answers) * (memory.ANSWER_BYTES + memory.MAX_BARE_ERROR_BYTES)
+            bare = len(answers) * (memory.ANSWER_BYTES + MAX_BARE_ERROR_BYTES)
             assert size <= memory.SESSION_QUOTA_BYTES + bare
             total += size
             assert session.known.keys() - answers.keys() == {id for name, id in self.running if name == session.name}
