@@ -104,7 +104,9 @@ class Tenure:
         """The object takes calls: until it does, nothing is read for it."""
         self._releasing = False
         self._handed_over = False
-        """The lease is being given back: what the object does now is no longer told."""
+        """The object has been told of the release: what it does now is no longer told."""
+        self._gives_back = False
+        """Redis is told that the lease is free: a renewal or a read that is refused from now on was under way."""
         self._reader = EntryReader(
             links.reader,
             self._store,
@@ -242,8 +244,12 @@ class Tenure:
         """Another owner has acquired, or Redis is another server."""
         if not self.lease.lost:
             self.lease.lost = True
-            log.warning("%s is not owned by this process any more (epoch %s)", self._stage.name, self.epoch)
+            if not self._gives_back:  # else the answer to that says whether it was lost
+                self._log_loss()
         self._ended.set()
+
+    def _log_loss(self) -> None:
+        log.warning("%s is not owned by this process any more (epoch %s)", self._stage.name, self.epoch)
 
     def _close(self) -> None:
         self.lease.lost = True
@@ -412,9 +418,14 @@ class Tenure:
 
     async def _give_back(self, cursor: str) -> None:
         """Give the lease back; the next owner begins behind the entry `cursor`."""
+        if self.lease.lost:
+            return
+        self._gives_back = True
         try:
-            if not self.lease.lost and await self._store.release(self.epoch, cursor):
+            if await self._store.release(self.epoch, cursor):
                 log.info("%s is released", self._stage.name)
+            else:
+                self._log_loss()
         except BrokerError as error:
             log.warning("the lease of %s could not be released, it will run out: %s", self._stage.name, error)
 

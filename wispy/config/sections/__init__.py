@@ -1,0 +1,1 @@
+"""The sections of the configuration, by what they are about; `wispy.config.schema` puts them together."""
