@@ -98,8 +98,8 @@ class World:
     async def add(self, method: str = "note") -> str:
         """An entry with one request, whose only argument is its id."""
         self.last_id += 1
-        # An estimate of the server's clock is some milliseconds late, more on a busy machine: a request would be stamped
-        # before the first acquisition, and its outcome unknown.
+        # An estimate of the server's clock is some milliseconds late, more on a busy machine: a request would be
+        # stamped before the first acquisition, and its outcome unknown.
         await wait_until(self.is_clock_past_horizon, "the time is past the first acquisition")
         server = self.link.server
         assert server is not None
