@@ -24,15 +24,15 @@ OpenConsole = Callable[..., Awaitable[Tab]]
 
 
 @pytest_asyncio.fixture(loop_scope="session")
-async def open_console(browser: Browser) -> AsyncIterator[OpenConsole]:
-    """`await open_console(program, "#/sample", width=360)`: the console in a browser context of its own. Nothing on it
-    may fail, be refused by its own policy, or be missing."""
+async def open_console(each_browser: Browser) -> AsyncIterator[OpenConsole]:
+    """`await open_console(program, "#/sample", width=360)`: the console in a browser context of its own, in
+    Chromium and then in Firefox. Nothing on it may fail, be refused by its own policy, or be missing."""
     contexts: list[Any] = []
     tabs: list[Tab] = []
 
     async def open_console(program: Program, place: str = "", *, width: int = 1280, dark: bool = False) -> Tab:
         scheme = "dark" if dark else "light"
-        context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        context = await each_browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
         contexts.append(context)
         tab = Tab(await context.new_page())
         tabs.append(tab)
@@ -354,6 +354,12 @@ async def test_the_overview_goes_on_under_whoever_reads_it(start: Start, open_co
     await expect(row.get_by_text("11", exact=True)).to_be_visible()
     await expect(main.get_by_role("heading", name="Sessions (2 of 500)")).to_be_visible()
     await expect(row.get_by_role("link")).to_be_focused()
+    assert await serious_findings(tab.page) == []
+    for width in (1300, 360):  # nothing is cut off: on a phone each cell stands below its head
+        await tab.page.set_viewport_size({"width": width, "height": 800})
+        cut = "[...document.querySelectorAll('html, .scroll')].filter((e) => e.scrollWidth > e.clientWidth).length"
+        assert await tab.run(cut) == 0, width
+    await expect(row.get_by_role("cell", name="lab · 7")).to_be_visible()
     assert await serious_findings(tab.page) == []
 
 

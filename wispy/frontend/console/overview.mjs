@@ -11,7 +11,7 @@ import { duration } from "./values.mjs";
 
 /** A page that `show` fills again with each answer. */
 export class Overview {
-  element = h("div", {}, page("…"));
+  element = h("div", { class: "overview" }, page("…"));
 
   /** @param {string} reason there is no status to show */
   refuse(reason) {
@@ -125,12 +125,23 @@ function sessionsTable({ sessions = [], sessions_total: total = sessions.length,
   return table(more, ["Session", "Address", "User", "Since", "In flight", "Subscriptions"], rows);
 }
 
-/** @param {string} title @param {string[]} heads @param {import("./dom.mjs").Child[][]} rows */
+/**
+ * On a narrow screen its rows are shown as lists, each cell with its head. The roles are named, since what is not
+ * displayed as a table is none to some browsers.
+ *
+ * @param {string} title @param {string[]} heads @param {import("./dom.mjs").Child[][]} rows
+ */
 function table(title, heads, rows) {
   const body = rows.map(([first, ...others]) =>
-    h("tr", {}, h("th", { scope: "row" }, first), ...others.map((cell) => h("td", {}, cell))),
+    h(
+      "tr",
+      { role: "row" },
+      h("th", { scope: "row", role: "rowheader" }, first),
+      ...others.map((cell, index) => h("td", { role: "cell", "data-head": heads[index + 1] }, cell)),
+    ),
   );
-  const head = h("thead", {}, h("tr", {}, ...heads.map((each) => h("th", { scope: "col" }, each))));
+  const columns = heads.map((each) => h("th", { scope: "col", role: "columnheader" }, each));
+  const head = h("thead", { role: "rowgroup" }, h("tr", { role: "row" }, ...columns));
   return h(
     "section",
     {},
@@ -140,7 +151,7 @@ function table(title, heads, rows) {
       : h(
           "div",
           { class: "card scroll", tabindex: "0", role: "region", "aria-label": title },
-          h("table", {}, head, h("tbody", {}, ...body)),
+          h("table", { role: "table" }, head, h("tbody", { role: "rowgroup" }, ...body)),
         ),
   );
 }
