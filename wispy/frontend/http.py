@@ -231,7 +231,7 @@ def application(core: Core) -> Application:
     uploading = upload_folders(config)
     files = {**given, "shared": Shared(uploading.values())}  # for whatever is a `StaticFiles`
     routes: list[Any] = [
-        (f"{base}/ws", Socket, given),
+        *((f"{base}{re.escape(place)}/ws", Socket, given) for place in _websocket_places(config)),
         (f"{base}/rpc", Rpc, given),
         (f"{base}/openrpc.json", OpenRpc, given),
         (f"{base}/healthz", Health, given),
@@ -248,6 +248,14 @@ def application(core: Core) -> Application:
         default_handler_args=given,
         log_function=_log_request,
     )
+
+
+def _websocket_places(config: Config) -> set[str]:
+    """Below `base_path`, where a websocket is found: there, and beside the last folder of a `wispy_static_path` of
+    several. For rpc.js looks beside its own folder: it cannot know where in its address the base path ends.
+    """
+    above, slash, _ = config.wispy_static_path.rpartition("/")
+    return {"", slash + above}
 
 
 def _file_routes(config: Config, base: str, uploading: Mapping[str, Path], files: Mapping[str, Any]) -> list[Any]:
