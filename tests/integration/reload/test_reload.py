@@ -72,8 +72,8 @@ def start(folder: Path, tmp_path: Path) -> Iterator[Start]:
         service.kill()
 
 
-def serve(start: Start, *more: str) -> Service:
-    settings = ["--port", "0", "--set", "multiprocessed=false", "--autoreload"]
+def serve(start: Start, *more: str, reload: str = "--autoreload") -> Service:
+    settings = ["--port", "0", "--set", "multiprocessed=false", reload]
     return start(command("wispy"), "serve", *settings, "--object", "lamp:Lamp", *more)
 
 
@@ -98,8 +98,9 @@ async def wait_for_hello(rpc: Rpc, text: str) -> None:
     await wait_until(says, lambda: f"it says {text!r}: {answers[-3:]}", 20.0)
 
 
-async def test_a_client_sees_the_new_source_in_its_old_session(start: Start, folder: Path) -> None:
-    service = serve(start)
+@pytest.mark.parametrize("reload", ["--autoreload", "--set=debug=true"])
+async def test_a_client_sees_the_new_source_in_its_old_session(start: Start, folder: Path, reload: str) -> None:
+    service = serve(start, reload=reload)
     url = url_of(service)
     states: list[str] = []
     seen: list[int] = []

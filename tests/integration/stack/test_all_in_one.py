@@ -91,6 +91,26 @@ async def wait_until_served(client: Client) -> None:
     await wait_until(is_served, "sample is served")
 
 
+@pytest.mark.parametrize(("launch", "is_opened"), [("always", True), ("auto", False), ("never", False)])
+async def test_it_opens_its_page_in_a_browser(
+    make_stack: MakeStack, short_folder: Path, tmp_path: Path, launch: str, is_opened: bool
+) -> None:
+    """`auto` opens none here: nobody sits before a terminal."""
+    opened = tmp_path / "opened"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
+    browser.chmod(0o755)
+    env = {"TMPDIR": str(short_folder), "WISPY_LAUNCH": launch, "BROWSER": str(browser)}
+    arguments = [sys.executable, str(FOLDER / "program.py"), "false"]
+    program = Program(make_stack().run(arguments, env=env), short_folder)
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+    assert program.service.stop() == 0
+    page = program.url.replace("ws:", "http:").removesuffix("ws")
+    assert (opened.read_text().split() if opened.exists() else []) == [page] * is_opened
+    await program.check_gone()
+
+
 @MODES
 async def test_the_first_signal_never_raises_in_object_code(
     make_stack: MakeStack, short_folder: Path, tmp_path: Path, multiprocessed: str

@@ -1,4 +1,4 @@
-"""Each key of the seed's configuration has its effect; what is not here has a test named in docs/reference/seed.md."""
+"""Each key of the seed's configuration has its effect; docs/reference/seed-features.md names the tests elsewhere."""
 
 import asyncio
 import signal
