@@ -75,7 +75,6 @@ PICTURES: Final = [
         program="bindings/bindings.py",
         size=(1040, 440),
         is_ready="document.querySelectorAll('.card').length === 2 && document.querySelector('.connected')",
-        hover=".help",
     ),
     Picture(
         name="console",

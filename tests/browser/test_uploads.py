@@ -1,7 +1,11 @@
 """Uploads from a page: by httpReq.js, by a plain form; and what an uploaded page may do, which is nothing."""
 
+import asyncio
+import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import pytest_asyncio
@@ -45,9 +49,55 @@ upload:
     return start("-m", "wispy", "serve", str(file), "--object", "sample=served:Sample", folder=FOLDER)
 
 
+class Line:
+    """What browsers reach the server by: a relay that may be as slow as a real line, so that there is a way to be told
+    of, and to break off. (Only Chromium can be slowed down by itself.)"""
+
+    READ_BYTES = 64 << 10
+
+    def __init__(self, target: str) -> None:
+        self._port = urlsplit(target).port
+        self.url = ""
+        self.bytes_per_s: int | None = None
+        """Of what browsers send; None: as fast as it goes."""
+
+    async def __aenter__(self) -> "Line":
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.READ_BYTES)  # else the kernel takes some MiB
+        listener.bind(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        self._server = await asyncio.start_server(self._carry, sock=listener, limit=self.READ_BYTES)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._server.close()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+        await asyncio.gather(self._forward(reader, to_server, is_up=True), self._forward(from_server, writer))
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_up: bool = False) -> None:
+        try:
+            while data := await reader.read(self.READ_BYTES):
+                writer.write(data)
+                await writer.drain()
+                if is_up and self.bytes_per_s:
+                    await asyncio.sleep(len(data) / self.bytes_per_s)
+        except ConnectionError:
+            pass  # either end may break off
+        finally:
+            writer.close()
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def tab(program: Program, open_tab: OpenTab) -> Tab:
-    tab = await open_tab(f"{program.url}/")
+async def line(program: Program) -> AsyncIterator[Line]:
+    async with Line(program.url) as line:
+        yield line
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def tab(line: Line, open_in_each: OpenTab) -> Tab:
+    tab = await open_in_each(f"{line.url}/")
     await tab.run(TOOLS)
     return tab
 
@@ -56,11 +106,8 @@ def names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-async def test_an_upload_tells_how_far_it_is(tab: Tab, uploads: Path) -> None:
-    # As fast as a good connection, so that there is a way to be told of.
-    devtools = await tab.page.context.new_cdp_session(tab.page)
-    network = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 20 << 20}
-    await devtools.send("Network.emulateNetworkConditions", network)
+async def test_an_upload_tells_how_far_it_is(tab: Tab, line: Line, uploads: Path) -> None:
+    line.bytes_per_s = 20 << 20
     answer = await tab.run("upload([fileOf('a.png', 8), fileOf('b.png', 1)])")
     assert answer == {
         "files": [
@@ -92,10 +139,8 @@ async def test_the_page_reads_why_it_was_refused(tab: Tab, uploads: Path) -> Non
     assert names(uploads) == ["x.png"]
 
 
-async def test_an_upload_that_is_aborted_leaves_nothing(tab: Tab, uploads: Path) -> None:
-    devtools = await tab.page.context.new_cdp_session(tab.page)
-    network = {"offline": False, "latency": 0, "downloadThroughput": -1, "uploadThroughput": 2 << 20}
-    await devtools.send("Network.emulateNetworkConditions", network)
+async def test_an_upload_that_is_aborted_leaves_nothing(tab: Tab, line: Line, uploads: Path) -> None:
+    line.bytes_per_s = 2 << 20
     await tab.run(
         """window.stop = new AbortController();
         window.outcome = upload(fileOf('x.png', 20), {signal: stop.signal}).catch((e) => String(e)); 0"""
@@ -157,4 +202,7 @@ async def test_an_uploaded_page_does_not_run(tab: Tab, program: Program) -> None
     )
     assert outcomes[0] == outcomes[2] == outcomes[3] == "refused", outcomes
     assert outcomes[4] == "kept", outcomes
+    # What Firefox refuses, it tells as errors of the page.
+    assert [text for text in tab.errors if "nosniff" not in text and "octet-stream" not in text] == []
+    tab.errors.clear()
     assert program.is_running
