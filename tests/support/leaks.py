@@ -35,6 +35,14 @@ def child_processes() -> dict[int, str]:
     return children
 
 
+def is_alive(process: psutil.Process) -> bool:
+    """Whether it runs: one that nobody has asked for its end yet does not."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def unfinished_tasks(loop: asyncio.AbstractEventLoop) -> set["asyncio.Task[object]"]:
     return {task for task in asyncio.all_tasks(loop) if not task.done()}
 

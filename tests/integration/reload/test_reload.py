@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 import wispy
+from tests.support.leaks import is_alive
 from tests.support.stack import Service, command
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.client import Rpc, RPCError
@@ -185,7 +186,7 @@ def test_the_end_of_the_watcher_is_the_end_of_all(start: Start, folder: Path, nu
         service.send(number)
         assert service.wait() == 0
     wait_until_blocking(
-        lambda: not any(each.is_running() and each.status() != psutil.STATUS_ZOMBIE for each in family),
+        lambda: not any(is_alive(each) for each in family),
         lambda: f"nothing is left: {family}",
         20.0,
     )

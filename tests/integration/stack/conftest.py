@@ -1,10 +1,12 @@
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from tests.integration.stack.gate import Gate
 from tests.integration.stack.inbox import Inbox
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
@@ -18,22 +20,21 @@ MakeStack = Callable[..., Stack]
 @pytest.fixture(scope="module")
 def shared_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A frontend and a worker for all tests of a module, which leave `sample` as they found it."""
-    stack = start_stack(valkey_server, tmp_path_factory)
-    yield stack
-    stack.close()
-    check_keys(valkey_server, stack)
+    with running_stack(valkey_server, tmp_path_factory) as stack:
+        yield stack
 
 
-def start_stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, **config: Any) -> Stack:
-    """A worker with `sample` and `quiet`, and a frontend, in this order."""
+@contextmanager
+def running_stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, **config: Any) -> Generator[Stack]:
+    """A worker with `sample` and `quiet`, and a frontend, in this order; it must leave no key that lasts."""
     stack = Stack(server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
     try:
         stack.worker("sample=served:Sample", "quiet=served:quiet")
         stack.frontend()
-    except BaseException:
+        yield stack
+    finally:
         stack.close()
-        raise
-    return stack
+    check_keys(server, stack)
 
 
 @pytest.fixture
@@ -96,3 +97,11 @@ def shared_inbox(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPat
     finally:
         stack.close()
     check_keys(valkey_server, stack)
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Open at the end, so that a test that fails leaves nothing behind."""
+    gate = Gate(tmp_path / "gate")
+    yield gate
+    gate.open()

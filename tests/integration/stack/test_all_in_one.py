@@ -13,7 +13,9 @@ import psutil
 import pytest
 
 from tests.integration.stack.conftest import FOLDER, MakeStack
+from tests.integration.stack.gate import Gate
 from tests.integration.stack.served import Quiet, Sample
+from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, result
 from tests.support.stack import Service, command
 from tests.support.waiting import wait_until
@@ -43,13 +45,6 @@ class Program:
         """Children that notice the death of their parent by themselves take a moment."""
         await wait_until(lambda: not self.what_is_left(), lambda: f"nothing is left: {self.what_is_left()}")
         assert "Traceback" not in self.service.output, self.service.output
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.fixture
@@ -113,31 +108,27 @@ async def test_it_opens_its_page_in_a_browser(
 
 @MODES
 async def test_the_first_signal_never_raises_in_object_code(
-    make_stack: MakeStack, short_folder: Path, tmp_path: Path, multiprocessed: str
+    make_stack: MakeStack, short_folder: Path, gate: Gate, multiprocessed: str
 ) -> None:
     program = quickstart(make_stack, short_folder, multiprocessed)
-    gate = tmp_path / "gate"
-    started = tmp_path / "gate.started"
     async with Client(program.url) as client:
         await wait_until_served(client)
-        held = await client.start("sample.hold", [str(gate)])
-        await wait_until(lambda: started.exists(), "the call runs")
+        held = await client.start("sample.hold", [gate.path])
+        await gate.wait_until_reached()
         program.service.send(signal.SIGINT)
         assert not held.done()
-        gate.touch()
+        gate.open()
         assert result(await held) == "held"
     assert program.service.wait() == 0
     await program.check_gone()
 
 
-async def test_a_second_signal_ends_it_at_once(make_stack: MakeStack, short_folder: Path, tmp_path: Path) -> None:
+async def test_a_second_signal_ends_it_at_once(make_stack: MakeStack, short_folder: Path, gate: Gate) -> None:
     program = quickstart(make_stack, short_folder, "true")
-    gate = tmp_path / "gate"
-    started = tmp_path / "gate.started"
     async with Client(program.url) as client:
         await wait_until_served(client)
-        await client.start("sample.hold", [str(gate)])
-        await wait_until(lambda: started.exists(), "the call runs")
+        await client.start("sample.hold", [gate.path])
+        await gate.wait_until_reached()
 
         def ends() -> bool:  # signals that come at once count as one
             program.service.send(signal.SIGINT)

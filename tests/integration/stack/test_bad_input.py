@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.integration.stack.conftest import MakeStack, check_keys, start_stack
+from tests.integration.stack.conftest import MakeStack, running_stack
+from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client, result
 from tests.support.stack import Frontend, Stack
 from tests.support.waiting import wait_until
@@ -140,10 +140,8 @@ def small_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPath
         "limits.in_flight_per_object": 8,
         "limits.subscriptions_per_connection": 3,
     }
-    stack = start_stack(valkey_server, tmp_path_factory, **bounds)
-    yield stack
-    stack.close()
-    check_keys(valkey_server, stack)
+    with running_stack(valkey_server, tmp_path_factory, **bounds) as stack:
+        yield stack
 
 
 @pytest.fixture
@@ -200,18 +198,17 @@ async def test_too_many_subscriptions_are_refused(small_frontend: Frontend) -> N
 
 
 async def test_too_many_requests_to_an_object_are_refused_and_the_others_go_on(
-    small_frontend: Frontend, tmp_path: Path
+    small_frontend: Frontend, gate: Gate
 ) -> None:
-    gate = tmp_path / "gate"
     async with Client(small_frontend.websocket_url) as client, Client(small_frontend.websocket_url) as other:
         await client.hello()
-        futures = [await client.start("sample.wait", [str(gate)]) for _ in range(20)]
+        futures = [await client.start("sample.wait", [gate.path]) for _ in range(20)]
         await wait_until(lambda: sum(future.done() for future in futures) == 12, "twelve are refused")
         refused = [future.result() for future in futures if future.done()]
         assert {answer["error"]["code"] for answer in refused} == {-32004}
         assert refused[0]["error"]["data"] == {"executed": "no", "retryable": True}
         assert await other.call("quiet.ping") == "pong", "another object is as free as before"
-        gate.touch()
+        gate.open()
         assert [result(await future) for future in futures[:8]] == ["waited"] * 8
         assert await other.call("sample.test_sum", [1, 2]) == 3
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack.conftest import check_keys, start_stack
+from tests.integration.stack.conftest import running_stack
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
 from tests.support.waiting import wait_until
@@ -211,10 +211,8 @@ async def test_a_position_that_is_none_is_refused(client: Client) -> None:
 def tight_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Small bounds, so that a reader is slow soon."""
     bounds = {"websocket.write_buffer": "16KiB", "limits.reply_bytes": "512KiB"}
-    stack = start_stack(valkey_server, tmp_path_factory, **bounds)
-    yield stack
-    stack.close()
-    check_keys(valkey_server, stack)
+    with running_stack(valkey_server, tmp_path_factory, **bounds) as stack:
+        yield stack
 
 
 @asynccontextmanager

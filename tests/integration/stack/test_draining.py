@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import itertools
 import signal
-from pathlib import Path
 
 import httpx
 import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
 from tests.support.roamer import Roamer
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
@@ -91,43 +91,38 @@ async def test_no_call_fails_and_none_runs_twice(make_stack: MakeStack) -> None:
     assert sorted(ran) == sorted(load.names), "each call ran, and once"
 
 
-async def test_a_call_that_outlasts_the_end_goes_along(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_a_call_that_outlasts_the_end_goes_along(make_stack: MakeStack, gate: Gate) -> None:
     _, (going, staying) = start(make_stack, 0.3)
-    gate = tmp_path / "gate"
     async with Roamer([going.websocket_url, staying.websocket_url]) as roamer:
-        held = asyncio.create_task(roamer.call("sample.wait", str(gate)))
-        await wait_until(Path(f"{gate}.started").exists, "the call runs")
+        held = asyncio.create_task(roamer.call("sample.wait", gate.path))
+        await gate.wait_until_reached()
         going.send(signal.SIGTERM)
         await wait_until(lambda: len(roamer.hellos) == 2, "the client moves")
         assert roamer.retries == 1
         assert await roamer.call("sample.test_sum", 20, 22) == 42
-        gate.touch()
+        gate.open()
         assert await held == "waited"
 
 
-async def test_a_plain_client_gets_its_answers_before_its_connection_ends(
-    make_stack: MakeStack, tmp_path: Path
-) -> None:
+async def test_a_plain_client_gets_its_answers_before_its_connection_ends(make_stack: MakeStack, gate: Gate) -> None:
     _, (going, _staying) = start(make_stack, 0.3)
-    gate = tmp_path / "gate"
     async with Client(going.websocket_url) as client:
-        held = await client.start("sample.wait", [str(gate)])
-        await wait_until(Path(f"{gate}.started").exists, "the call runs")
+        held = await client.start("sample.wait", [gate.path])
+        await gate.wait_until_reached()
         going.send(signal.SIGTERM)
         await wait_until(lambda: client.notifications("rpc.closing"), "it is told")
         with pytest.raises(InvalidStatus, match="503"):
             async with Client(going.websocket_url):
                 pass
-        gate.touch()
+        gate.open()
         assert (await held)["result"] == "waited"
         assert await client.wait_until_closed() == 1001
 
 
-async def test_a_post_is_answered(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_a_post_is_answered(make_stack: MakeStack, gate: Gate) -> None:
     _, (going, _staying) = start(make_stack, 0.3)
-    gate = tmp_path / "gate"
-    posted = asyncio.create_task(asyncio.to_thread(going.post, "sample.wait", str(gate)))
-    await wait_until(Path(f"{gate}.started").exists, "the call runs")
+    posted = asyncio.create_task(asyncio.to_thread(going.post, "sample.wait", gate.path))
+    await gate.wait_until_reached()
     going.send(signal.SIGTERM)
     await wait_until(lambda: going.readiness() == (503, "draining\n"), "balancers are told")
     late = await asyncio.to_thread(
@@ -135,7 +130,7 @@ async def test_a_post_is_answered(make_stack: MakeStack, tmp_path: Path) -> None
     )
     assert late.json()["result"] == 3, "who has not heard of it yet is served"
     assert late.headers["connection"] == "close"
-    gate.touch()
+    gate.open()
     assert (await posted)["result"] == "waited"
     await wait_until(lambda: not going.is_running, "it ends")
     with pytest.raises(httpx.TransportError):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.stack.conftest import check_keys, start_stack
+from tests.integration.stack.conftest import running_stack
+from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client, RemoteError, result
 from tests.support.stack import Frontend, Service, Stack
 from tests.support.waiting import wait_until
@@ -22,40 +23,13 @@ def shared_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPat
         "func_caller.hang_warning": "0.5s",
         "synchronous_task_lock.max_workers": 2,
     }
-    stack = start_stack(valkey_server, tmp_path_factory, **delays)
-    yield stack
-    stack.close()
-    check_keys(valkey_server, stack)
+    with running_stack(valkey_server, tmp_path_factory, **delays) as stack:
+        yield stack
 
 
 @pytest.fixture
 def worker(shared_stack: Stack) -> Service:
     return shared_stack.services[0]
-
-
-class Gate:
-    """A file that calls of `sample` wait for."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = str(path)
-        self._started = Path(f"{path}.started")
-
-    @property
-    def is_reached(self) -> bool:
-        return self._started.exists()
-
-    def open(self) -> None:
-        Path(self.path).touch()
-
-    async def wait_until_reached(self) -> None:
-        await wait_until(lambda: self.is_reached, "the call runs")
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()
 
 
 def gates(tmp_path: Path, number: int) -> list[Gate]:

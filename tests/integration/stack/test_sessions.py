@@ -10,9 +10,9 @@ import jwt
 import pytest
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
-from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol import errors
 
@@ -57,39 +57,37 @@ async def runs_of(page: Client, name: str) -> int:
     return (await page.get("sample.ran")).count(name)
 
 
-async def test_a_running_call_is_answered_at_the_other_frontend(pair: list[Frontend], tmp_path: Path) -> None:
-    gate = tmp_path / "gate"
+async def test_a_running_call_is_answered_at_the_other_frontend(pair: list[Frontend], gate: Gate) -> None:
     async with Page(pair[0].websocket_url) as page:
         hello = await page.hello()
         assert (hello["resumed"], hello["session_window_s"]) == (False, 45)
         at = hello["ms"]
         await page.send(2, "sample.note_run", ["twice?"], at=at)
-        running = await page.send(3, "sample.wait", [str(gate)], at=at)
-        await wait_until(Path(f"{gate}.started").exists, "the call runs")
+        running = await page.send(3, "sample.wait", [gate.path], at=at)
+        await gate.wait_until_reached()
     assert running.cancelled()
     async with Page(pair[1].websocket_url) as page:
         again = await page.hello(hello, last_id=3)
         assert (again["resumed"], again["session"], again["run"]) == (True, hello["session"], hello["run"])
         noted = await page.ask(2, "sample.note_run", ["twice?"], at=at, run=hello["run"], retry=True)
         assert isinstance(noted["result"], int)
-        answer = await page.send(3, "sample.wait", [str(gate)], at=at, run=hello["run"], retry=True)
-        gate.touch()
+        answer = await page.send(3, "sample.wait", [gate.path], at=at, run=hello["run"], retry=True)
+        gate.open()
         assert (await asyncio.wait_for(answer, 20))["result"] == "waited"
         assert await runs_of(page, "twice?") == 1
 
 
 async def test_a_former_connection_that_lingers_here_ends_and_hands_its_call_over(
-    pair: list[Frontend], tmp_path: Path
+    pair: list[Frontend], gate: Gate
 ) -> None:
-    gate = tmp_path / "gate"
     async with Page(pair[0].websocket_url) as former, Page(pair[0].websocket_url) as page:
         hello = await former.hello()
-        await former.send(2, "sample.wait", [str(gate)], at=hello["ms"])
-        await wait_until(Path(f"{gate}.started").exists, "the call runs")
+        await former.send(2, "sample.wait", [gate.path], at=hello["ms"])
+        await gate.wait_until_reached()
         assert (await page.hello(hello, last_id=2))["resumed"]
         assert await former.wait_until_closed() == 1008
-        answer = await page.send(2, "sample.wait", [str(gate)], at=hello["ms"], run=hello["run"], retry=True)
-        gate.touch()
+        answer = await page.send(2, "sample.wait", [gate.path], at=hello["ms"], run=hello["run"], retry=True)
+        gate.open()
         assert (await asyncio.wait_for(answer, 20))["result"] == "waited"
         assert await page.get("sample.note") == "start"
 

@@ -6,13 +6,13 @@ import functools
 import json
 import signal
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack, command, free_port
 from tests.support.waiting import wait_until, wait_until_blocking
@@ -104,15 +104,14 @@ async def test_the_status_tells_owners_counts_frontends_and_sessions(make_stack:
     assert "secret" not in told
 
 
-async def test_the_queue_tells_what_waits_behind_a_call_that_runs(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_the_queue_tells_what_waits_behind_a_call_that_runs(make_stack: MakeStack, gate: Gate) -> None:
     stack = make_stack()
     stack.worker(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        holding = await client.start("sample.hold", [str(gate)])
-        await wait_until(lambda: Path(f"{gate}.started").exists(), "the call runs")
+        holding = await client.start("sample.hold", [gate.path])
+        await gate.wait_until_reached()
         waiting = [await client.start("sample.test_sum", [1, 2]) for _ in range(5)]
         status = await wait_for_status(
             frontend, lambda status: object_of(status)["queue"]["length"] == 5, "five requests wait"
@@ -121,7 +120,7 @@ async def test_the_queue_tells_what_waits_behind_a_call_that_runs(make_stack: Ma
         assert row["running"] == 1
         assert 0 <= row["queue"]["oldest_ms"] < 20_000
         assert status["sessions"][0]["in_flight"] == 6
-        gate.touch()
+        gate.open()
         await asyncio.gather(holding, *waiting)
         status = await wait_for_status(frontend, lambda status: object_of(status)["running"] == 0, "all have ended")
         assert object_of(status)["queue"] == {"length": 0, "oldest_ms": None}
@@ -311,31 +310,29 @@ async def test_frontend_and_worker_name_a_request_alike_and_tell_no_secret(make_
         assert welcome["token"] not in output
 
 
-async def test_what_its_client_did_not_wait_for_is_logged_as_such(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_what_its_client_did_not_wait_for_is_logged_as_such(make_stack: MakeStack, gate: Gate) -> None:
     stack = make_stack(**{"logging_config.access": "text", "logging_config.access_worker": "false"})
     worker = stack.worker(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        waiting = await client.start("sample.wait", [str(gate)])
-        await wait_until(lambda: Path(f"{gate}.started").exists(), "the call runs")
+        waiting = await client.start("sample.wait", [gate.path])
+        await gate.wait_until_reached()
     with contextlib.suppress(asyncio.CancelledError):
         await waiting
     await wait_until(lambda: frontend.says(r"wispy\.access\.frontend.* call sample\.wait GONE "), "the line is there")
-    gate.touch()
+    gate.open()
     assert not worker.says(r"wispy\.access")
 
 
-async def test_a_logged_call_is_cancelled_as_any_other(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_a_logged_call_is_cancelled_as_any_other(make_stack: MakeStack, gate: Gate) -> None:
     stack = make_stack(**{"logging_config.access": "text"})
     worker = stack.worker(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        waiting = await client.start("sample.wait", [str(gate)])
-        await wait_until(lambda: Path(f"{gate}.started").exists(), "the call runs")
+        waiting = await client.start("sample.wait", [gate.path])
+        await gate.wait_until_reached()
         await client.call("rpc.cancel", {"id": 2})
         await waiting
     await wait_until(lambda: worker.says(r"call sample\.wait CANCELLED"), "the worker's line is there")
@@ -343,19 +340,18 @@ async def test_a_logged_call_is_cancelled_as_any_other(make_stack: MakeStack, tm
 
 
 @pytest.mark.parametrize("method", ["hold", "hold_threaded", "wait"])
-async def test_a_slow_call_is_named_with_its_request(make_stack: MakeStack, tmp_path: Path, method: str) -> None:
+async def test_a_slow_call_is_named_with_its_request(make_stack: MakeStack, gate: Gate, method: str) -> None:
     stack: Stack = make_stack(**{"logging_config.slow_call": "200 ms", "logging_config.access": "text"})
     worker = stack.worker(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        waiting = await client.start(f"sample.{method}", [str(gate)])
-        await wait_until(lambda: Path(f"{gate}.started").exists(), "the call runs")
+        waiting = await client.start(f"sample.{method}", [gate.path])
+        await gate.wait_until_reached()
         status = await wait_for_status(frontend, lambda status: object_of(status)["running"] == 1, "it runs")
         began = status["clock_ms"]
         await wait_for_status(frontend, lambda status: status["clock_ms"] > began + 300, "some time has passed")
-        gate.touch()
+        gate.open()
         await waiting
     said = await asyncio.to_thread(
         worker.wait_until_says, rf"slow: sample\.{method} \(call, request ([0-9a-f]+:\d+)\) took \d+\.\d+ s"

@@ -12,6 +12,8 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
+from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, RemoteError, result
 from tests.support.stack import Frontend, RestartableRedis, Service
 from tests.support.waiting import wait_until, wait_until_blocking
@@ -128,23 +130,22 @@ async def test_a_killed_worker_is_replaced_within_two_leases(make_stack: MakeSta
         assert standby.says("sample is served here")
 
 
-async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: MakeStack, gate: Gate) -> None:
     stack = make_stack(**{"lease.duration": "0.5s"})
     former = stack.worker(SAMPLE)
     standby = stack.standby(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        lost = await client.start("sample.wait", [str(gate)])
-        await wait_until((tmp_path / "gate.started").exists, "a call runs")
+        lost = await client.start("sample.wait", [gate.path])
+        await gate.wait_until_reached()
         former.send(signal.SIGSTOP)
         await wait_until(lambda: standby.says("is served here"), "the standby takes over")
         assert RemoteError((await lost)["error"]).code == -32006
         await client.set("sample.note", "of the new owner")
         await client.subscribe("sample.b")
 
-        gate.touch()
+        gate.open()
         former.send(signal.SIGCONT)
         await wait_until(lambda: former.says("this one stands by"), "the former owner stands by")
         assert former.says("not owned by this process any more")
@@ -163,16 +164,15 @@ async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: 
 
 
 async def test_a_frontend_that_ends_answers_what_is_in_flight_and_says_goodbye(
-    make_stack: MakeStack, tmp_path: Path
+    make_stack: MakeStack, gate: Gate
 ) -> None:
     stack = make_stack()
     stack.worker(SAMPLE)
     frontend = stack.frontend()
-    gate = tmp_path / "gate"
     async with Client(frontend.websocket_url) as client:
         await client.hello()
-        waiting = await client.start("sample.wait", [str(gate)])
-        await wait_until((tmp_path / "gate.started").exists, "the call runs")
+        waiting = await client.start("sample.wait", [gate.path])
+        await gate.wait_until_reached()
         frontend.send(signal.SIGTERM)
         await wait_until(lambda: client.notifications("rpc.closing"), "the frontend says that it closes")
         assert client.notifications("rpc.closing")[0]["reconnect_in_ms"] >= 0
@@ -181,7 +181,7 @@ async def test_a_frontend_that_ends_answers_what_is_in_flight_and_says_goodbye(
             async with Client(frontend.websocket_url):
                 pass
         assert not waiting.done()
-        gate.touch()
+        gate.open()
         assert result(await waiting) == "waited"
         assert await client.wait_until_closed() == 1001
     assert frontend.wait() == 0
@@ -210,13 +210,6 @@ def test_frontend_processes_share_a_port_and_are_replaced(make_stack: MakeStack)
     left = children()
     frontend.kill_alone()
     wait_until_blocking(lambda: not any(is_alive(child) for child in left), "the children end with their parent")
-
-
-def is_alive(process: psutil.Process) -> bool:
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 # --- Redis ------------------------------------------------------------------------------------------------------------
