@@ -19,9 +19,9 @@ from wispy.config.schema import (
     FuncCallerConfig,
     InterfaceConfig,
     LoggingConfig,
-    Seconds,
     SynchronousTaskLockConfig,
 )
+from wispy.config.units import Seconds
 from wispy.protocol import errors
 from wispy.protocol.labels import request_name
 from wispy.worker import answers
