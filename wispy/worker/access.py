@@ -17,11 +17,12 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from wispy.protocol import errors
-from wispy.worker import annotations, containers
+from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import OWN_DATA, ClassTable, ClassTables, Kind, Member, is_code, own_method
 from wispy.worker.class_table import Interface as TableInterface
 from wispy.worker.containers import CONTAINERS, SCALARS
+from wispy.worker.conversion import Converter
 from wispy.worker.describing import Describer
 from wispy.worker.modes import Mode
 from wispy.worker.signatures import Signature
@@ -155,8 +156,8 @@ class Access:
         member = self._member(place)
         if not member.is_settable:
             raise errors.INVALID_PARAMS(f"{place.name} cannot be set: it is {_description(member)}")
-        if member.annotation is not UNKNOWN:
-            value = _converted(value, member.annotation, path)
+        if member.converter is not None:
+            value = _converted(value, member.converter, path)
         elif member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
         setattr(place.holder, place.name, value)
@@ -296,11 +297,11 @@ class Access:
         return value
 
 
-def _converted(value: Any, annotation: Any, path: tuple[str, ...]) -> Any:
+def _converted(value: Any, converter: Converter, path: tuple[str, ...]) -> Any:
     try:
-        return annotations.convert(value, annotation)
+        return converter(value)
     except msgspec.ValidationError as error:
-        raise errors.INVALID_PARAMS(f"{'.'.join(path)}: {error}") from error
+        raise errors.INVALID_PARAMS(conversion.problem(".".join(path), error)) from error
 
 
 def _description(member: Member) -> str:

@@ -22,7 +22,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, Protocol, cast
 
-from wispy.worker import annotations
+from wispy.worker import annotations, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.binding import ChannelAttribute
 from wispy.worker.signatures import Signature
@@ -83,24 +83,32 @@ class Member:
         annotation: its type; `UNKNOWN` where there is none.
     """
 
-    __slots__ = ("annotation", "is_constant", "is_json", "kind", "signature", "static")
+    __slots__ = ("annotation", "converter", "is_constant", "kind", "signature", "static")
 
     def __init__(self, kind: Kind, static: Any = UNKNOWN, annotation: Any = UNKNOWN) -> None:
         self.kind = kind
         self.static = static
         self.is_constant = annotations.is_constant(annotation)
         self.annotation = UNKNOWN if annotations.says_nothing(annotation) or self.is_constant else annotation
-        self.is_json = self.annotation is UNKNOWN or annotations.takes_json(annotation)
-        """Whether a value from a page can be what the annotation says."""
+        self.converter = conversion.converter_of(self.annotation)
+        """Makes of values from pages what the annotation says; None where there is none, or no value can be that."""
         self.signature = _signature(static) if kind is Kind.METHOD else None
         """Of a method, and only of one."""
+
+    @property
+    def _takes_values(self) -> bool:
+        return self.annotation is UNKNOWN or self.converter is not None
 
     @property
     def is_settable(self) -> bool:
         """Whether a page may set it, as far as the class tells."""
         if self.kind is Kind.PROPERTY:
-            return hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None and self.is_json
-        return self.kind is Kind.ATTRIBUTE and self.is_json and not self.is_constant
+            return (
+                hasattr(self.static, "__set__")
+                and getattr(self.static, "fset", self) is not None
+                and self._takes_values
+            )
+        return self.kind is Kind.ATTRIBUTE and self._takes_values and not self.is_constant
 
     @property
     def is_deletable(self) -> bool:
