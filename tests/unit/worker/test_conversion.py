@@ -165,7 +165,7 @@ def same(given: Any, made: Any) -> bool:
 def test_what_passes_is_what_was_sent(value: Any, annotation: Any) -> None:
     converter = converter_of(annotation)
     assert converter is not None
-    refusal = ""
+    refusal, made = "", None
     try:
         made = converter(value)
     except msgspec.ValidationError as error:

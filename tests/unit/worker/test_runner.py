@@ -45,7 +45,7 @@ class Bench:
         self.open = threading.Event()
         self.gate = asyncio.Event()
 
-    def add(self, a: float, b: float = 0) -> float:
+    def add(self, a: int, b: int = 0) -> int:
         """Add."""
         self.log.append(f"add {a}")
         return a + b
