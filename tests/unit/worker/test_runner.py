@@ -30,7 +30,7 @@ from wispy.worker.access import Access
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.channels import Channels
 from wispy.worker.counts import ObjectCounts
-from wispy.worker.modes import locking, threaded, timeout
+from wispy.worker.marks import locking, threaded, timeout
 from wispy.worker.runner import Runner
 
 request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
