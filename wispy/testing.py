@@ -45,6 +45,8 @@ def surface(target: object, name: str, config: Config, roles: frozenset[str]) ->
     """The same with a whole configuration."""
     if binding_of(target) is not None:
         raise ValueError(f"the object {name} is being served: look at another instance")
+    own: Any = getattr(target, "__dict__", {})
+    before = dict(own)
     loop = asyncio.new_event_loop()  # nothing runs in it
     try:
         served = ServedObject(name, target, config, loop)
@@ -55,7 +57,9 @@ def surface(target: object, name: str, config: Config, roles: frozenset[str]) ->
                 if needed is None or not needed.isdisjoint(roles):
                     found[channel] = f"{found.get(channel, '')} watch".strip()
         finally:
-            served.close()
+            served.close()  # which leaves the object with its channels' values
+            own.clear()
+            own.update(before)
     finally:
         loop.close()
     return dict(sorted(found.items()))

@@ -27,7 +27,7 @@ from wispy.worker import annotations, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.binding import ChannelAttribute
 from wispy.worker.marks import NO_MARKS, Marks, Place, class_marks, function_marks, split, unreadable_marks
-from wispy.worker.rights import NO_ROLES, Limiter, rights_of, static_marks
+from wispy.worker.rights import NO_ROLES, Limiter, Rights, rights_of, static_marks
 from wispy.worker.signatures import Signature
 
 DENIED: Final = frozenset(
@@ -153,8 +153,8 @@ class ClassTable:
         """Name to descriptor, of data that is neither in the class nor in the instance's namespace."""
         self._taken: set[str] = set()
         """All names that stand in the class or a base: those that are no members are not served."""
-        self._withheld: set[str] = set()
-        """Names whose author has said that they are not served."""
+        self._unserved: dict[str, Marks] = {}
+        """What is said of data that is not served: a channel of its name may be."""
         self.marks: Final = class_marks(cls)
         """What is said of the class: the defaults of its members."""
         self.rights: Final = rights_of(self.marks)
@@ -197,18 +197,20 @@ class ClassTable:
         """
         member = self.members.get(channel)
         if member is not None and member.kind is not Kind.METHOD:
-            return member.rights.roles if member.rights.readable else NO_ROLES
-        if channel in self._withheld or self.marks.exposed is False:
-            return NO_ROLES
-        return self.rights.roles
+            rights = member.rights
+        else:
+            marks = self._unserved.get(channel, self.marks)
+            rights = rights_of(marks) if marks.exposed is not False else _CLOSED
+        return rights.roles if rights.readable else NO_ROLES
 
     def _is_served(self, marks: Marks) -> bool:
         return self._interface.expose == "public" if marks.exposed is None else marks.exposed
 
     def _may_serve(self, name: str, marks: Marks) -> bool:
-        if marks.exposed is False:
-            self._withheld.add(name)
-        return self._is_served(marks)
+        is_served = self._is_served(marks)
+        if not is_served:
+            self._unserved[name] = marks
+        return is_served
 
     def current(self, instance: object, name: str, member: Member) -> Any:
         """What a data attribute holds, found without any code of the object; `UNKNOWN` where it is not set."""
@@ -258,7 +260,7 @@ class ClassTable:
         marks = marks.or_else(self.marks)
         if not self._may_serve(name, marks):
             if kind is Kind.METHOD:
-                self._withheld.discard(name)  # a channel of its name goes its own way
+                del self._unserved[name]  # a channel of its name goes its own way
             return
         if kind is Kind.PROPERTY:
             annotation = _property_type(static)
@@ -292,6 +294,9 @@ class ClassTable:
             return False
         # What another package's decorator has wrapped has that package's module, and this in its name.
         return home_of(function.__module__) == self._home or "<locals>" in function.__qualname__
+
+
+_CLOSED: Final = Rights(readable=False)
 
 
 class ClassTables:

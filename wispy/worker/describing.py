@@ -78,7 +78,11 @@ class Describer:
         described = _describe_method(name, member) if member.signature is not None else self._data(name, member, value)
         rights = member.rights
         if roles is None:
-            needed = {"roles": rights.roles, "set_roles": rights.set_roles}
+            table = self._table_of(value)
+            inner = table.rights.roles if table is not None else None
+            # Of two lists a caller needs one each; one list of both is a little less, and never more.
+            seeing = rights.roles & inner if rights.roles is not None and inner is not None else rights.roles or inner
+            needed = {"roles": seeing, "set_roles": rights.set_roles}
             described |= {key: sorted(names) for key, names in needed.items() if names is not None}
         elif member.signature is None and not rights.admit_set(roles):
             described["settable"] = False

@@ -231,7 +231,7 @@ def test_the_interface_says_which_roles_each_name_takes(machine: Access) -> None
     interface = machine.interface()
     rows = {row["name"]: row for row in (*interface["methods"], *interface["attributes"])}
     assert rows["stop"]["roles"] == ["operator"]
-    assert rows["engine.power"]["roles"] == ["operator"]
+    assert rows["engine"]["roles"] == rows["engine.power"]["roles"] == ["operator"]
     assert rows["gain"]["set_roles"] == ["operator"]
     assert rows["gain"]["settable"] is True
     assert rows["level"]["settable"] is False
@@ -329,8 +329,7 @@ def test_channels_have_the_rights_of_their_names(machine: Access) -> None:
 def took(limiter: Limiter, session: str, now: float) -> bool:
     try:
         limiter.check(session, now)
-    except RPCError as error:
-        assert (error.code, error.executed, error.retryable) == (errors.RATE_LIMITED.code, "no", True)
+    except RPCError:
         return False
     return True
 
@@ -342,6 +341,7 @@ def test_a_burst_and_then_the_rate() -> None:
     assert [took(limiter, "s", 100.0) for _ in range(4)] == [True, True, True, False]
     error = refusal(limiter.check, "s", 100.1)
     assert error.data["retry_in_ms"] in (400, 401)
+    assert (error.code, error.executed, error.retryable) == (errors.RATE_LIMITED.code, "no", True)
 
 
 def test_sessions_have_rates_of_their_own_unless_they_share_one() -> None:
