@@ -19,7 +19,22 @@ if TYPE_CHECKING:
     from wispy.client.rpc import connect
     from wispy.protocol.errors import RPCError
     from wispy.worker.hooks import on_acquire, on_release, restore, snapshot
-    from wispy.worker.modes import idempotent, locking, not_locking, synchronous, threaded, timeout
+    from wispy.worker.marks import (
+        expose,
+        hide,
+        idempotent,
+        locking,
+        no_delete,
+        not_locking,
+        rate,
+        read_only,
+        roles,
+        synchronous,
+        threaded,
+        timeout,
+        write_only,
+        write_roles,
+    )
 
 __all__ = [
     "RPCError",
@@ -27,16 +42,24 @@ __all__ = [
     "__version__",
     "connect",
     "connect_blocking",
+    "expose",
+    "hide",
     "idempotent",
     "locking",
+    "no_delete",
     "not_locking",
     "on_acquire",
     "on_release",
+    "rate",
+    "read_only",
     "restore",
+    "roles",
     "snapshot",
     "synchronous",
     "threaded",
     "timeout",
+    "write_only",
+    "write_roles",
 ]
 
 _PLACES = {
@@ -44,16 +67,24 @@ _PLACES = {
     "RPCWebApp": "wispy.app",
     "connect": "wispy.client.rpc",
     "connect_blocking": "wispy.client.blocking",
-    "idempotent": "wispy.worker.modes",
-    "locking": "wispy.worker.modes",
-    "not_locking": "wispy.worker.modes",
+    "expose": "wispy.worker.marks",
+    "hide": "wispy.worker.marks",
+    "idempotent": "wispy.worker.marks",
+    "locking": "wispy.worker.marks",
+    "no_delete": "wispy.worker.marks",
+    "not_locking": "wispy.worker.marks",
     "on_acquire": "wispy.worker.hooks",
     "on_release": "wispy.worker.hooks",
+    "rate": "wispy.worker.marks",
+    "read_only": "wispy.worker.marks",
     "restore": "wispy.worker.hooks",
+    "roles": "wispy.worker.marks",
     "snapshot": "wispy.worker.hooks",
-    "synchronous": "wispy.worker.modes",
-    "threaded": "wispy.worker.modes",
-    "timeout": "wispy.worker.modes",
+    "synchronous": "wispy.worker.marks",
+    "threaded": "wispy.worker.marks",
+    "timeout": "wispy.worker.marks",
+    "write_only": "wispy.worker.marks",
+    "write_roles": "wispy.worker.marks",
 }
 
 

@@ -128,6 +128,14 @@ def _set(parser: argparse.ArgumentParser) -> None:
 
 def _describe(parser: argparse.ArgumentParser) -> None:
     _path(parser, "an object or a part of it; without it, all objects are listed", is_optional=True)
+    parser.add_argument(
+        "--as",
+        action="append",
+        default=[],
+        dest="roles",
+        metavar="ROLE",
+        help="of MODULE:OBJECT: for whom (repeatable)",
+    )
     _connection(parser)
 
 
@@ -260,7 +268,10 @@ COMMANDS: Final = (
             ("wispy describe", "the objects"),
             ("wispy describe sample", "its attributes, methods and channels"),
             ("wispy describe sample.test_sum", "a method's signature and documentation"),
+            ("wispy describe lab.motor:Motor --as operator", "what an operator could touch; nothing is served"),
         ),
+        "MODULE:OBJECT is imported, and a class is called, as a worker would; each name is shown with what such a "
+        "caller may do: call, get, set, delete, and watch its channel.",
     ),
     Command(
         "wispy source",

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, cast
 
 from wispy.cli import printing
+from wispy.cli.exposing import exposed_text, is_spec
 from wispy.cli.outcome import NO_SERVER, OF_EXECUTED, CommandError
 from wispy.cli.target import url_of
 from wispy.cli.words import arguments_of, path_of, value_of
@@ -62,7 +63,12 @@ def delete(arguments: argparse.Namespace) -> int:
 
 
 def describe(arguments: argparse.Namespace) -> int:
-    """`wispy describe [PATH]`."""
+    """`wispy describe [PATH]`, or `wispy describe MODULE:OBJECT [--as ROLE]...`."""
+    if arguments.path is not None and is_spec(arguments.path):
+        _write(exposed_text(arguments))
+        return 0
+    if arguments.roles:
+        raise CommandError("--as is for MODULE:OBJECT; of a served object is shown what the caller himself may touch")
     if arguments.path is None:
         return asked(arguments, (), lambda rpc: _list_objects(arguments, rpc))
     names = path_of(arguments.path, least=1)

@@ -15,6 +15,7 @@ from wispy.frontend.flights import AnswerSink, Flight, SessionFlights
 from wispy.frontend.relay import Relay
 from wispy.frontend.tasks import Tasks
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import Request
 
 RELAYED: Final = frozenset({"rpc.get", "rpc.set", "rpc.delete", "rpc.call", "rpc.describe", "rpc.source"})
@@ -32,6 +33,11 @@ class Caller(Protocol):
     @property
     def remote(self) -> str:
         """Address of the client, for the log."""
+        ...
+
+    @property
+    def identity(self) -> Identity:
+        """Who that is."""
         ...
 
     def plain(self) -> SessionFlights:

@@ -31,6 +31,7 @@ from wispy.frontend.uploads import Place, Uploads
 from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import ANONYMOUS, Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 from wispy.resources import wispyjs_folder
 
@@ -72,6 +73,10 @@ class _HttpCaller:
     def __init__(self, session: SessionFlights, remote: str) -> None:
         self._session = session
         self.remote = remote
+
+    @property
+    def identity(self) -> Identity:
+        return ANONYMOUS
 
     @property
     def flights(self) -> SessionFlights | None:

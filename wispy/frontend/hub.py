@@ -62,6 +62,7 @@ class _Declaration(msgspec.Struct):
     """What a feed reads of a channel's declaration."""
 
     kind: str
+    roles: tuple[str, ...] | None = None
 
 
 _decode_declaration: Final = msgspec.json.Decoder(_Declaration).decode
@@ -84,6 +85,8 @@ class Feed:
         self.object_name = object_name
         self.channel = channel
         self.kind = "value"
+        self.roles: tuple[str, ...] | None = None
+        """Of which a caller needs one to follow it; None: everybody may."""
         self.reader: Reader | None = None
         """Where the feed is; None until the snapshot was read."""
         self.value: bytes | None = None
@@ -216,7 +219,8 @@ class Hub:
         if snapshot is None:
             feed.refusal = errors.NOT_FOUND()
             return
-        feed.kind = _decode_declaration(snapshot.declaration).kind
+        declaration = _decode_declaration(snapshot.declaration)
+        feed.kind, feed.roles = declaration.kind, declaration.roles
         line = snapshot.line
         feed.reader = Reader(line.epoch, line.head, line.lineage)
         feed.delivered = (line.epoch, line.head)

@@ -19,7 +19,9 @@ from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import ANONYMOUS
 from wispy.protocol.positions import Brought, Missing, parse_position
+from wispy.protocol.surface import admits, seen_by
 from wispy.version import __version__
 
 log = logging.getLogger("wispy.frontend")
@@ -152,7 +154,7 @@ class Methods:
         objects = await self.objects() if name is None else [name]
         found: dict[str, str] = {}
         for object_name in objects:
-            for channel, kind in (await self._declared(object_name)).items():
+            for channel, kind in (await self._declared(object_name, caller.identity.roles)).items():
                 found[f"{object_name}.{channel}"] = kind
         if name is not None and not found and not await self._exists(name):
             raise errors.NOT_FOUND()
@@ -165,10 +167,11 @@ class Methods:
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
 
-    async def _declared(self, object_name: str) -> dict[str, str]:
+    async def _declared(self, object_name: str, roles: frozenset[str]) -> dict[str, str]:
+        """The channels of an object that a caller with these roles may follow, and their kinds."""
         reply: list[bytes] = await self._ask("HGETALL", self._keys.of(object_name).channels)
-        rows = zip(reply[::2], reply[1::2], strict=True)
-        return {channel.decode(): msgspec.json.decode(declaration)["kind"] for channel, declaration in rows}
+        rows = [(name.decode(), msgspec.json.decode(text)) for name, text in zip(reply[::2], reply[1::2], strict=True)]
+        return {name: declared["kind"] for name, declared in rows if admits(declared.get("roles"), roles)}
 
     async def _exists(self, object_name: str) -> bool:
         return bool(await self._ask("EXISTS", self._keys.of(object_name).owner))
@@ -198,13 +201,13 @@ class Methods:
     # --- description ------------------------------------------------------------------------------------------------
 
     async def _discover(self, caller: Caller, params: msgspec.Raw) -> bytes:
-        return await self.discover()
+        return await self.discover(caller.identity.roles)
 
-    async def discover(self) -> bytes:
-        """The OpenRPC document of all objects."""
+    async def discover(self, roles: frozenset[str] = ANONYMOUS.roles) -> bytes:
+        """The OpenRPC document of all objects, as a caller with these roles may see it."""
         objects = await self.objects()
         interfaces = [(name, await self._ask("GET", self._keys.of(name).interface)) for name in sorted(objects)]
-        return openrpc.document({name: msgspec.json.decode(text) for name, text in interfaces if text})
+        return openrpc.document({name: seen_by(roles, msgspec.json.decode(text)) for name, text in interfaces if text})
 
 
 class Subscription:
@@ -239,10 +242,15 @@ class Subscription:
 
     async def _open(self, name: str) -> None:
         try:
-            feed = self._feeds[name] = await self._hub.join(name)
+            feed = await self._hub.join(name)
         except errors.RPCError as error:
             self._refuse(name, error)
             return
+        if not admits(feed.roles, self._session.identity.roles):
+            self._hub.release(feed)
+            self._refuse(name, errors.NOT_FOUND())
+            return
+        self._feeds[name] = feed
         if feed.kind == "event" and name in self._since:
             self._reached[name] = self._since[name]
             self._missed[name] = []

@@ -20,6 +20,7 @@ from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.logging_dispatcher import LoggedSink
 from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
 from wispy.protocol import jsonrpc
+from wispy.protocol.identity import ANONYMOUS, Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 
 log = logging.getLogger("wispy.frontend")
@@ -171,6 +172,11 @@ class Session:
     def remote(self) -> str:
         """Address of the client, for the log; empty once it is gone."""
         return "" if self.connection is None else self.connection.remote
+
+    @property
+    def identity(self) -> Identity:
+        """Who the client is."""
+        return ANONYMOUS
 
     def all_flights(self) -> list[SessionFlights]:
         """All that this connection has in flight."""

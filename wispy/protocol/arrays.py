@@ -12,9 +12,13 @@ They are looked up in `sys.modules` and never imported: who has no array has no 
 
 Missing floats stay NaN. What would lose something is refused: complex numbers, structured arrays, a longdouble that
 needs its extra digits, a timedelta64 finer than a microsecond or in months.
+
+Back again, nested lists become a numpy array where an annotation asks for one (`from_lists`): numbers stay numbers,
+texts texts and truth values truth values, and an integer must fit.
 """
 
 import sys
+import typing
 from typing import Any, Final
 
 NOT_AN_ARRAY: Final = object()
@@ -94,3 +98,62 @@ def _from_pandas(pandas: Any, value: Any) -> Any:
     if hasattr(value, "tolist") and hasattr(value, "dtype"):  # Categorical and the other extension arrays
         return value.tolist()
     return NOT_AN_ARRAY
+
+
+_LEAVES: Final[dict[str, frozenset[type]]] = {
+    "b": frozenset({bool}),
+    "i": frozenset({int}),
+    "u": frozenset({int}),
+    "f": frozenset({int, float}),
+    "U": frozenset({str}),
+    "M": frozenset({str}),
+}
+"""numpy's letters for the element types that are read, and of which JSON values."""
+
+
+def is_array_type(cls: Any) -> bool:
+    """Whether a class is numpy's array."""
+    numpy: Any = sys.modules.get("numpy")
+    return numpy is not None and cls is numpy.ndarray
+
+
+def from_lists(kind: Any, value: Any) -> Any:
+    """Nested lists as an array.
+
+    Args:
+        kind: `numpy.ndarray`, or `NDArray[...]` with the type of its elements.
+        value: what is to become one.
+
+    Raises:
+        ValueError: it is no array of that kind; numpy raises its own ones, too.
+    """
+    numpy: Any = sys.modules["numpy"]
+    if not isinstance(value, list):
+        raise ValueError("expected array, as nested lists")
+    leaves = numpy.asarray(value, dtype=object)
+    found: set[type] = set(map(type, leaves.ravel().tolist()))
+    dtype = _element_type(numpy, kind)
+    accepted = [_LEAVES.get(dtype.kind, frozenset())] if dtype is not None else [_LEAVES[each] for each in "bfU"]
+    if not any(found <= types for types in accepted):
+        names = ", ".join(sorted(each.__name__ for each in found))
+        raise ValueError(f"expected an array{'' if dtype is None else f' of {dtype.name}'} of one shape, got {names}")
+    try:
+        array = numpy.asarray(value, dtype=dtype)
+    except OverflowError as error:
+        raise ValueError(f"an integer is too large for {dtype}") from error
+    if array.dtype.kind == "O" or (array.dtype.kind in "iu" and not (array == leaves).all()):
+        raise ValueError("an integer is too large for the array")
+    return array
+
+
+def _element_type(numpy: Any, kind: Any) -> Any:
+    """The dtype of `NDArray[...]`; None where it says none."""
+    args = typing.get_args(kind)
+    scalar = (typing.get_args(args[1]) or (None,))[0] if len(args) == 2 else None
+    if not isinstance(scalar, type) or not issubclass(scalar, numpy.generic):
+        return None
+    if scalar in (numpy.floating, numpy.inexact):
+        return numpy.dtype(numpy.float64)
+    if scalar in (numpy.integer, numpy.signedinteger):
+        return numpy.dtype(numpy.int64)
+    return None if scalar in (numpy.generic, numpy.number) else numpy.dtype(scalar)

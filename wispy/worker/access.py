@@ -8,23 +8,25 @@ Rules:
   most `max_interface_depth` deep. It ends at everything else.
 - What is set becomes what its annotation says, or is refused. Without an annotation it takes the place of data only: a
   child object, a lock or a callback stays. New names are not made, and nothing is ever set on a class.
+- A name that takes a role which the caller lacks is absent for him: as part of a path, too.
 - What an allowed name does when it is touched is the object's own code: its exceptions pass through.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from wispy.protocol import errors
-from wispy.worker import annotations, containers
+from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.class_table import OWN_DATA, ClassTable, ClassTables, Kind, Member, is_code, own_method
+from wispy.worker.class_table import ClassTable, ClassTables, Kind, Member, is_code
 from wispy.worker.class_table import Interface as TableInterface
 from wispy.worker.containers import CONTAINERS, SCALARS
+from wispy.worker.conversion import Converter
 from wispy.worker.describing import Describer
 from wispy.worker.modes import Mode
-from wispy.worker.signatures import Signature
+from wispy.worker.rights import NO_ROLES, Limiter
 
 _PLAIN: Final = SCALARS | CONTAINERS
 """Types of values that need no look at whether they are to be hidden."""
@@ -46,13 +48,16 @@ class Interface(TableInterface, Protocol):
 class BoundMethod:
     """A method of an object, ready to be called."""
 
-    __slots__ = ("bind", "function", "mode")
+    __slots__ = ("bind", "function", "limiter", "mode")
 
-    def __init__(self, function: Callable[..., Any], signature: Signature) -> None:
+    def __init__(self, function: Callable[..., Any], member: Member) -> None:
+        assert member.signature is not None
         self.function = function
         self.mode: Mode | None = None
         """How it is run, once the runner has found that out."""
-        self.bind = signature.bind
+        self.limiter: Limiter | None = member.limiter
+        """Counts its calls, where it has a rate."""
+        self.bind = member.signature.bind
         """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
 
 
@@ -78,8 +83,9 @@ class Place:
 class Access:
     """All that pages may do to one object.
 
-    Paths are the names below the object's own. Every method raises `RPCError`: NOT_FOUND for what is absent or hidden,
-    INVALID_PARAMS for what is there but cannot be asked for in this way; and what the object's own code raises.
+    Paths are the names below the object's own; roles are the caller's. Every method raises `RPCError`: NOT_FOUND for
+    what is absent or hidden, INVALID_PARAMS for what is there but cannot be asked for in this way; and what the
+    object's own code raises.
 
     Args:
         target: the object.
@@ -94,82 +100,86 @@ class Access:
         self._table = None if type(target) in CONTAINERS else self._tables.root
         self._namespace = self._tables.root.namespace
         self._methods = self._bound_methods()
-        self._own_methods: dict[Any, Member] = {}
+        self._own_methods: dict[Any, Member | None] = {}
         """Functions in attributes of instances, with their signatures."""
         self._describer = Describer(self._tables, interface)
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
-        """The object's methods, ready to be called: nearly every request is for one of them."""
+        """The object's methods that everybody may call, ready for that: nearly every request is for one of them."""
         members = self._tables.root.members.items()
         return {
-            name: BoundMethod(member.static.__get__(self._target, type(self._target)), member.signature)
+            name: BoundMethod(member.static.__get__(self._target, type(self._target)), member)
             for name, member in members
-            if member.signature is not None
+            if member.signature is not None and member.rights.roles is None
         }
 
     # --- reading ----------------------------------------------------------------------------------------------------
 
-    def get(self, path: tuple[str, ...]) -> Any:
+    def get(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> Any:
         """The value of an attribute, a property or an item."""
         if not path and self._table is None:
             return self._target
-        place = self._place(path)
+        place = self._place(path, roles)
         if place.table is None:
-            return self._whole(containers.get_item(place.holder, place.name))
-        if self._member(place).kind is Kind.METHOD:
+            return self._whole(containers.get_item(place.holder, place.name), roles)
+        member = self._member(place, roles)
+        if member.kind is Kind.METHOD:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it")
-        return self._whole(getattr(place.holder, place.name))
+        if not member.rights.readable:
+            raise errors.INVALID_PARAMS(f"{place.name} is write-only")
+        return self._whole(getattr(place.holder, place.name), roles)
 
-    def _whole(self, value: Any) -> Any:
+    def _whole(self, value: Any, roles: frozenset[str]) -> Any:
         """A value that is to be sent as it is, with all that is in it."""
         if type(value) not in _PLAIN:
-            table = self._tables.of_value(self._shown(value))
-            if table is not None and table.has_hidden_fields:
+            table = self._tables.of_value(self._shown(value, roles))
+            if table is not None and table.hides_fields(roles):
                 kind = table.cls.__name__
                 raise errors.UNSENDABLE(f"a {kind} has fields that are not for pages: get its attributes one by one")
         return value
 
-    def resolve_call(self, path: tuple[str, ...]) -> BoundMethod:
+    def resolve_call(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> BoundMethod:
         """The method at a path."""
         if len(path) == 1:
             method = self._methods.get(path[0])
             # An attribute of the instance may stand before the method of its class.
             if method is not None and path[0] not in self._namespace(self._target):
                 return method
-        place = self._place(path)
+        place = self._place(path, roles)
         if place.table is None:
             raise errors.NOT_FOUND()
-        member = self._member(place)
+        member = self._member(place, roles)
         if member.signature is None:
             raise errors.INVALID_PARAMS(f"{place.name} is not a method")
-        return BoundMethod(getattr(place.holder, place.name), member.signature)
+        return BoundMethod(getattr(place.holder, place.name), member)
 
     # --- changing ---------------------------------------------------------------------------------------------------
 
-    def set(self, path: tuple[str, ...], value: Any) -> None:
+    def set(self, path: tuple[str, ...], value: Any, roles: frozenset[str] = NO_ROLES) -> None:
         """Give an attribute, a property or an item another value, as it came from a page."""
-        place = self._place(path)
+        place = self._place(path, roles)
         if place.table is None:
-            containers.set_item(self._own_container(place, path), place.name, value)
+            containers.set_item(self._own_container(place, path, roles), place.name, value)
             return
-        member = self._member(place)
-        if not member.is_settable:
+        member = self._member(place, roles)
+        if not member.may_set(roles):
             raise errors.INVALID_PARAMS(f"{place.name} cannot be set: it is {_description(member)}")
-        if member.annotation is not UNKNOWN:
-            value = _converted(value, member.annotation, path)
+        if member.converter is not None:
+            value = _converted(value, member.converter, path)
         elif member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
         setattr(place.holder, place.name, value)
 
-    def delete(self, path: tuple[str, ...]) -> None:
+    def delete(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> None:
         """Delete an attribute or an item, or through a property that has a deleter."""
-        place = self._place(path)
+        place = self._place(path, roles)
         if place.table is None:
-            containers.delete_item(self._own_container(place, path), place.name)
+            containers.delete_item(self._own_container(place, path, roles), place.name)
             return
-        member = self._member(place)
-        if not member.is_deletable:
-            raise errors.INVALID_PARAMS(f"{place.name} cannot be deleted: it is {_description(member)}")
+        member = self._member(place, roles)
+        if not member.may_delete(roles):
+            reason = "not to be deleted" if member.may_set(roles) else _description(member)
+            raise errors.INVALID_PARAMS(f"{place.name} cannot be deleted: it is {reason}")
         if member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
         delattr(place.holder, place.name)
@@ -180,50 +190,64 @@ class Access:
             kind = type(current).__name__
             raise errors.INVALID_PARAMS(f"{place.name} is more than data, a {kind}: it cannot be replaced or deleted")
 
-    def _own_container(self, place: Place, path: tuple[str, ...]) -> Any:
+    def _own_container(self, place: Place, path: tuple[str, ...], roles: frozenset[str]) -> Any:
         """The dict or list to change: what stood in the class until now, and would change for all, is copied first."""
         origin = place.origin
         if origin is None:
             return place.holder
         setattr(origin.holder, origin.name, containers.copied(getattr(origin.holder, origin.name)))
-        return self._place(path).holder
+        return self._place(path, roles).holder
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
-    def describe(self, path: tuple[str, ...]) -> dict[str, Any]:
+    def describe(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> dict[str, Any]:
         """What is at a path: kind, type, documentation; of a method its signature, of an object its members."""
         if not path:
-            return self._describer.whole(self._target, self._table)
-        place = self._place(path)
+            return self._describer.whole(self._target, self._table, roles)
+        place = self._place(path, roles)
         if place.table is None:
-            return self._describer.item(place.name, self._shown(containers.get_item(place.holder, place.name)))
-        member = self._member(place)
+            return self._describer.item(place.name, self._shown(containers.get_item(place.holder, place.name), roles))
+        member = self._member(place, roles)
         value = UNKNOWN
-        if member.kind is Kind.ATTRIBUTE:
+        if member.kind is Kind.ATTRIBUTE and member.rights.readable:
             value = place.table.current(place.holder, place.name, member)
-        described = self._describer.member(place.name, member, value)
+        described = self._describer.member(place.name, member, value, roles)
         if described["kind"] == "object":
-            described |= self._describer.whole(value, self._tables.of_value(value))
+            described |= self._describer.whole(value, self._tables.of_value(value), roles)
         return described
 
-    def source(self, path: tuple[str, ...]) -> str:
+    def source(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> str:
         """The Python source of a method or property, where `source_access` is on."""
         if not self._interface.source_access or not path:
             raise errors.NOT_FOUND()
-        place = self._place(path)
+        place = self._place(path, roles)
         if place.table is None:
             raise errors.NOT_FOUND()
-        return self._describer.source(self._member(place))
+        return self._describer.source(self._member(place, roles))
 
     def interface(self) -> dict[str, Any]:
-        """All that is served of the object and of what is nested in it: `{"doc", "methods", "attributes"}`."""
+        """All that is served of the object and of what is nested in it: `{"doc", "methods", "attributes"}`.
+
+        It is for frontends, which show each caller of it what takes no role that he lacks.
+        """
         if self._table is None:
             return {"doc": "", "methods": [], "attributes": []}
         return self._describer.interface(self._target, self._table)
 
+    def surface(self, roles: frozenset[str]) -> dict[str, str]:
+        """What a caller may do with which name, of the object and of what is nested in it: `{"a": "get set"}`."""
+        if self._table is None:
+            return {}
+        rows = self._describer.rows(self._target, self._table, roles)
+        return {name: " ".join(_operations(member, value, roles)) for name, member, value in rows}
+
+    def channel_roles(self, channel: str) -> frozenset[str] | None:
+        """Who may follow a channel: callers with one of these roles; None: all of them; none at all: nobody."""
+        return self._tables.root.channel_roles(channel)
+
     # --- the way along a path ---------------------------------------------------------------------------------------
 
-    def _place(self, path: tuple[str, ...]) -> Place:
+    def _place(self, path: tuple[str, ...], roles: frozenset[str]) -> Place:
         """Where a path ends; all of it but its last name was found, and may be touched."""
         if not path:
             raise errors.INVALID_PARAMS("this is the object itself: name one of its attributes")
@@ -232,20 +256,20 @@ class Access:
         for name in path[1:]:
             if place.table is not None:
                 depth += 1
-            place = self._next(place, name)
+            place = self._next(place, name, roles)
             if place.table is not None and depth >= self._interface.max_interface_depth:
                 raise errors.NOT_FOUND()
         return place
 
-    def _next(self, place: Place, name: str) -> Place:
+    def _next(self, place: Place, name: str, roles: frozenset[str]) -> Place:
         """One name further: enter what is at a place."""
         origin: Place | None = None
         if place.table is None:
             value = containers.get_item(place.holder, place.name)
             origin = place.origin
         else:
-            member = self._member(place)
-            if member.kind is Kind.METHOD:
+            member = self._member(place, roles)
+            if member.kind is Kind.METHOD or not member.rights.readable:
                 raise errors.NOT_FOUND()
             if member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE:
                 origin = place if place.name not in place.table.namespace(place.holder) else None
@@ -253,59 +277,82 @@ class Access:
         if type(value) in CONTAINERS:
             return Place(value, None, name, origin)
         table = self._tables.of_value(value)
-        if table is None or table.is_restricted(value):
+        if table is None or table.is_restricted(value) or not table.rights.admit(roles):
             raise errors.NOT_FOUND()
         return Place(value, table, name, None)
 
-    def _member(self, place: Place) -> Member:
+    def _member(self, place: Place, roles: frozenset[str]) -> Member:
         """What the name of a place is, if it may be touched."""
         table, name = place.table, place.name
         assert table is not None
         member = table.members.get(name)
         own = table.namespace(place.holder)
-        if name in own and (member is None or member.kind is Kind.METHOD):
-            if member is None and not table.is_own_attribute(name):
-                raise errors.NOT_FOUND()
-            value = own[name]
-            if table.is_own_function(value):
-                return self._own_method(value)
-            member = OWN_DATA
-        elif member is None:
+        if member is None and not (name in own and table.is_own_attribute(name)):
             raise errors.NOT_FOUND()
-        else:
-            value = table.current(place.holder, name, member) if member.kind is Kind.ATTRIBUTE else UNKNOWN
-        self._shown(value)
+        if member is not None and not member.rights.admit(roles):
+            raise errors.NOT_FOUND()
+        value = UNKNOWN
+        if name in own and (member is None or member.kind is Kind.METHOD):
+            if table.is_own_function(own[name]):
+                member = self._own_method(table, own[name])
+            else:
+                member, value = table.own_data, own[name]
+            if member is None or not member.rights.admit(roles):
+                raise errors.NOT_FOUND()
+        elif member is not None and member.kind is Kind.ATTRIBUTE:
+            value = table.current(place.holder, name, member)
+        assert member is not None
+        self._shown(value, roles)
         return member
 
-    def _own_method(self, function: Any) -> Member:
+    def _own_method(self, table: ClassTable, function: Any) -> Member | None:
         """A function that the object's code has put into an attribute of an instance."""
-        member = self._own_methods.get(function)
-        if member is None:
+        key = (table.cls, function)
+        if key not in self._own_methods:
             if len(self._own_methods) >= REMEMBERED_METHODS:
                 self._own_methods.clear()
-            member = self._own_methods[function] = own_method(function)
-        return member
+            self._own_methods[key] = table.own_method(function)
+        return self._own_methods[key]
 
-    def _shown(self, value: Any) -> Any:
+    def _shown(self, value: Any, roles: frozenset[str]) -> Any:
         """A value that was found, unless it is to be hidden after all: a part of the program, or marked so."""
         if type(value) in _PLAIN or value is UNKNOWN:
             return value
         table = self._tables.of_value(value)
-        if table.is_restricted(value) if table is not None else is_code(value) or self._tables.is_restricted(value):
+        if table is None:
+            is_hidden = is_code(value) or self._tables.is_restricted(value)
+        else:
+            is_hidden = table.is_restricted(value) or not table.rights.admit(roles)
+        if is_hidden:
             raise errors.NOT_FOUND()
         return value
 
 
-def _converted(value: Any, annotation: Any, path: tuple[str, ...]) -> Any:
+def _operations(member: Member, value: Any, roles: frozenset[str]) -> Iterator[str]:
+    if member.kind is Kind.METHOD:
+        yield "call"
+        return
+    is_replaceable = member.annotation is not UNKNOWN or value is UNKNOWN or containers.is_data(value)
+    if member.rights.readable:
+        yield "get"
+    if member.may_set(roles) and is_replaceable:
+        yield "set"
+    if member.may_delete(roles) and is_replaceable:
+        yield "delete"
+
+
+def _converted(value: Any, converter: Converter, path: tuple[str, ...]) -> Any:
     try:
-        return annotations.convert(value, annotation)
+        return converter(value)
     except msgspec.ValidationError as error:
-        raise errors.INVALID_PARAMS(f"{'.'.join(path)}: {error}") from error
+        raise errors.INVALID_PARAMS(conversion.problem(".".join(path), error)) from error
 
 
 def _description(member: Member) -> str:
     if member.kind is Kind.METHOD:
         return "a method"
-    if member.kind is Kind.PROPERTY:
+    if member.kind is Kind.PROPERTY and not member.is_settable:
         return "a property that only the object's own code changes"
+    if member.is_settable:
+        return "read-only"
     return "a constant" if member.is_constant else "of a type that no page can send"

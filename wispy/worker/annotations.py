@@ -1,12 +1,9 @@
-"""What the author of a class has annotated, and values converted to it.
+"""What the author of a class has annotated.
 
 Rules:
 - An annotation is evaluated by itself: one that names what only a type checker has imported spoils no other. What
   cannot be evaluated counts as not annotated.
-- Conversion takes the types that JSON lacks from their text, as encoding wrote them, and coerces nothing else: no text
-  to a number, no number to a truth value, no fraction to an integer.
-- `Final` and `ClassVar` attributes are not set from a page, nor those whose annotation has a part that no JSON value
-  becomes: the author's own objects, functions, arrays.
+- `Final` and `ClassVar` attributes are not set from a page.
 """
 
 import inspect
@@ -72,37 +69,6 @@ def is_constant(annotation: Any) -> bool:
 def says_nothing(annotation: Any) -> bool:
     """Whether the annotation lets every value pass."""
     return annotation in (UNKNOWN, Any, object)
-
-
-def takes_json(annotation: Any) -> bool:
-    """Whether a value from a page can become all of what the annotation says."""
-    try:
-        return not _has_custom_type(msgspec.inspect.type_info(annotation), set())
-    except (TypeError, NameError):  # a union of the author's own classes, and the like
-        return False
-
-
-def _has_custom_type(info: object, seen: set[int]) -> bool:
-    if isinstance(info, msgspec.inspect.CustomType):
-        return True
-    if not isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) or id(info) in seen:
-        return False
-    seen.add(id(info))  # recursive dataclasses
-    for field in info.__struct_fields__:
-        part = getattr(info, field)
-        parts = cast(tuple[object, ...], part) if isinstance(part, tuple) else (part,)
-        if any(_has_custom_type(each, seen) for each in parts):
-            return True
-    return False
-
-
-def convert(value: Any, annotation: Any) -> Any:
-    """`value`, as it came from a page, as what the annotation says.
-
-    Raises:
-        msgspec.ValidationError: it is none; the text names the wrong part.
-    """
-    return msgspec.convert(value, annotation, str_keys=True)
 
 
 def schema_of(annotation: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ Rules (DESIGN section 6):
   hold is not: modules, classes, functions imported into it, descriptors of other packages.
 - `_x` is served with `include_internals`, `__x` and what Python makes of it (`_Class__x`) with `include_dunders`; what
   would reach classes, functions or frames, or change the class, is never served (`DENIED`).
-- What carries a true attribute of one of the `access_restricting_attributes` is not served.
+- What carries a true attribute of one of the `access_restricting_attributes` is not served, nor what is marked `hide`.
+  With `expose: declared`, only what is marked `expose` is.
 - The class is read once: what is added to it later is not served. Attributes of an instance are looked up in its own
   `__dict__`, statically, and `__getattr__` is never asked for a name that is not there.
 """
@@ -22,9 +23,11 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Final, Protocol, cast
 
-from wispy.worker import annotations
+from wispy.worker import annotations, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.binding import ChannelAttribute
+from wispy.worker.marks import NO_MARKS, Marks, Place, class_marks, function_marks, split, unreadable_marks
+from wispy.worker.rights import NO_ROLES, Limiter, Rights, rights_of, static_marks
 from wispy.worker.signatures import Signature
 
 DENIED: Final = frozenset(
@@ -61,6 +64,8 @@ class Interface(Protocol):
     @property
     def include_dunders(self) -> bool: ...
     @property
+    def expose(self) -> str: ...
+    @property
     def access_restricting_attributes(self) -> tuple[str, ...]: ...
     @property
     def allowed_types(self) -> tuple[str, ...]: ...
@@ -81,42 +86,41 @@ class Member:
         kind: what it is.
         static: what stands in the class: a function, a property, a value; `UNKNOWN` where it is in instances only.
         annotation: its type; `UNKNOWN` where there is none.
+        marks: what its author has said of it, and of its class.
     """
 
-    __slots__ = ("annotation", "is_constant", "is_json", "kind", "signature", "static")
+    __slots__ = ("annotation", "converter", "is_constant", "kind", "limiter", "rights", "signature", "static")
 
-    def __init__(self, kind: Kind, static: Any = UNKNOWN, annotation: Any = UNKNOWN) -> None:
+    def __init__(self, kind: Kind, static: Any = UNKNOWN, annotation: Any = UNKNOWN, marks: Marks = NO_MARKS) -> None:
         self.kind = kind
         self.static = static
         self.is_constant = annotations.is_constant(annotation)
         self.annotation = UNKNOWN if annotations.says_nothing(annotation) or self.is_constant else annotation
-        self.is_json = self.annotation is UNKNOWN or annotations.takes_json(annotation)
-        """Whether a value from a page can be what the annotation says."""
+        self.converter = conversion.converter_of(self.annotation)
+        """Makes of values from pages what the annotation says; None where there is none, or no value can be that."""
         self.signature = _signature(static) if kind is Kind.METHOD else None
         """Of a method, and only of one."""
+        self.rights = rights_of(marks, static)
+        self.limiter = None if marks.rate is None or kind is not Kind.METHOD else Limiter(marks.rate)
+
+    def may_set(self, roles: frozenset[str]) -> bool:
+        """Whether a page of such a caller may set it, as far as the class tells."""
+        return self.is_settable and self.rights.admit_set(roles)
+
+    def may_delete(self, roles: frozenset[str]) -> bool:
+        """Whether a page of such a caller may delete it, as far as the class tells."""
+        if self.kind is Kind.PROPERTY:
+            return getattr(self.static, "fdel", None) is not None and self.rights.admit_delete(roles)
+        return self.is_settable and self.rights.admit_delete(roles)
 
     @property
     def is_settable(self) -> bool:
-        """Whether a page may set it, as far as the class tells."""
+        """Whether a value from a page could be set there, whoever may do so."""
+        takes_values = self.annotation is UNKNOWN or self.converter is not None
         if self.kind is Kind.PROPERTY:
-            return hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None and self.is_json
-        return self.kind is Kind.ATTRIBUTE and self.is_json and not self.is_constant
-
-    @property
-    def is_deletable(self) -> bool:
-        """Whether a page may delete it, as far as the class tells."""
-        if self.kind is Kind.PROPERTY:
-            return getattr(self.static, "fdel", None) is not None
-        return self.is_settable
-
-
-OWN_DATA: Final = Member(Kind.ATTRIBUTE)
-"""What an instance has in its own namespace, and its class says nothing of."""
-
-
-def own_method(function: Any) -> Member:
-    """A function that an instance has in its own namespace."""
-    return Member(Kind.METHOD, function if isinstance(function, types.MethodType) else staticmethod(function))
+            has_setter = hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None
+            return has_setter and takes_values
+        return self.kind is Kind.ATTRIBUTE and takes_values and not self.is_constant
 
 
 def _signature(static: Any) -> Signature:
@@ -149,21 +153,64 @@ class ClassTable:
         """Name to descriptor, of data that is neither in the class nor in the instance's namespace."""
         self._taken: set[str] = set()
         """All names that stand in the class or a base: those that are no members are not served."""
+        self._unserved: dict[str, Marks] = {}
+        """What is said of data that is not served: a channel of its name may be."""
+        self.marks: Final = class_marks(cls)
+        """What is said of the class: the defaults of its members."""
+        self.rights: Final = rights_of(self.marks)
+        self.own_data: Final = Member(Kind.ATTRIBUTE, marks=self.marks) if self._is_served(self.marks) else None
+        """What an instance has in its own namespace, and its class says nothing of; None where that is not served."""
         own = [each for each in cls.__mro__ if home_of(each.__module__) == self._home]
-        declared = _declarations(own)
+        declared, said = _declarations(own)
         for each in cls.__mro__:
             for name, static in list(vars(each).items()):
                 if name not in self._taken:
                     self._taken.add(name)
                     if each in own and self.is_public(name):
-                        self._add(name, static, declared.get(name))
-        for name, (annotation, owner) in declared.items():
-            if name not in self._taken and self.is_public(name):
-                self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotations.evaluate(annotation, owner))
-        self.has_hidden_fields: Final = any(name not in self.members for name in _record_fields(cls))
-        """Whether instances, sent as a whole, would show what is not served."""
+                        self._add(name, static, declared.get(name, UNKNOWN), said.get(name, NO_MARKS))
+        for name, annotation in declared.items():
+            marks = said.get(name, NO_MARKS).or_else(self.marks)
+            if name not in self._taken and self.is_public(name) and self._may_serve(name, marks):
+                self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotation, marks)
+        self._fields = _record_fields(cls)
         self.namespace: Final = _namespace_reader(cls)
         """Reads an instance's own attributes, name to value, without touching any."""
+
+    def hides_fields(self, roles: frozenset[str]) -> bool:
+        """Whether an instance, sent as a whole, would show what such a caller may not see."""
+        fields = [self.members.get(name) for name in self._fields]
+        return any(each is None or not each.rights.readable or not each.rights.admit(roles) for each in fields)
+
+    def own_method(self, function: Any) -> Member | None:
+        """What pages may touch of a function that an instance has in its own namespace; None: nothing."""
+        marks = function_marks(plain_function(function)).or_else(self.marks)
+        if not self._is_served(marks):
+            return None
+        static = function if isinstance(function, types.MethodType) else staticmethod(function)
+        return Member(Kind.METHOD, static, marks=marks)
+
+    def channel_roles(self, channel: str) -> frozenset[str] | None:
+        """Who may follow a channel: callers with one of these roles; None: all of them; none at all: nobody.
+
+        A channel has the rights of the attribute or property of its name, else those of the class. Methods go their
+        own way. Whoever declares a channel exposes it, also with `expose: declared`.
+        """
+        member = self.members.get(channel)
+        if member is not None and member.kind is not Kind.METHOD:
+            rights = member.rights
+        else:
+            marks = self._unserved.get(channel, self.marks)
+            rights = rights_of(marks) if marks.exposed is not False else _CLOSED
+        return rights.roles if rights.readable else NO_ROLES
+
+    def _is_served(self, marks: Marks) -> bool:
+        return self._interface.expose == "public" if marks.exposed is None else marks.exposed
+
+    def _may_serve(self, name: str, marks: Marks) -> bool:
+        is_served = self._is_served(marks)
+        if not is_served:
+            self._unserved[name] = marks
+        return is_served
 
     def current(self, instance: object, name: str, member: Member) -> Any:
         """What a data attribute holds, found without any code of the object; `UNKNOWN` where it is not set."""
@@ -206,17 +253,21 @@ class ClassTable:
             and not is_restricted(value, self._interface)
         )
 
-    def _add(self, name: str, static: Any, declared: tuple[Any, type] | None) -> None:
+    def _add(self, name: str, static: Any, annotation: Any, marks: Marks) -> None:
         kind = self._kind_of(static)
         if kind is None or any(is_restricted(part, self._interface) for part in _parts(static)):
             return
-        annotation = annotations.evaluate(*declared) if declared else UNKNOWN
+        marks = marks.or_else(self.marks)
+        if not self._may_serve(name, marks):
+            if kind is Kind.METHOD:
+                del self._unserved[name]  # a channel of its name goes its own way
+            return
         if kind is Kind.PROPERTY:
             annotation = _property_type(static)
         elif isinstance(static, types.MemberDescriptorType | ChannelAttribute):
             self._slots[name] = static
             static = UNKNOWN
-        self.members[name] = Member(kind, static, annotation)
+        self.members[name] = Member(kind, static, annotation, marks)
 
     def _kind_of(self, static: Any) -> Kind | None:
         if isinstance(static, types.MemberDescriptorType | ChannelAttribute):
@@ -243,6 +294,9 @@ class ClassTable:
             return False
         # What another package's decorator has wrapped has that package's module, and this in its name.
         return home_of(function.__module__) == self._home or "<locals>" in function.__qualname__
+
+
+_CLOSED: Final = Rights(readable=False)
 
 
 class ClassTables:
@@ -274,16 +328,18 @@ class ClassTables:
         """The table of the class of a value."""
         return self.of(type(value))
 
-    def is_restricted(self, value: Any) -> bool:
+    def is_restricted(self, value: object) -> bool:
         """Whether a value, or its class, is marked as not to be served."""
-        return is_restricted(value, self._interface)
+        return is_restricted(value, self._interface) or class_marks(type(value)).exposed is False
 
     def _may_enter(self, cls: type) -> bool:
         home = home_of(cls.__module__)
         is_named = any(_is_named(cls, name) for name in self._interface.allowed_types)
         if home == "builtins" or not (home == self._home or is_named):
             return False
-        return not issubclass(cls, type | types.ModuleType) and not is_restricted(cls, self._interface)
+        if class_marks(cls).exposed is False or is_restricted(cls, self._interface):
+            return False
+        return not issubclass(cls, type | types.ModuleType)
 
 
 MAX_TABLES: Final = 1000
@@ -360,13 +416,26 @@ def _property_type(static: Any) -> Any:
     return given if given is UNKNOWN else annotations.evaluate_in(given, getter)
 
 
-def _declarations(classes: list[type]) -> dict[str, tuple[Any, type]]:
-    """Name to its annotation and the class that this stands in, the first in the order of classes."""
-    declared: dict[str, tuple[Any, type]] = {}
+def _declarations(classes: list[type]) -> tuple[dict[str, Any], dict[str, Marks]]:
+    """Name to its type, by the first of the classes that annotates it; and name to what all of them say of it.
+
+    So what overrides a member keeps its marks, unless it bears others of the same kind.
+    """
+    declared: dict[str, Any] = {}
+    said: dict[str, Marks] = {}
     for cls in classes:
+        for name, static in list(vars(cls).items()):
+            said[name] = said.get(name, NO_MARKS).or_else(static_marks(static))
         for name, annotation in annotations.own_annotations(cls).items():
-            declared.setdefault(name, (annotation, cls))
-    return declared
+            plain = annotations.evaluate(annotation, cls)
+            where = f"{cls.__qualname__}.{name}"
+            if plain is UNKNOWN:
+                marks = unreadable_marks(annotation, where)
+            else:
+                plain, marks = split(plain, Place.PROPERTY, where)
+            declared.setdefault(name, plain)
+            said[name] = said.get(name, NO_MARKS).or_else(marks)
+    return declared, said
 
 
 def _record_fields(cls: Any) -> tuple[str, ...]:

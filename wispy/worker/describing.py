@@ -3,6 +3,8 @@
 Rules:
 - What a page may not touch is not told of. Nothing of the object's code runs: of a property its declared type is told,
   not the type of its value.
+- Everything is told for the roles of one caller; only `interface`, which frontends keep for all callers, is whole, and
+  says with each name which roles it takes.
 - Values are not shown, nor defaults of parameters that are more than a number or a word.
 """
 
@@ -16,17 +18,8 @@ from typing import Any, Final, Protocol
 from wispy.protocol import errors
 from wispy.worker import annotations, containers
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.class_table import (
-    OWN_DATA,
-    ClassTable,
-    ClassTables,
-    Kind,
-    Member,
-    is_code,
-    own_method,
-    plain_function,
-)
-from wispy.worker.modes import marks_of
+from wispy.worker.class_table import ClassTable, ClassTables, Kind, Member, is_code, plain_function
+from wispy.worker.marks import function_marks
 from wispy.worker.tracked import TrackedDict, TrackedList
 
 MAX_DESCRIBED: Final = 1000
@@ -59,36 +52,50 @@ class Describer:
         self._tables = tables
         self._interface = interface
 
-    def whole(self, target: object, table: ClassTable | None) -> dict[str, Any]:
+    def whole(self, target: object, table: ClassTable | None, roles: frozenset[str]) -> dict[str, Any]:
         """An object with its members, those of nested objects left out; or a dict or list."""
         if table is None:
             return {"kind": "object", "type": type(target).__name__, "doc": "", "methods": [], "attributes": []}
         return {
             "kind": "object",
             "type": table.cls.__name__,
-            **self._sorted(table, list(islice(self._members(target, table), MAX_DESCRIBED))),
+            **self._sorted(table, list(islice(self.members(target, table, roles), MAX_DESCRIBED)), roles),
         }
 
     def item(self, name: str, value: Any) -> dict[str, Any]:
         """An item of a dict or list."""
         return {"name": name, "kind": "item", "type": _type_name(value)}
 
-    def member(self, name: str, member: Member, value: Any) -> dict[str, Any]:
+    def member(self, name: str, member: Member, value: Any, roles: frozenset[str] | None) -> dict[str, Any]:
         """An attribute, property or method.
 
         Args:
             name: its name.
             member: what the class says of it.
-            value: of an attribute, what it holds; else `UNKNOWN`.
+            value: of an attribute that may be read, what it holds; else `UNKNOWN`.
+            roles: the caller's; None: told is what all callers may do, and which roles it takes.
         """
-        if member.signature is not None:
-            return _describe_method(name, member)
+        described = _describe_method(name, member) if member.signature is not None else self._data(name, member, value)
+        rights = member.rights
+        if roles is None:
+            table = self._table_of(value)
+            inner = table.rights.roles if table is not None else None
+            # Of two lists a caller needs one each; one list of both is a little less, and never more.
+            seeing = rights.roles & inner if rights.roles is not None and inner is not None else rights.roles or inner
+            needed = {"roles": seeing, "set_roles": rights.set_roles}
+            described |= {key: sorted(names) for key, names in needed.items() if names is not None}
+        elif member.signature is None and not rights.admit_set(roles):
+            described["settable"] = False
+        return described
+
+    def _data(self, name: str, member: Member, value: Any) -> dict[str, Any]:
         return {
             "name": name,
             "kind": "object" if self._table_of(value) is not None else member.kind.value,
             "type": _type_text(member, value),
             "schema": annotations.schema_of(member.annotation),
             "settable": member.is_settable
+            and member.rights.writable
             and (member.annotation is not UNKNOWN or value is UNKNOWN or containers.is_data(value)),
             "doc": _doc(member.static) if member.kind is Kind.PROPERTY else "",
         }
@@ -110,47 +117,60 @@ class Describer:
             raise errors.INVALID_PARAMS("its source is not to be had: it was not read from a file") from error
 
     def interface(self, target: object, table: ClassTable) -> dict[str, Any]:
-        """The members of an object and of all that is nested in it, under dotted names."""
+        """The members of an object and of all that is nested in it, under dotted names, whatever roles they take."""
+        return self._sorted(table, self.rows(target, table, None), None)
+
+    def rows(self, target: object, table: ClassTable, roles: frozenset[str] | None) -> list[tuple[str, Member, Any]]:
+        """Dotted name, member and value of what there is for a caller with these roles; None: for any caller."""
         rows: list[tuple[str, Member, Any]] = []
         pending: list[tuple[str, Any, ClassTable, int]] = [("", target, table, 1)]
         met = {id(target)}
         while pending:
             prefix, holder, its_table, depth = pending.pop(0)
-            for name, member, value in self._members(holder, its_table):
+            for name, member, value in self.members(holder, its_table, roles):
                 if len(rows) >= MAX_DESCRIBED:
-                    return self._sorted(table, rows)
+                    return rows
                 rows.append((prefix + name, member, value))
                 nested = self._table_of(value)
                 if nested is not None and depth < self._interface.max_interface_depth and id(value) not in met:
                     met.add(id(value))
                     pending.append((f"{prefix}{name}.", value, nested, depth + 1))
-        return self._sorted(table, rows)
+        return rows
 
-    def _sorted(self, table: ClassTable, rows: list[tuple[str, Member, Any]]) -> dict[str, Any]:
-        described = [self.member(*row) for row in sorted(rows, key=lambda row: row[0])]
+    def _sorted(
+        self, table: ClassTable, rows: list[tuple[str, Member, Any]], roles: frozenset[str] | None
+    ) -> dict[str, Any]:
+        described = [self.member(*row, roles) for row in sorted(rows, key=lambda row: row[0])]
         return {
             "doc": _doc(table.cls),
             "methods": [each for each in described if each["kind"] == Kind.METHOD.value],
             "attributes": [each for each in described if each["kind"] != Kind.METHOD.value],
         }
 
-    def _members(self, holder: Any, table: ClassTable) -> Iterator[tuple[str, Member, Any]]:
-        """Name, member and, of attributes, value, of what pages may touch."""
+    def members(
+        self, holder: Any, table: ClassTable, roles: frozenset[str] | None
+    ) -> Iterator[tuple[str, Member, Any]]:
+        """Name, member and, of attributes that may be read, value, of what there is for a caller with these roles."""
         own = dict(table.namespace(holder))
         for name in [*table.members, *(name for name in own if name not in table.members)]:
             member = table.members.get(name)
-            if member is None and not table.is_own_attribute(name):
+            is_there = table.is_own_attribute(name) if member is None else roles is None or member.rights.admit(roles)
+            if not is_there:
                 continue
             if (member is None or member.kind is Kind.METHOD) and name in own:
-                member = own_method(own[name]) if table.is_own_function(own[name]) else OWN_DATA
-            assert member is not None
+                member = table.own_method(own[name]) if table.is_own_function(own[name]) else table.own_data
+            if member is None or not (roles is None or member.rights.admit(roles)):
+                continue
             value = table.current(holder, name, member) if member.kind is Kind.ATTRIBUTE else UNKNOWN
-            if not self._is_hidden(value):
-                yield name, member, value
+            if not self._is_hidden(value, roles):
+                yield name, member, value if member.rights.readable else UNKNOWN
 
-    def _is_hidden(self, value: Any) -> bool:
+    def _is_hidden(self, value: Any, roles: frozenset[str] | None) -> bool:
         if value is UNKNOWN:
             return False
+        table = self._table_of(value)
+        if table is not None and roles is not None and not table.rights.admit(roles):
+            return True
         return is_code(value) or self._tables.is_restricted(value)
 
     def _table_of(self, value: Any) -> ClassTable | None:
@@ -166,7 +186,7 @@ def _describe_method(name: str, member: Member) -> dict[str, Any]:
     signature = member.signature
     assert signature is not None
     function = signature.function
-    marks = marks_of(function)
+    marks = function_marks(function)
     return {
         "name": name,
         "kind": Kind.METHOD.value,

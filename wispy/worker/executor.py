@@ -162,14 +162,14 @@ class Executor:
         self._watch_deadline(call.deadline)
 
     def _operation(self, call: Call) -> Any:
-        access, op = self._access, call.op
+        access, op, roles = self._access, call.op, call.identity.roles
         if op == "get":
-            return access.get(call.path)
+            return access.get(call.path, roles)
         if op == "set":
-            return access.set(call.path, answers.value_of(call))
+            return access.set(call.path, answers.value_of(call), roles)
         if op == "delete":
-            return access.delete(call.path)
-        return access.describe(call.path) if op == "describe" else access.source(call.path)
+            return access.delete(call.path, roles)
+        return access.describe(call.path, roles) if op == "describe" else access.source(call.path, roles)
 
     async def _drive(self, job: Job, awaitable: Awaitable[Any]) -> None:
         """The body of a task: it raises nothing, and ends the job."""

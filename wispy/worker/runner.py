@@ -308,7 +308,9 @@ class Runner:
 
     def _begin_call(self, call: Call, now: float) -> None:
         try:
-            method = self._access.resolve_call(call.path)
+            method = self._access.resolve_call(call.path, call.identity.roles)
+            if method.limiter is not None:
+                method.limiter.check(call.session, now)
             args, kwargs = method.bind(*answers.arguments_of(call))
             function = method.function
             mode = method.mode

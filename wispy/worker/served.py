@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, cast
 
+import msgspec
+
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.worker.access import Access
@@ -44,6 +46,14 @@ class ServedObject:
             raise StartError(f"the object {name} cannot be served: {error}") from error
         hidden = self._binding.added | self.hooks.names | {VALUES, EVENTS}
         self.access = Access(target, settings.interface, hidden=hidden)
+
+    def declaration(self, channel: str, kind: str) -> bytes:
+        """What frontends are to know of a channel: its kind, and the roles of which a caller needs one to follow it.
+
+        Without roles everybody may; where there are none in the list, nobody may.
+        """
+        roles = self.access.channel_roles(channel)
+        return msgspec.json.encode({"kind": kind} if roles is None else {"kind": kind, "roles": sorted(roles)})
 
     def close(self) -> None:
         """Give the object back as it was, with its values as they are now."""

@@ -1,7 +1,10 @@
 """Arguments checked against a method's signature, before anything of the method runs.
 
 Rules:
-- The signature is read once for each function; a call with plain positional arguments costs a comparison of numbers.
+- The signature is read once for each function; a call with plain positional arguments costs a comparison of numbers,
+  and for each that is annotated with a plain type a look at its type.
+- An annotated argument becomes what its annotation says, or the call is refused (`wispy.worker.conversion`). A default
+  of None lets null pass. Defaults themselves are the author's, and are not looked at.
 - Named arguments are Python names. None may be the parameter that stands for the object itself, even where the method
   takes any: Python would take it for a second `self`. Nor may one that the method does not declare begin with two
   underscores: what is gathered in `**kwargs` often ends in a `setattr`.
@@ -9,12 +12,18 @@ Rules:
 
 import inspect
 from collections.abc import Callable
-from typing import Any, Final
+from itertools import chain, repeat
+from typing import Any, Final, Optional
+
+import msgspec
 
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
-from wispy.worker import annotations
+from wispy.worker import annotations, conversion
+from wispy.worker.annotations import UNKNOWN
+from wispy.worker.conversion import Converter
 
+_NAMED_KINDS: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN_KINDS: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -26,7 +35,20 @@ class Signature:
         is_bound: whether its first parameter is the object or class, and given by Python.
     """
 
-    __slots__ = ("_greatest", "_implicit", "_least", "function", "parameters", "returns", "signature")
+    __slots__ = (
+        "_by_name",
+        "_exact",
+        "_greatest",
+        "_implicit",
+        "_least",
+        "_more",
+        "_more_named",
+        "_positional",
+        "function",
+        "parameters",
+        "returns",
+        "signature",
+    )
 
     def __init__(self, function: Callable[..., Any], *, is_bound: bool) -> None:
         self.function = function
@@ -51,14 +73,40 @@ class Signature:
         self._greatest = len(positional)
         if any(each.kind is each.KEYWORD_ONLY for each in required):
             self._greatest = -1  # never enough without names: always the long way
+        self._compile(positional)
+
+    def _compile(self, positional: list[inspect.Parameter]) -> None:
+        """Find out once what converts which argument."""
+        known = {each.name: self._converter(each) for each in self.parameters}
+        gathering = {each.kind: known[each.name] for each in self.parameters if each.kind in _GATHERING}
+        self._positional = [known[each.name] for each in positional]
+        self._more = gathering.get(inspect.Parameter.VAR_POSITIONAL)
+        self._by_name = {each.name: known[each.name] for each in self.parameters if each.kind in _NAMED_KINDS}
+        self._more_named = gathering.get(inspect.Parameter.VAR_KEYWORD)
+        self._exact = tuple(
+            (place, converter.accepted) for place, converter in enumerate(self._positional) if converter is not None
+        )
+
+    def _converter(self, parameter: inspect.Parameter) -> Converter | None:
+        if parameter.annotation is parameter.empty:
+            return None
+        annotation = annotations.evaluate_in(parameter.annotation, inspect.unwrap(self.function))
+        if parameter.default is None and annotation is not UNKNOWN:
+            annotation = Optional[annotation]  # noqa: UP045 -- made at run time, of any annotation
+        return conversion.converter_of(annotation)
 
     def bind(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """The arguments to call the method with, once they are known to fit.
+        """The arguments to call the method with, converted, once they are known to fit.
 
         Raises:
             RPCError: INVALID_PARAMS, which says what does not fit.
         """
         if not kwargs and self._least <= len(args) <= self._greatest:
+            for place, accepted in self._exact:
+                if place >= len(args):
+                    break
+                if type(args[place]) not in accepted:
+                    return self._converted(args), kwargs
             return args, kwargs
         for name in kwargs:
             self._check_name(name)
@@ -66,7 +114,28 @@ class Signature:
             self.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise self._refusal(str(error)) from error
-        return args, kwargs
+        return self._converted(args), self._converted_named(kwargs)
+
+    def _converted(self, args: list[Any]) -> list[Any]:
+        converters = chain(self._positional, repeat(self._more))
+        return [
+            value if converter is None else self._convert(converter, value, f"args[{place}]")
+            for place, (value, converter) in enumerate(zip(args, converters, strict=False))
+        ]
+
+    def _converted_named(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        converted = dict(kwargs)
+        for name, value in kwargs.items():
+            converter = self._by_name.get(name, self._more_named)
+            if converter is not None:
+                converted[name] = self._convert(converter, value, f"kwargs.{name}")
+        return converted
+
+    def _convert(self, converter: Converter, value: Any, where: str) -> Any:
+        try:
+            return converter(value)
+        except msgspec.ValidationError as error:
+            raise self._refusal(conversion.problem(where, error)) from error
 
     def _check_name(self, name: str) -> None:
         is_declared = name in self.signature.parameters

@@ -12,8 +12,6 @@ import secrets
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import msgspec
-
 from wispy.broker.store import StoredState
 from wispy.config.schema import Config
 from wispy.errors import StartError
@@ -203,7 +201,7 @@ class Stage:
         """Channel to its declaration; from now on these count as declared."""
         assert self._served is not None
         self._declared = self._served.channels.kinds()
-        return {channel: msgspec.json.encode({"kind": kind}) for channel, kind in self._declared.items()}
+        return {channel: self._served.declaration(channel, kind) for channel, kind in self._declared.items()}
 
     def has_undeclared(self, updates: list[ChannelUpdate]) -> bool:
         """Whether these updates are of channels that came or went since the last declaration."""

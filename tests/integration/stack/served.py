@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from wispy import locking, on_acquire, on_release, restore, snapshot, threaded, timeout
+from wispy import locking, on_acquire, on_release, restore, roles, snapshot, threaded, timeout, write_roles
 
 
 @dataclass
@@ -278,3 +278,34 @@ class Endless:
     @on_release
     async def went(self) -> None:
         await asyncio.Event().wait()
+
+
+@roles("operator")
+class Engine:
+    def __init__(self) -> None:
+        self.power = 5
+
+
+class Guarded:
+    """What an operator may touch, and what everybody may."""
+
+    tracked_channel_values: ClassVar = {"level": 1, "current": 2}
+    event_channels: ClassVar = ["alarm"]
+    level: int
+    current: Annotated[float, roles("operator")]
+    alarm: Annotated[str, roles("operator")]
+    gain: Annotated[float, write_roles("operator")] = 1.0
+
+    def __init__(self) -> None:
+        self._calls = 0
+        self.engine = Engine()
+
+    def calls(self) -> int:
+        return self._calls
+
+    def quick(self, number: int) -> int:
+        return number
+
+    @roles("operator")
+    def stop(self) -> None:
+        self._calls += 1

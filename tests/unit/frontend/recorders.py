@@ -9,6 +9,7 @@ from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import relay
+from wispy.protocol.identity import ANONYMOUS
 from wispy.protocol.positions import Reader
 from wispy.protocol.values import decode
 
@@ -17,6 +18,7 @@ class RecordingConnection:
     """A websocket whose reader is as slow as the test says."""
 
     remote = "a test"
+    identity = ANONYMOUS
 
     def __init__(self) -> None:
         self.texts: list[bytes] = []

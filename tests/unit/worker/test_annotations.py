@@ -1,12 +1,7 @@
-import collections.abc
 import dataclasses
-import datetime as dt
-import decimal
 import enum
-from typing import Annotated, Any, ClassVar, Final, Literal, Optional, Union
+from typing import Annotated, Any, ClassVar, Final
 
-import msgspec
-import numpy as np
 import pytest
 
 from wispy.worker import annotations
@@ -49,53 +44,6 @@ def test_annotations_are_evaluated_each_for_itself() -> None:
 @pytest.mark.parametrize("annotation", [Final, Final[int], ClassVar, ClassVar[int], Annotated[Final[int], "x"]])
 def test_constants(annotation: Any) -> None:
     assert annotations.is_constant(annotation)
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [int, Tree, Colour, Optional[int], int | str, Literal["a"], dict[str, list[Tree]], dt.datetime, set[int], Any],  # noqa: UP045
-)
-def test_types_that_json_can_become(annotation: Any) -> None:
-    assert annotations.takes_json(annotation)
-    assert not annotations.is_constant(annotation)
-
-
-@pytest.mark.parametrize(
-    "annotation",
-    [
-        Motor,
-        list[Motor],
-        dict[str, Motor],
-        Motor | None,
-        Union[Motor, int],  # noqa: UP007
-        Garage,
-        collections.abc.Callable[[], None],
-        np.ndarray,
-        type,
-        complex,
-        tuple[int, Motor],
-        "not evaluated",
-    ],
-)
-def test_types_that_it_cannot(annotation: Any) -> None:
-    assert not annotations.takes_json(annotation)
-
-
-def test_conversion_changes_no_meaning() -> None:
-    assert annotations.convert({"size": 1, "branches": [{"size": 2}]}, Tree) == Tree(1, [Tree(2)])
-    assert annotations.convert("1.50", decimal.Decimal) == decimal.Decimal("1.50")
-    assert annotations.convert({"1": "a"}, dict[int, str]) == {1: "a"}
-    for value, annotation in [
-        ("1", int),
-        (1, str),
-        (1, bool),
-        (1.5, int),
-        (0, None),
-        ("true", bool),
-        ("", int | None),
-    ]:
-        with pytest.raises(msgspec.ValidationError):
-            annotations.convert(value, annotation)
 
 
 def test_schemas() -> None:

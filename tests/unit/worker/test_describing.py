@@ -10,7 +10,7 @@ from wispy.config.schema import InterfaceConfig
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 from wispy.worker.access import Access
-from wispy.worker.modes import idempotent
+from wispy.worker.marks import idempotent
 
 SETTINGS = InterfaceConfig()
 

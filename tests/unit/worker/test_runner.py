@@ -23,6 +23,7 @@ from wispy.config.schema import (
 )
 from wispy.config.units import Seconds
 from wispy.protocol import errors
+from wispy.protocol.identity import Identity
 from wispy.protocol.labels import request_name
 from wispy.worker import answers
 from wispy.worker import runner as runner_module
@@ -30,7 +31,7 @@ from wispy.worker.access import Access
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.channels import Channels
 from wispy.worker.counts import ObjectCounts
-from wispy.worker.modes import locking, threaded, timeout
+from wispy.worker.marks import locking, rate, roles, threaded, timeout
 from wispy.worker.runner import Runner
 
 request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
@@ -45,7 +46,7 @@ class Bench:
         self.open = threading.Event()
         self.gate = asyncio.Event()
 
-    def add(self, a: float, b: float = 0) -> float:
+    def add(self, a: int, b: int = 0) -> int:
         """Add."""
         self.log.append(f"add {a}")
         return a + b
@@ -177,7 +178,9 @@ class Bench:
 class Stage:
     """A runner with an object, and what it handed over."""
 
-    def __init__(self, config: Config, may_start: Callable[[], bool] = lambda: True, flushed: bool = True) -> None:
+    def __init__(
+        self, config: Config, may_start: Callable[[], bool] = lambda: True, flushed: bool = True, target: object = None
+    ) -> None:
         self.bench = Bench()
         self.channels = Channels("bench", {"alarm": None}, history=10, limit=10)
         self.channels.values["a"] = 0
@@ -187,7 +190,7 @@ class Stage:
         served: Any = SimpleNamespace(
             name="bench",
             loop=asyncio.get_running_loop(),
-            access=Access(self.bench, config.interface),
+            access=Access(target or self.bench, config.interface),
             channels=self.channels,
         )
         self.counts = ObjectCounts()
@@ -950,3 +953,47 @@ async def test_the_worker_s_line_of_a_request(caplog: pytest.LogCaptureFixture) 
         (request_name("s", 4), "in_thread", "TIMED_OUT"),
     ]
     assert {(line["side"], line["object"], line["operation"]) for line in lines} == {("worker", "bench", "call")}
+
+
+# --- who asks ---------------------------------------------------------------------------------------------------------
+
+
+class Guarded:
+    level = 1
+
+    def __init__(self) -> None:
+        self.ran = 0
+
+    @roles("operator")
+    def stop(self) -> int:
+        self.ran += 1
+        return self.ran
+
+    @rate(1, burst=2)
+    def often(self) -> int:
+        self.ran += 1
+        return self.ran
+
+
+async def test_a_call_runs_for_those_with_its_role_and_is_absent_for_others() -> None:
+    stage = Stage(settings(), target=Guarded())
+    operator = Identity("ada", frozenset({"operator"}))
+    absent = await stage.answer(stage.call("absent"))
+    assert await stage.answer(stage.call("stop")) == absent
+    assert await stage.answer(stage.call("stop", identity=Identity("eve", frozenset({"guest"})))) == absent
+    assert await stage.answer(stage.call("stop", identity=operator)) == 1
+    for op in ("get", "describe", "source", "delete"):
+        assert await stage.answer(stage.do(op, "stop")) == absent
+    assert code(absent) == (errors.NOT_FOUND.code, "no")
+    await stage.runner.drain()
+    stage.runner.close()
+
+
+async def test_a_call_above_the_rate_of_its_session_does_not_run() -> None:
+    stage = Stage(settings(), target=Guarded())
+    calls = [stage.call("often", session=session) for session in "aaab"]
+    stage.runner.run(calls)
+    await stage.answered(calls[-1])
+    assert stage.answers() == {1: 1, 2: 2, 3: errors.RATE_LIMITED.code, 4: 3}
+    await stage.runner.drain()
+    stage.runner.close()

@@ -1,3 +1,6 @@
+import dataclasses
+import datetime as dt
+import enum
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -69,3 +72,68 @@ def test_functions_that_do_not_tell_take_anything() -> None:
 def test_a_static_function_keeps_its_first_parameter() -> None:
     assert str(Signature(plain, is_bound=False)).startswith("(self")
     assert str(Signature(plain, is_bound=True)).startswith("(a")
+
+
+@dataclasses.dataclass
+class Step:
+    rate: float
+    label: str = ""
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def annotated(
+    self: Any,
+    step: Step,
+    colour: "Colour" = Colour.RED,
+    count: int = None,  # type: ignore[assignment]  # noqa: RUF013
+    *more: int,
+    at: dt.date | None = None,
+    missing: "NotThere" = 1,  # type: ignore[name-defined]  # noqa: F821
+    own: "Signature | None" = None,
+    **named: float,
+) -> Any: ...
+def adds(self: Any, a: int, b: int) -> Any: ...
+
+
+def test_arguments_become_what_their_annotations_say() -> None:
+    bind = Signature(annotated, is_bound=True).bind
+    args, kwargs = bind(
+        [{"rate": 2}, "red", 3, 4], {"at": "2026-11-27", "missing": "x", "own": "as it is", "gain": 1, "it": 2.5}
+    )
+    assert args == [Step(2.0), Colour.RED, 3, 4]
+    assert kwargs == {"at": dt.date(2026, 11, 27), "missing": "x", "own": "as it is", "gain": 1.0, "it": 2.5}
+    assert type(kwargs["gain"]) is float
+
+
+def test_a_default_of_none_lets_null_pass() -> None:
+    assert Signature(annotated, is_bound=True).bind([{"rate": 2}, "red", None], {})[0] == [Step(2.0), Colour.RED, None]
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "text"),
+    [
+        ([{"rate": "x"}], {}, "annotated(): args[0].rate: expected float, got str"),
+        ([{"rate": 1}, "blue"], {}, "annotated(): args[1]: invalid enum value 'blue'"),
+        ([{"rate": 1}, "red", "1"], {}, "annotated(): args[2]: expected int | null, got str"),
+        ([{"rate": 1}, "red", 1, 2, True], {}, "annotated(): args[4]: expected int, got bool"),
+        ([], {"step": {"rate": None}}, "annotated(): kwargs.step.rate: expected float, got null"),
+        ([{"rate": 1}], {"at": 5}, "annotated(): kwargs.at: expected date | null, got int"),
+        ([{"rate": 1}], {"gain": "5"}, "annotated(): kwargs.gain: expected float, got str"),
+    ],
+)
+def test_an_argument_that_is_no_such_thing_is_refused(args: list[Any], kwargs: dict[str, Any], text: str) -> None:
+    with pytest.raises(RPCError) as caught:
+        Signature(annotated, is_bound=True).bind(args, kwargs)
+    assert caught.value.code == errors.INVALID_PARAMS.code
+    assert caught.value.executed == "no"
+    assert caught.value.message == text
+
+
+def test_what_fits_as_it_is_is_not_copied() -> None:
+    args = [1, 2]
+    assert Signature(adds, is_bound=True).bind(args, {})[0] is args
+    with pytest.raises(RPCError, match=r"adds\(\): args\[1\]: expected int, got float"):
+        Signature(adds, is_bound=True).bind([1, 2.5], {})

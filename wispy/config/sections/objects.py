@@ -1,6 +1,6 @@
 """Sections on the served objects: how they run, what a page may touch of them, and who owns them."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -40,6 +40,10 @@ class FuncCallerConfig(Section, frozen=True):
 class InterfaceConfig(Section, frozen=True):
     """What of an object a page may touch."""
 
+    expose: Annotated[
+        Literal["public", "declared"],
+        about("public: all names that do not start with `_`; declared: only what its author has marked `@expose`"),
+    ] = "public"
     include_internals: Annotated[bool, about("whether names that start with `_` are served")] = False
     include_dunders: Annotated[bool, about("whether names that start with `__` are served")] = False
     # Deeper paths are rather a mistake than a wish, and each level costs a table of its class.

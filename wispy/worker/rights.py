@@ -1,0 +1,131 @@
+"""What the author's marks come to for one member of a class: who may do what with it.
+
+Rules:
+- A caller without the role for a member is answered as if it were absent. One who may read it and not write it is
+  answered as if it were read-only.
+- Of marks that say different things the nearest counts: the member's own, then those of what it overrides in a base,
+  then those of the class.
+- Roles of a property's setter and deleter are for setting and deleting alone.
+"""
+
+import functools
+import types
+from typing import Any, Final, cast
+
+import msgspec
+
+from wispy.protocol import errors
+from wispy.worker.marks import NO_MARKS, Marks, Rate, function_marks
+
+MAX_BUCKETS: Final = 10_000
+"""Sessions whose calls of one rated method are counted: as many as a frontend has connections, within a factor of two.
+Past it those are forgotten first that have not called for the longest time."""
+
+NO_ROLES: Final[frozenset[str]] = frozenset()
+
+
+class Rights(msgspec.Struct, frozen=True):
+    """What may be done with a member, and by whom. Roles: one of them is needed; None: none is."""
+
+    readable: bool = True
+    writable: bool = True
+    deletable: bool = True
+    roles: frozenset[str] | None = None
+    set_roles: frozenset[str] | None = None
+    delete_roles: frozenset[str] | None = None
+
+    def admit(self, roles: frozenset[str]) -> bool:
+        """Whether there is such a member for a caller with these roles."""
+        return self.roles is None or not self.roles.isdisjoint(roles)
+
+    def admit_set(self, roles: frozenset[str]) -> bool:
+        """Whether such a caller may set it."""
+        return self.writable and (self.set_roles is None or not self.set_roles.isdisjoint(roles))
+
+    def admit_delete(self, roles: frozenset[str]) -> bool:
+        """Whether such a caller may delete it."""
+        return self.deletable and (self.delete_roles is None or not self.delete_roles.isdisjoint(roles))
+
+
+OPEN: Final = Rights()
+"""Nothing was said."""
+
+
+def rights_of(marks: Marks, static: Any = None) -> Rights:
+    """The rights that marks give.
+
+    Args:
+        marks: all that were said of the member, merged.
+        static: what stands in the class: a property's setter and deleter may bear marks of their own.
+    """
+    setter = _accessor_marks(static, "fset")
+    deleter = _accessor_marks(static, "fdel")
+    if marks == NO_MARKS and setter == deleter == NO_MARKS:
+        return OPEN
+    return Rights(
+        readable=marks.readable is not False,
+        writable=marks.writable is not False and setter.exposed is not False,
+        deletable=marks.deletable is not False and deleter.exposed is not False,
+        roles=marks.roles,
+        set_roles=marks.write_roles if setter.roles is None else setter.roles,
+        delete_roles=marks.write_roles if deleter.roles is None else deleter.roles,
+    )
+
+
+def static_marks(static: Any) -> Marks:
+    """What is said about something that stands in a class; of anything but functions and properties, nothing."""
+    if isinstance(static, property):
+        return _accessor_marks(static, "fget")
+    if isinstance(static, functools.cached_property):
+        return function_marks(cast(Any, static).func)
+    if isinstance(static, staticmethod | classmethod):
+        return function_marks(cast(Any, static).__func__)
+    return function_marks(static) if isinstance(static, _FUNCTIONS) else NO_MARKS
+
+
+def _accessor_marks(static: Any, accessor: str) -> Marks:
+    function = getattr(static, accessor) if isinstance(static, property) else None
+    return NO_MARKS if function is None else function_marks(function)
+
+
+_FUNCTIONS: Final[Any] = (types.FunctionType, type(functools.lru_cache(lambda: None)))
+
+
+class Limiter:
+    """Counts the calls of one method that has a rate.
+
+    Each bucket is one number, the moment until which its calls so far would last if they came evenly (the generic cell
+    rate algorithm): a call may come while that is no further ahead than the burst.
+    """
+
+    def __init__(self, rate: Rate) -> None:
+        self._interval_s = 1 / rate.per_second
+        self._ahead_s = (rate.burst - 1) * self._interval_s
+        self._is_shared = rate.per_object
+        self._until: dict[str, float] = {}
+        """Session to that moment, the one that has called last at the end."""
+
+    def check(self, session: str, now: float) -> None:
+        """Count a call.
+
+        Args:
+            session: whose.
+            now: monotonic seconds.
+
+        Raises:
+            RPCError: RATE_LIMITED; it was not counted.
+        """
+        key = "" if self._is_shared else session
+        until = max(self._until.get(key, now), now)
+        wait_s = until - now - self._ahead_s
+        if wait_s > _ROUNDING_S:
+            text = f"this is called too often: again in {wait_s:.3g} s"
+            raise errors.RATE_LIMITED(text, data={"retry_in_ms": int(wait_s * 1000) + 1})
+        self._until.pop(key, None)
+        if len(self._until) >= MAX_BUCKETS:
+            del self._until[next(iter(self._until))]
+        self._until[key] = until + self._interval_s
+
+
+_ROUNDING_S: Final = 1e-6
+"""Seconds by which sums of intervals may be off."""
