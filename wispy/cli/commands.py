@@ -159,6 +159,11 @@ def _interval(text: str) -> float:
     return value
 
 
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="USER", help="whose token it is")
+    parser.add_argument("--role", action="append", default=[], dest="roles", metavar="ROLE", help="a role (repeatable)")
+
+
 def _new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the project, its folder and its object: my_lab, or my-lab")
 
@@ -268,6 +273,14 @@ COMMANDS: Final = (
         "wispy.cli.using:source",
         _source,
         (("wispy source sample.test_sum", ""),),
+    ),
+    Command(
+        "wispy token",
+        "Make a token for a user, and the entry of the file `auth.tokens` that lets it in",
+        "wispy.cli.tokens:token",
+        _token,
+        (("wispy token alice --role operator >> tokens.yaml", "the token itself is shown once, on standard error"),),
+        "The file keeps a hash: who reads it cannot log in by it.",
     ),
     Command(
         "wispy config",

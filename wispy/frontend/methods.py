@@ -97,14 +97,16 @@ class Methods:
         server = self._relay.link.server
         if server is None:
             raise errors.UNAVAILABLE()
-        resumed = self._is_of(given.session, given.token)
+        user = session.identity.user
+        resumed = self._is_of(given.session, given.token, user)
         name = given.session if resumed and given.session else secrets.token_hex(12)
         session.flights = self._relay.open_session(name, server.run_id, session.leave)
+        session.flights.bearer = session.bearer
         limits = self._config.limits
         return msgspec.json.encode(
             {
                 "session": name,
-                "token": self._token(name),
+                "token": self._token(name, user),
                 "run": server.run_id,
                 "ms": server.now_ms(time.monotonic()),
                 "limits": {
@@ -119,12 +121,13 @@ class Methods:
             }
         )
 
-    def _token(self, session: str) -> str:
-        """What proves, to any frontend with the same secret, that its bearer is this session."""
-        return jwt.encode({"sub": session, "exp": int(time.time()) + TOKEN_S}, self._secret, algorithm="HS256")
+    def _token(self, session: str, user: str | None) -> str:
+        """What proves, to any frontend with the same secret, that its bearer is this session, if it is this user."""
+        claims = {"sub": session, "user": user, "exp": int(time.time()) + TOKEN_S}
+        return jwt.encode(claims, self._secret, algorithm="HS256")
 
-    def _is_of(self, session: str | None, token: str | None) -> bool:
-        """Whether the token proves that its bearer is this session. Why it does not is told to nobody."""
+    def _is_of(self, session: str | None, token: str | None, user: str | None) -> bool:
+        """Whether the token proves that this user is this session. Why it does not is told to nobody."""
         if not session or not token:
             return False
         try:
@@ -134,7 +137,7 @@ class Methods:
         except jwt.InvalidTokenError as error:
             log.info("a session was not resumed: %s", error)
             return False
-        return claims["sub"] == session
+        return claims["sub"] == session and claims.get("user") == user
 
     def _cancel(self, caller: Caller, params: msgspec.Raw) -> bytes:
         wire_id = bytes(_read(params, _CancelParams).id)

@@ -5,6 +5,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from wispy.protocol.identity import ANONYMOUS, Identity
+
 Operation = Literal["call", "get", "set", "delete", "describe", "source"]
 
 
@@ -28,6 +30,7 @@ class Call(msgspec.Struct, eq=False, gc=False):
     start_by: float = math.inf  # monotonic seconds; past it the call is not started any more
     timeout_s: float | None = None  # the caller's own limit for the run; counts where it is shorter than the method's
     token: Any = None  # the owner's; the runner does not look at it
+    identity: Identity = ANONYMOUS  # who asks
 
     started: float | None = None  # monotonic seconds; set before the last check of whether it may start
     deadline: float = math.inf  # monotonic seconds, known once the call has started; see Runner.overdue

@@ -12,6 +12,7 @@ from tests.unit.frontend.recorders import RecordingRelay, open_plain
 from wispy.frontend.dispatch import Caller, Dispatcher
 from wispy.frontend.flights import SessionFlights
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import ANONYMOUS
 from wispy.protocol.jsonrpc import Request
 
 
@@ -19,6 +20,7 @@ class Client:
     """A caller, and the sink of its requests."""
 
     remote = "10.0.0.7"
+    identity = ANONYMOUS
 
     def __init__(self, flights: SessionFlights | None = None) -> None:
         self.flights = flights

@@ -16,6 +16,7 @@ from wispy.frontend.flights import Flight, SessionFlights
 from wispy.frontend.methods import MAX_SUBSCRIBE, Methods
 from wispy.frontend.session import Session, SessionLimits
 from wispy.protocol import errors
+from wispy.protocol.identity import ANONYMOUS
 
 SECRET = "a secret of thirty-two bytes or so"
 
@@ -98,6 +99,7 @@ def test_what_needs_a_websocket_is_refused_elsewhere(method: str) -> None:
     class Poster:
         flights: SessionFlights | None = None
         remote = "10.0.0.7"
+        identity = ANONYMOUS
 
         def plain(self) -> SessionFlights:
             return open_plain()
