@@ -93,6 +93,11 @@ def _connection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="YAML file with the configuration, to find the server by")
     parser.add_argument(
+        "--token",
+        help="says who you are, where the server wants to know; WISPY_TOKEN does so without other users of the machine "
+        "seeing it",
+    )
+    parser.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="how long a request may take; else the server's own limit"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, as on the wire; an error too")

@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import json
+import os
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,15 +16,18 @@ import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import ec
 
+import wispy
 from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client, RemoteError
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, Stack, command
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
-from wispy.frontend.auth.verifying import digest_of
+from wispy.frontend.auth.credentials import Credentials
+from wispy.frontend.auth.verifying import StaticTokens, digest_of
 from wispy.protocol import errors
 from wispy.protocol.envelope import Seal
+from wispy.protocol.identity import Identity
 
 FOLDER = Path(__file__).parent
 SECRET = "a secret of frontends and workers, long enough"
@@ -169,6 +174,46 @@ def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
     assert status("wispyjs/rpc.js") == 200
     assert status("openrpc.json") == 401
     assert status("openrpc.json", Authorization="Bearer bob-token") == 200
+
+
+# --- our own clients --------------------------------------------------------------------------------------------------
+
+
+async def test_the_python_client_shows_its_token_on_each_connection(frontend: Frontend) -> None:
+    async with wispy.connect(frontend.url, token="alice-token") as rpc:
+        assert await rpc.sample.who() == ["alice", ["operator", "viewer"]]
+        await rpc.authenticate("alice-token")
+        with pytest.raises(wispy.RPCError, match="stays its user's"):
+            await rpc.authenticate("bob-token")
+    for token in (None, "nobody"):
+        with pytest.raises(wispy.RPCError) as refused:
+            await wispy.connect(frontend.url, token=token).open()
+        assert refused.value.code == errors.UNAUTHENTICATED.code
+
+
+def test_commands_show_a_token(frontend: Frontend) -> None:
+    def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "WISPY_URL": frontend.url, **env}
+        ran = [command("wispy"), *arguments]
+        return subprocess.run(ran, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+    assert json.loads(run("call", "sample.who", "--token", "bob-token").stdout) == ["bob", []]
+    assert json.loads(run("get", "sample.a", WISPY_TOKEN="alice-token").stdout) == 1
+    refused = run("get", "sample.a")
+    assert refused.returncode != 0
+    assert "--token" in refused.stderr
+
+
+def test_a_made_token_lets_its_user_in(tmp_path: Path) -> None:
+    made = subprocess.run(
+        [command("wispy"), "token", "ada: x", "--role", "a, b"], capture_output=True, text=True, timeout=60, check=True
+    )
+    (tmp_path / "tokens.yaml").write_text(made.stdout)
+    token = made.stderr.splitlines()[-1]
+    assert token not in made.stdout
+    grant = asyncio.run(StaticTokens(str(tmp_path / "tokens.yaml")).verify(Credentials(token)))
+    assert grant is not None
+    assert grant.identity == Identity("ada: x", frozenset({"a, b"}))
 
 
 # --- between the parts ------------------------------------------------------------------------------------------------
