@@ -23,6 +23,7 @@ from wispy.broker.subscriber import Subscriber
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import Identity
 from wispy.protocol.positions import (
     Brought,
     Line,
@@ -58,13 +59,19 @@ class _Notice(msgspec.Struct):
 _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
 
 
-class _Declaration(msgspec.Struct):
+class Declaration(msgspec.Struct):
     """What a feed reads of a channel's declaration."""
 
     kind: str
+    roles: frozenset[str] = frozenset()
+    """Who may subscribe: whoever has one of them; everybody, where there are none."""
+
+    def is_for(self, identity: Identity) -> bool:
+        """Whether this caller may know of it."""
+        return not self.roles or not self.roles.isdisjoint(identity.roles)
 
 
-_decode_declaration: Final = msgspec.json.Decoder(_Declaration).decode
+decode_declaration: Final = msgspec.json.Decoder(Declaration).decode
 
 
 class ChannelSubscriber(Protocol):
@@ -84,6 +91,7 @@ class Feed:
         self.object_name = object_name
         self.channel = channel
         self.kind = "value"
+        self.declaration = Declaration("value")
         self.reader: Reader | None = None
         """Where the feed is; None until the snapshot was read."""
         self.value: bytes | None = None
@@ -216,7 +224,8 @@ class Hub:
         if snapshot is None:
             feed.refusal = errors.NOT_FOUND()
             return
-        feed.kind = _decode_declaration(snapshot.declaration).kind
+        feed.declaration = decode_declaration(snapshot.declaration)
+        feed.kind = feed.declaration.kind
         line = snapshot.line
         feed.reader = Reader(line.epoch, line.head, line.lineage)
         feed.delivered = (line.epoch, line.head)

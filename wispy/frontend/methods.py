@@ -15,7 +15,7 @@ from wispy.broker.keys import Keys
 from wispy.config.schema import Config
 from wispy.frontend import openrpc
 from wispy.frontend.dispatch import Caller, LocalMethod
-from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.hub import Declaration, Feed, Hub, decode_declaration
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
@@ -155,8 +155,9 @@ class Methods:
         objects = await self.objects() if name is None else [name]
         found: dict[str, str] = {}
         for object_name in objects:
-            for channel, kind in (await self._declared(object_name)).items():
-                found[f"{object_name}.{channel}"] = kind
+            for channel, declaration in (await self._declared(object_name)).items():
+                if declaration.is_for(caller.identity):
+                    found[f"{object_name}.{channel}"] = declaration.kind
         if name is not None and not found and not await self._exists(name):
             raise errors.NOT_FOUND()
         return msgspec.json.encode(found)
@@ -168,10 +169,10 @@ class Methods:
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
 
-    async def _declared(self, object_name: str) -> dict[str, str]:
+    async def _declared(self, object_name: str) -> dict[str, Declaration]:
         reply: list[bytes] = await self._ask("HGETALL", self._keys.of(object_name).channels)
         rows = zip(reply[::2], reply[1::2], strict=True)
-        return {channel.decode(): msgspec.json.decode(declaration)["kind"] for channel, declaration in rows}
+        return {channel.decode(): decode_declaration(declaration) for channel, declaration in rows}
 
     async def _exists(self, object_name: str) -> bool:
         return bool(await self._ask("EXISTS", self._keys.of(object_name).owner))
@@ -273,6 +274,9 @@ class Subscription:
     def _go_live(self) -> bytes:
         session = self._session
         for name, feed in self._feeds.items():
+            if not feed.declaration.is_for(session.identity):
+                self._refuse(name, errors.NOT_FOUND())  # as if it were not there
+                continue
             if self._is_ahead(feed):
                 self._refuse(name, errors.UNAVAILABLE("the channel is not known here as far as that yet"))
                 continue

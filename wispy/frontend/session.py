@@ -184,6 +184,8 @@ class Session:
         self.grant = grant
         self.credentials = credentials
         self._reception = reception
+        if not all(feed.declaration.is_for(grant.identity) for feed in self.subscriptions.values()):
+            self.expel("a channel that it follows is not its any more")
         for flights in self.all_flights():
             flights.bearer = self.bearer
 

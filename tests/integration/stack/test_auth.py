@@ -269,6 +269,32 @@ async def test_frontend_and_worker_need_the_same_secret(make_stack: MakeStack, t
         await asyncio.to_thread(worker.wait_until_says, "no frontend with this session.secret")
 
 
+async def test_a_channel_is_there_for_its_roles(
+    make_stack: MakeStack, tmp_path: Path, valkey_server: EmbeddedServer
+) -> None:
+    file = tmp_path / "tokens.yaml"
+    write_tokens(file, alice=["operator"], bob=["viewer"])
+    stack = make_stack(**settings(kind="tokens", tokens=file, recheck=0.2))
+    stack.worker("sample=served:Sample")
+    with redis.Redis(unix_socket_path=valkey_server.url.removeprefix("unix://"), protocol=2) as connection:
+        declaration = json.dumps({"kind": "value", "roles": ["operator", "chief"]})
+        connection.hset(Keys(stack.prefix).of("sample").channels, "b", declaration)
+    frontend = stack.frontend()
+    async with (
+        Client(frontend.websocket_url, **bearer("alice-token")) as alice,
+        Client(frontend.websocket_url, **bearer("bob-token")) as bob,
+    ):
+        assert (await alice.subscribe("sample.b"))["sample.b"]["value"] == 2
+        found = await bob.subscribe("sample.b", "sample.a")  # the second subscriber, too
+        assert found["sample.b"]["error"]["code"] == errors.NOT_FOUND.code
+        assert found["sample.a"]["value"] == 1
+        assert "sample.b" in await alice.call("rpc.channels", {})
+        assert "sample.b" not in await bob.call("rpc.channels", {"object": "sample"})
+        write_tokens(file, alice=["viewer"], bob=["viewer", "spare"])
+        await wait_until(lambda: alice.close_code == 4401, "alice's subscription ends with her role")
+        assert await bob.call("sample.test_sum", [1, 2]) == 3
+
+
 # --- the end of rights -----------------------------------------------------------------------------------------------
 
 
