@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from wispy.app import RPCWebApp
     from wispy.client.blocking import connect_blocking
     from wispy.client.rpc import connect
+    from wispy.frontend.auth.credentials import Credentials as AuthRequest
+    from wispy.frontend.auth.verifying import User
     from wispy.protocol.errors import RPCError
+    from wispy.worker.caller import caller
     from wispy.worker.hooks import on_acquire, on_release, restore, snapshot
     from wispy.worker.marks import (
         expose,
@@ -37,9 +40,12 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AuthRequest",
     "RPCError",
     "RPCWebApp",
+    "User",
     "__version__",
+    "caller",
     "connect",
     "connect_blocking",
     "expose",
@@ -63,8 +69,11 @@ __all__ = [
 ]
 
 _PLACES = {
+    "AuthRequest": "wispy.frontend.auth.credentials:Credentials",
     "RPCError": "wispy.protocol.errors",
+    "User": "wispy.frontend.auth.verifying",
     "RPCWebApp": "wispy.app",
+    "caller": "wispy.worker.caller",
     "connect": "wispy.client.rpc",
     "connect_blocking": "wispy.client.blocking",
     "expose": "wispy.worker.marks",
@@ -91,4 +100,5 @@ _PLACES = {
 def __getattr__(name: str) -> Any:
     if name not in _PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_PLACES[name]), name)
+    place, _, other = _PLACES[name].partition(":")
+    return getattr(import_module(place), other or name)

@@ -29,7 +29,7 @@ from wispy.config.load import load
 from wispy.config.schema import Config, StaticConfig
 from wispy.config.units import Seconds
 from wispy.errors import StartError, WispyError
-from wispy.frontend.processes import supervise
+from wispy.frontend.processes import supervise, with_session_secret
 from wispy.frontend.server import listen, serve, url_of
 from wispy.loops import calm_garbage_collector, new_event_loop
 from wispy.reload.files import own_folders
@@ -70,7 +70,8 @@ class Parts:
     def __init__(
         self, config: Config, sources: Sequence[ObjectSource], *, has_web: bool, handover: Handover | None = None
     ) -> None:
-        self.config = config if handover is None else _with_given(config, handover)
+        given = config if handover is None else _with_given(config, handover)
+        self.config = _with_sealing_secret(given, is_alone=not (sources and has_web))
         self.sources = sources
         self.has_web = has_web
         self.url = ""
@@ -409,6 +410,19 @@ def _with_given(config: Config, handover: Handover) -> Config:
     if config.redis.url is None and given.redis_url is not None:
         config = with_redis_url(config, given.redis_url)
     return config
+
+
+def _with_sealing_secret(config: Config, *, is_alone: bool) -> Config:
+    """The configuration with the secret that frontends and workers share, where there is `auth`.
+
+    Raises:
+        StartError: there is none, and the others are elsewhere.
+    """
+    if not config.auth.is_on or config.session.secret is not None:
+        return config
+    if is_alone:
+        raise StartError("auth needs session.secret, the same for all frontends and workers")
+    return with_session_secret(config)
 
 
 def without_draining(config: Config) -> Config:

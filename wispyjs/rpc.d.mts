@@ -101,6 +101,13 @@ export interface Rpc {
   readonly $state: State;
   /** Connects now, to another server if a URL (of its websocket) is given. Resolves when connected. */
   $connect(url?: string | URL): Promise<void>;
+  /**
+   * Shows the server who the user is, and connects if need be. The token is kept in memory, and shown again on each
+   * later connection until `$close`. A newer token of the same user takes its place without a new connection. Rejects
+   * where the token is no good. A server that wants one, and has none or an expired one, is heard of by `$on("error")`:
+   * the error's `code` is -32009.
+   */
+  $authenticate(token: string): Promise<{ user: string; roles: string[] }>;
   /** Ends the connection: what was sent and is unanswered rejects as `maybe`, what was not sent as `no`. */
   $close(): void;
   $describe(): Promise<any>;

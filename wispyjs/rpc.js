@@ -53,6 +53,7 @@
     overloaded: -32004,
     outcomeUnknown: -32006,
     tooLarge: -32008,
+    unauthenticated: -32009,
     unavailable: -32013,
   };
 
@@ -933,6 +934,10 @@
     #leaveAt = null;
     /** @type {{session: string, token: string, windowMs: number} | null} in memory only */
     #session = null;
+    /** @type {string | null} says who this page's user is; in memory only */
+    #token = null;
+    /** @type {{resolve: (who: any) => void, reject: (error: RpcError) => void}[]} who wait to hear who they are */
+    #logins = [];
     /** @type {ReturnType<typeof setTimeout> | undefined} of giving the session up */
     #window = undefined;
     /** @type {ReturnType<typeof setTimeout> | undefined} of the next try, or of leaving */
@@ -990,6 +995,8 @@
       clearInterval(this.#watch);
       clearTimeout(this.#window);
       this.#session = null;
+      this.#token = null;
+      this.#logins.splice(0).forEach(({ reject }) => reject(notExecuted(CODE.unavailable, reason, false)));
       this.#disconnect(reason);
       this.#requests.abandon(reason, false);
       this.#requests.refuseWaiting(reason);
@@ -1017,9 +1024,55 @@
         }
         this.#lose(`the server refused the connection: ${error.message}`);
       };
+      if (this.#token === null) {
+        this.#sayHello(refused);
+      } else {
+        this.#login(() => this.#sayHello(refused), refused);
+      }
+    }
+
+    /** @param {(error: RpcError) => void} refused */
+    #sayHello(refused) {
       const client = `wispyjs/${VERSION}`;
       const former = this.#session && { session: this.#session.session, token: this.#session.token };
       this.#requests.immediate("rpc.hello", { client, ...former }, (hello) => this.#welcome(hello), refused);
+    }
+
+    /**
+     * Shows the server who the user is: now, if there is a connection, and first of all on each later one.
+     *
+     * @param {string} token
+     * @returns {Promise<{user: string, roles: string[]}>}
+     */
+    authenticate(token) {
+      this.#token = token;
+      const answer = new Promise((resolve, reject) => this.#logins.push({ resolve, reject }));
+      if (this.isOpen) {
+        this.#login(() => {}, () => {});
+      } else {
+        this.start();
+        this.hurry();
+      }
+      return answer;
+    }
+
+    /** @param {() => void} then @param {(error: RpcError) => void} refused */
+    #login(then, refused) {
+      const token = this.#token;
+      const told = (/** @type {any} */ who) => {
+        this.#logins.splice(0).forEach(({ resolve }) => resolve(who));
+        then();
+      };
+      const failed = (/** @type {RpcError} */ error) => {
+        if (error.executed === "no" && !error.retryable) { // else the next connection tries again
+          if (this.#token === token) {
+            this.#token = null; // it is no good, and would not be on the next connection
+          }
+          this.#logins.splice(0).forEach(({ reject }) => reject(error));
+        }
+        refused(error);
+      };
+      this.#requests.immediate("rpc.authenticate", { token }, told, failed);
     }
 
     /** @param {any} hello */
@@ -1223,6 +1276,14 @@
         const stop = this.events.on("state", settle);
         settle(this.connection.state);
       });
+    }
+
+    /** @param {unknown} token */
+    async authenticate(token) {
+      if (typeof token !== "string") {
+        throw new TypeError("$authenticate takes the token, a string");
+      }
+      return this.connection.authenticate(token);
     }
 
     /** Subscribes, and starts the connection for it. @type {Channels["add"]} */
@@ -1435,6 +1496,7 @@
   const ROOT_CONTROLS = {
     $on: ({ client }, [event, listener]) => client.events.on(event, listener),
     $connect: ({ client }, [url]) => client.connect(url),
+    $authenticate: ({ client }, [token]) => client.authenticate(token),
     $close: ({ client }) => client.connection.close("the page closed the connection"),
   };
 

@@ -93,6 +93,11 @@ def _connection(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--config", metavar="FILE", help="YAML file with the configuration, to find the server by")
     parser.add_argument(
+        "--token",
+        help="says who you are, where the server wants to know; WISPY_TOKEN does so without other users of the machine "
+        "seeing it",
+    )
+    parser.add_argument(
         "--timeout", type=_seconds, metavar="SECONDS", help="how long a request may take; else the server's own limit"
     )
     parser.add_argument("--json", action="store_true", help="print JSON, as on the wire; an error too")
@@ -165,6 +170,11 @@ def _interval(text: str) -> float:
     if value < 0.5:  # a frontend asks the others no more often
         raise argparse.ArgumentTypeError(f"{text} is less than 0.5 seconds")
     return value
+
+
+def _token(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="USER", help="whose token it is")
+    parser.add_argument("--role", action="append", default=[], dest="roles", metavar="ROLE", help="a role (repeatable)")
 
 
 def _new(parser: argparse.ArgumentParser) -> None:
@@ -279,6 +289,14 @@ COMMANDS: Final = (
         "wispy.cli.using:source",
         _source,
         (("wispy source sample.test_sum", ""),),
+    ),
+    Command(
+        "wispy token",
+        "Make a token for a user, and the entry of the file `auth.tokens` that lets it in",
+        "wispy.cli.tokens:token",
+        _token,
+        (("wispy token alice --role operator >> tokens.yaml", "the token itself is shown once, on standard error"),),
+        "The file keeps a hash: who reads it cannot log in by it.",
     ),
     Command(
         "wispy config",

@@ -6,6 +6,7 @@ Python's own prompt.
 
 import argparse
 import asyncio
+import os
 import sys
 import textwrap
 from collections.abc import Awaitable, Callable
@@ -18,6 +19,8 @@ from wispy.cli.target import url_of
 from wispy.cli.words import arguments_of, path_of, value_of
 from wispy.client.proxies import Names
 from wispy.client.rpc import Rpc, connect
+from wispy.config.sources import CLIENT_TOKEN
+from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 
 CONNECT_S: Final = 3.0
@@ -121,13 +124,18 @@ def asked(arguments: argparse.Namespace, names: Names, work: Work) -> int:
 
 async def _asked(arguments: argparse.Namespace, url: str, names: Names, work: Work) -> int:
     try:
-        rpc = connect(url, connect_timeout_s=CONNECT_S, timeout_s=arguments.timeout)
+        token = arguments.token or os.environ.get(CLIENT_TOKEN)
+        rpc = connect(url, connect_timeout_s=CONNECT_S, timeout_s=arguments.timeout, token=token)
     except ValueError as error:
         raise CommandError(f"{error}") from error
     try:
         await rpc.open()
     except RPCError as error:
-        hint = "start one with `wispy serve`, or name its address with --url http://host:port"
+        hint = (
+            "show a token with --token or WISPY_TOKEN"
+            if error.code == errors.UNAUTHENTICATED.code
+            else "start one with `wispy serve`, or name its address with --url http://host:port"
+        )
         _complain(arguments, error, f"wispy: {error.message}; {hint}")
         return NO_SERVER
     try:

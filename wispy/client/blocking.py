@@ -28,20 +28,27 @@ JOIN_S: Final = 5.0
 
 
 def connect_blocking(
-    url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None
+    url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None, token: str | None = None
 ) -> "BlockingRpc":
     """A connection to a wispy whose functions wait. For `with`; a notebook uses `open` and `close`.
 
     Parameters and errors are those of `connect`.
     """
-    return BlockingRpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s)
+    return BlockingRpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token)
 
 
 class BlockingRpc:
     """A connection whose functions wait for their results; otherwise they are those of `Rpc`."""
 
-    def __init__(self, url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None) -> None:
-        self._rpc = Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s)
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout_s: float = CONNECT_S,
+        timeout_s: float | None = None,
+        token: str | None = None,
+    ) -> None:
+        self._rpc = Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -87,6 +94,10 @@ class BlockingRpc:
         finally:
             loop.call_soon_threadsafe(loop.stop)
             thread.join(JOIN_S)
+
+    def authenticate(self, token: str) -> None:
+        """As `Rpc.authenticate`."""
+        self._wait_for(self._rpc.authenticate(token))
 
     @property
     def state(self) -> str:

@@ -63,6 +63,9 @@ class _Closing(msgspec.Struct):
     reconnect_in_ms: float = 0.0
 
 
+AUTHENTICATE: Final = "rpc.authenticate"
+
+
 _decode: Final = msgspec.json.Decoder(_Incoming).decode
 
 
@@ -90,6 +93,7 @@ class Link:
         on_open: called when requests may leave, before the waiting ones do.
         on_down: called when the connection is gone.
         on_notification: called with method and params of what the server tells by itself.
+        token: says who the user is, first of all on each connection.
     """
 
     def __init__(
@@ -100,6 +104,7 @@ class Link:
         on_open: Callable[[], None],
         on_down: Callable[[], None],
         on_notification: Callable[[str, msgspec.Raw], None],
+        token: str | None = None,
     ) -> None:
         self._url = url
         self._session = session
@@ -118,6 +123,7 @@ class Link:
         self._task: asyncio.Task[None] | None = None
         self.first: asyncio.Future[None] = self._loop.create_future()
         """Done when the first connection is there, or the server refused it."""
+        self._token = token
         self.state = "idle"
         self.trouble = ""
         """Why the last try failed."""
@@ -176,7 +182,7 @@ class Link:
         self._socket = socket
         greeting = self._loop.call_later(ANSWER_S, self._end, "the server did not say hello")
         try:
-            self._say_hello(greeting)
+            self._greet(greeting)
             reason = await ended
         finally:
             greeting.cancel()
@@ -208,11 +214,34 @@ class Link:
 
     # --- hello ------------------------------------------------------------------------------------------------------
 
+    def _greet(self, greeting: asyncio.TimerHandle) -> None:
+        if self._token is None:
+            self._say_hello(greeting)
+            return
+
+        def answered(call: Call) -> None:
+            if call.error is None or call.error.code == errors.METHOD_NOT_FOUND.code:  # nobody wants to know
+                self._say_hello(greeting)
+            else:
+                self._turned_away(call.error)
+
+        self.local(AUTHENTICATE, msgspec.json.encode({"token": self._token}), answered)
+
+    def _turned_away(self, error: RPCError) -> None:
+        """The server does not take the session, or the token."""
+        if error.code == errors.UNAUTHENTICATED.code and not self.first.done():
+            self.first.set_exception(error)
+        self._end(f"the server refused the session: {error}")
+
+    def renew(self, token: str) -> None:
+        """Show this token on later connections."""
+        self._token = token
+
     def _say_hello(self, greeting: asyncio.TimerHandle) -> None:
         def answered(call: Call) -> None:
             greeting.cancel()
             if call.error is not None:
-                self._end(f"the server refused the session: {call.error}")
+                self._turned_away(call.error)
                 return
             try:
                 hello = msgspec.json.decode(call.result or b"null", type=Hello)

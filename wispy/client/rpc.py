@@ -23,7 +23,7 @@ import msgspec
 from wispy.client.address import websocket_url
 from wispy.client.channels import INBOX, Channels, Gap, Inbox, Listener
 from wispy.client.events import Events
-from wispy.client.link import Link
+from wispy.client.link import AUTHENTICATE, Link
 from wispy.client.proxies import Names, Proxy, names_in, wire_path
 from wispy.protocol import errors, values
 from wispy.protocol.client_calls import Call
@@ -38,7 +38,9 @@ MAX_TIMEOUT_S: Final = 365 * 86400.0
 """A time-out beyond it is a mistake of units."""
 
 
-def connect(url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None) -> "Rpc":
+def connect(
+    url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None, token: str | None = None
+) -> "Rpc":
     """A connection to a wispy, for `async with`.
 
     Args:
@@ -47,11 +49,12 @@ def connect(url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float 
             themselves, for as long as it takes.
         timeout_s: seconds that a request may take where it says nothing else; None leaves it to the server, which ends
             each at its own run time-out.
+        token: says who the user is, where the server wants to know; it is kept in memory, and shown on each connection.
 
     Raises:
         ValueError: `url` is no such address, or a time-out is none.
     """
-    return Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s)
+    return Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token)
 
 
 class Rpc:
@@ -60,7 +63,15 @@ class Rpc:
     An object that has the name of a function of the connection is at `rpc.object("get")`.
     """
 
-    def __init__(self, url: str, *, connect_timeout_s: float = CONNECT_S, timeout_s: float | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        connect_timeout_s: float = CONNECT_S,
+        timeout_s: float | None = None,
+        token: str | None = None,
+    ) -> None:
+        self._token = token
         self._url = websocket_url(url)
         self._connect_timeout_s = _checked_timeout(connect_timeout_s) or CONNECT_S
         self._timeout_s = _checked_timeout(timeout_s)
@@ -91,12 +102,13 @@ class Rpc:
         """Connect.
 
         Raises:
-            RPCError: there is no connection in time (`UNAVAILABLE`), or the server refuses it.
+            RPCError: there is no connection in time (`UNAVAILABLE`), the server refuses it, or it wants a token, or
+                another one (`UNAUTHENTICATED`).
         """
         if self._parts is not None:
             raise RuntimeError("a connection is opened once: call wispy.connect again")
         channels = Channels(self._local, self._events)
-        link = Link(self._url, self._session, self._events, channels.opened, channels.down, self._notified)
+        link = Link(self._url, self._session, self._events, channels.opened, channels.down, self._notified, self._token)
         self._parts = (link, channels)
         link.start()
         try:
@@ -118,6 +130,15 @@ class Rpc:
             if link.state != "closed":
                 channels.close()
                 await link.close("the connection was closed")
+
+    async def authenticate(self, token: str) -> None:
+        """Show a newer token of the same user, without a new connection; later connections show this one, too.
+
+        Raises:
+            RPCError: the token is no good.
+        """
+        await self._request(AUTHENTICATE, {"token": token}, "", None)
+        self._opened()[0].renew(token)
 
     @property
     def state(self) -> str:

@@ -155,6 +155,18 @@ def path_patterns(value: tuple[str, ...]) -> str | None:
     return None
 
 
+def function(value: str | None) -> str | None:
+    """`module:function`."""
+    if value is None or re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*", value):
+        return None
+    return "must be module:function"
+
+
+def cookie(value: str | None) -> str | None:
+    """A name that a cookie can have."""
+    return None if value is None or re.fullmatch(r"[A-Za-z0-9_.-]+", value) else "must be the name of a cookie"
+
+
 def object_name(value: str) -> str | None:
     """A name that can start a path."""
     return None if value and not re.search(r"[\s.{}]", value) else "must be the name of an object"

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from wispy.config import checks
+from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.config.sections.base import Section, Size, about
 from wispy.config.sections.connections import LimitsConfig, RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
 from wispy.config.sections.files import StaticConfig, UploadConfig, UploadRulesConfig
@@ -30,14 +31,17 @@ from wispy.config.units import Bytes
 
 __all__ = [
     "LOOPBACK_NAMES",
+    "AuthConfig",
     "Config",
     "FuncCallerConfig",
     "HistoryConfig",
     "InstanceConfig",
     "InterfaceConfig",
+    "JwtConfig",
     "LeaseConfig",
     "LimitsConfig",
     "LoggingConfig",
+    "ProxyAuthConfig",
     "RedisConfig",
     "Section",
     "SessionConfig",
@@ -118,12 +122,19 @@ class Config(Section, frozen=True):
     redis: RedisConfig = RedisConfig()
     lease: LeaseConfig = LeaseConfig()
     session: SessionConfig = SessionConfig()
+    auth: AuthConfig = AuthConfig()
     websocket: WebsocketConfig = WebsocketConfig()
     limits: LimitsConfig = LimitsConfig()
     history: HistoryConfig = HistoryConfig()
     instance_configs: Annotated[
         dict[str, InstanceConfig], about("settings of single objects, by name, over those for all objects")
     ] = msgspec.field(default_factory=dict[str, InstanceConfig])
+
+    @property
+    def sealing_secret(self) -> str:
+        """What frontends and workers share; with `auth`, whoever starts one has seen to it that there is one."""
+        assert self.session.secret is not None
+        return self.session.secret
 
     @property
     def has_console(self) -> bool:

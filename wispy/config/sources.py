@@ -18,6 +18,9 @@ ENVIRONMENT_PREFIX = "WISPY_"
 CLIENT_URL = "WISPY_URL"
 """Names the server that the commands of `wispy.cli` use; it is no setting of a server."""
 
+CLIENT_TOKEN = "WISPY_TOKEN"  # noqa: S105 -- a name
+"""The token that they show it."""
+
 # The flags that have a name of their own, by the key they set.
 FLAGS = {
     "redis.url": "--redis",
@@ -76,7 +79,7 @@ def read_yaml(file: Path) -> Any:
 def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
     """The settings among the environment's variables: `WISPY_REDIS__URL` is `redis.url`."""
     for name, text in sorted(environ.items()):
-        if not name.startswith(ENVIRONMENT_PREFIX) or name == CLIENT_URL:
+        if not name.startswith(ENVIRONMENT_PREFIX) or name in (CLIENT_URL, CLIENT_TOKEN):
             continue
         if _SERVICE_NAME.search(name) or (name.endswith("_PORT") and _SERVICE_VALUE.match(text)):
             continue

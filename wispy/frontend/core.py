@@ -16,6 +16,9 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import Config
+from wispy.frontend.auth.credentials import Credentials
+from wispy.frontend.auth.gate import AUTHENTICATE, Gate
+from wispy.frontend.auth.verifying import Grant, verifier_of
 from wispy.frontend.dispatch import Dispatcher
 from wispy.frontend.guard import Guard
 from wispy.frontend.hub import Hub
@@ -85,6 +88,7 @@ class Core:
             settings_of=lambda name: config.of_object(name).func_caller,
             max_in_flight=config.limits.in_flight_per_object,
             before_replies=self._before_replies,
+            sealing_secret=config.sealing_secret if config.auth.is_on else None,
         )
         self.methods = Methods(self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32))
         self.status = Status(
@@ -102,6 +106,11 @@ class Core:
         self.websockets = WebSocketService(_websocket_settings(config))
         self.sessions: dict[Session, None] = {}
         """Those with an open websocket, the oldest first."""
+        verifier = verifier_of(config.auth)
+        self.gate = None if verifier is None else Gate(config.auth, verifier, self.dispatcher, self.sessions)
+        """None where nobody has to say who he is."""
+        if self.gate is not None:
+            methods[AUTHENTICATE] = self.gate.authenticate
         self._started_at = self.websockets.loop.time()
         self.posts_in_flight = 0
         """`POST /rpc` requests that are not answered."""
@@ -128,19 +137,30 @@ class Core:
     async def start(self) -> None:
         """Connect to Redis, in the background."""
         self.status.start()
+        if self.gate is not None:
+            self.gate.start()
         await self.link.start()
         await self.subscriber.start()
 
-    def new_session(self) -> Session:
-        """The session of a websocket that is about to open."""
-        return Session(
-            self.dispatcher,
+    def new_session(self, grant: Grant | None, credentials: Credentials) -> Session:
+        """The session of a websocket that is about to open.
+
+        Args:
+            grant: who its client is; None where nobody has to say so, or where he has not yet.
+            credentials: what it has shown.
+        """
+        session = Session(
+            self.dispatcher if self.gate is None else self.gate.lobby,
             self.hub,
             self._session_limits,
             self.relay.open_plain_session,
             self._opened,
             self._closed,
         )
+        session.credentials = credentials
+        if grant is not None:
+            session.admit(grant, credentials, self.dispatcher)
+        return session
 
     def _before_replies(self) -> None:
         """Replies come: a request's updates precede its reply, and all is written when the read is handed out."""
@@ -156,6 +176,8 @@ class Core:
     def _opened(self, session: Session) -> None:
         session.opened_at = self.websockets.loop.time()
         self.sessions[session] = None
+        if self.gate is not None:
+            self.gate.opened(session)
         if self.is_draining:  # its handshake began before
             self._send_away(session)
 
@@ -194,7 +216,7 @@ class Core:
             frontend=self.name,
             since_ms=since_ms,
             address=session.remote,
-            user=None,
+            user=session.identity.user,
             in_flight=session.in_flight,
             subscriptions=len(session.subscriptions),
         )
@@ -254,6 +276,8 @@ class Core:
 
     async def stop(self) -> None:
         """Close everything."""
+        if self.gate is not None:
+            await self.gate.close()
         await self.dispatcher.close()
         await self.status.close()
         await self.relay.close()

@@ -45,6 +45,14 @@ class Caller(Protocol):
         ...
 
 
+class Reception(Protocol):
+    """Where a websocket's requests go: the dispatcher, or a place for those who have not said who they are."""
+
+    def start(self, caller: Caller, request: Request, sink: AnswerSink) -> Flight | None:
+        """Begin a request; its sink gets the answer."""
+        ...
+
+
 LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 """Answers a request in the frontend: the JSON text of the result, at once or later. Raises RPCError."""
 
@@ -91,7 +99,7 @@ class Dispatcher:
                 return self._relayed(caller, request, sink, object_name, target.timeout_s)
             self._answer_here(caller, request, sink)
         except errors.RPCError as error:
-            _fail(request, sink, error)
+            refuse(request, sink, error)
         return None
 
     def gone(self, flights: SessionFlights) -> None:
@@ -146,9 +154,9 @@ async def _answer_later(request: Request, sink: AnswerSink, result: Awaitable[by
     try:
         _succeed(request, sink, await result)
     except errors.RPCError as error:
-        _fail(request, sink, error)
+        refuse(request, sink, error)
     except BaseException:
-        _fail(request, sink, errors.INTERNAL(executed="no"))
+        refuse(request, sink, errors.INTERNAL(executed="no"))
         raise
 
 
@@ -156,7 +164,8 @@ def _succeed(request: Request, sink: AnswerSink, result: bytes) -> None:
     sink.answered(b"" if request.id is None else jsonrpc.result(request.id, result))
 
 
-def _fail(request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+def refuse(request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+    """Answer a request with an error."""
     sink.answered(b"" if request.id is None else jsonrpc.error(request.id, error.to_json()))
 
 

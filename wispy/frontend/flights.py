@@ -16,6 +16,7 @@ import msgspec
 
 from wispy.protocol import jsonrpc, relay
 from wispy.protocol.errors import INVALID_REQUEST, OUTCOME_UNKNOWN, RPCError
+from wispy.protocol.identity import Bearer
 
 OPEN_WINDOW: Final = 256
 """Ids between the oldest request in flight and the newest, beyond which a session acknowledges around the stragglers:
@@ -116,7 +117,7 @@ class Flight(msgspec.Struct, eq=False, gc=False):
 class SessionFlights:
     """The requests in flight of one session, and what it has acknowledged."""
 
-    __slots__ = ("ack", "in_flight", "is_closed", "is_plain", "last_id", "leave", "name", "open", "run")
+    __slots__ = ("ack", "bearer", "in_flight", "is_closed", "is_plain", "last_id", "leave", "name", "open", "run")
 
     def __init__(self, name: str, run: str, *, is_plain: bool = False, leave: Callable[[], None] | None = None) -> None:
         self.name = name
@@ -126,6 +127,8 @@ class SessionFlights:
         """The run id of the Redis server on whose clock its stamps are, where a request does not say."""
         self.leave = leave
         """Ends the connection: the session goes on over another one."""
+        self.bearer: Bearer | None = None
+        """Whose requests these are, where callers have to say who they are."""
         self.in_flight: dict[int, Flight] = {}
         self.last_id = 0
         self.ack = 0

@@ -35,6 +35,7 @@ class Forwarded:
             request.host = request.host_name = self._default_host
         if not self._networks or not self._is_trusted(request.remote_ip or ""):
             return
+        request.is_from_proxy = True  # pyright: ignore[reportAttributeAccessIssue] -- for `auth`, which reads it with a default
         headers = request.headers
         client = self._client(headers.get("X-Forwarded-For", ""))
         if client:

@@ -10,7 +10,10 @@ from typing import Any, Final
 
 from tornado.web import HTTPError, RequestHandler
 
+from wispy.frontend.auth.verifying import Grant
 from wispy.frontend.core import Core
+from wispy.protocol.errors import RPCError
+from wispy.protocol.identity import ANONYMOUS, Identity
 
 JSON: Final = "application/json"
 
@@ -26,6 +29,8 @@ class Handler(RequestHandler):
     """Base of all handlers: the checks that every request passes."""
 
     _core: Core
+    grant: Grant | None = None
+    """Who sends the request; see `learn_who`."""
 
     def initialize(self, core: Core) -> None:
         self._core = core
@@ -37,6 +42,25 @@ class Handler(RequestHandler):
             raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
         if self._core.is_draining:
             self.set_header("Connection", "close")  # the next request is another frontend's
+
+    async def learn_who(self) -> None:
+        """Find out who sends the request; to be called where that matters."""
+        gate = self._core.gate
+        if gate is not None:
+            try:
+                self.grant = await gate.check(gate.credentials_of(self.request))
+            except RPCError as error:
+                raise HTTPError(503, reason="The login cannot be checked at present") from error
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the sender may go on; after `learn_who`."""
+        return self._core.gate is None or self.grant is not None
+
+    @property
+    def identity(self) -> Identity:
+        """Who sends the request; after `learn_who`."""
+        return ANONYMOUS if self.grant is None else self.grant.identity
 
     def set_default_headers(self) -> None:
         self.set_header("X-Content-Type-Options", "nosniff")

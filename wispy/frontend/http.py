@@ -25,13 +25,14 @@ from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
 from wispy.frontend.handler import JSON, Handler, finish
 from wispy.frontend.incoming import sweep
+from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
 from wispy.frontend.upload_rules import UploadFolder
 from wispy.frontend.uploads import Place, Uploads
 from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.identity import ANONYMOUS, Identity
+from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 from wispy.resources import wispyjs_folder
 
@@ -59,7 +60,16 @@ class Socket(WebSocketEndpoint):
             return self._refuse(403, "this origin may not connect (allowed_origins)")
         if core.is_draining or core.is_full:
             return self._refuse(503, "this server takes no more connections; try again")
-        return core.new_session()
+        if core.gate is None:
+            return core.new_session(None, NO_CREDENTIALS)
+        credentials = core.gate.credentials_of(self.request)
+        try:
+            grant = await core.gate.check(credentials)
+        except errors.RPCError as error:
+            return self._refuse(503, error.message)
+        # Who has shown something that is no good is let in like one who has shown nothing, and told why: a page cannot
+        # read with which status a handshake failed.
+        return core.new_session(grant, credentials)
 
     def _refuse(self, status: int, reason: str) -> None:
         self.set_status(status)
@@ -70,13 +80,10 @@ class Socket(WebSocketEndpoint):
 class _HttpCaller:
     """One POST: a plain client."""
 
-    def __init__(self, session: SessionFlights, remote: str) -> None:
+    def __init__(self, session: SessionFlights, remote: str, identity: Identity) -> None:
         self._session = session
         self.remote = remote
-
-    @property
-    def identity(self) -> Identity:
-        return ANONYMOUS
+        self.identity = identity
 
     @property
     def flights(self) -> SessionFlights | None:
@@ -115,15 +122,16 @@ class Rpc(Handler):
         self._body = bytearray()
         self._body_size = 0
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         connection = cast(HTTP1Connection, self.request.connection)
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection; see `data_received`
         connection.set_body_timeout(BODY_S)
         super().prepare()
+        await self.learn_who()
 
     def data_received(self, chunk: bytes) -> None:
         self._body_size += len(chunk)
-        if self._body_size <= self._core.config.limits.http_body:
+        if self.is_known and self._body_size <= self._core.config.limits.http_body:
             self._body += chunk
         else:
             self._body.clear()
@@ -133,6 +141,11 @@ class Rpc(Handler):
         if media_type != JSON:
             # A form or plain text can be posted by any page, without the browser asking first.
             raise HTTPError(415, reason="Content-Type must be application/json")
+        if not self.is_known:
+            self.set_status(401)
+            self.set_header("WWW-Authenticate", "Bearer")
+            self.reply_json(InvalidMessageError(errors.UNAUTHENTICATED()).reply())
+            return
         limits = self._core.config.limits
         if self._body_size > limits.http_body:
             text = f"the body has {self._body_size} bytes, the limit (limits.http_body) is {limits.http_body:d}"
@@ -168,7 +181,8 @@ class Rpc(Handler):
         sink = _HttpSink(len(requests))
         relay = self._core.relay
         session = relay.open_plain_session()
-        caller = _HttpCaller(session, str(self.request.remote_ip))
+        session.bearer = None if self.grant is None else self.grant.bearer
+        caller = _HttpCaller(session, str(self.request.remote_ip), self.identity)
         for request in requests:
             if isinstance(request, Request):
                 self._core.dispatcher.start(caller, request, sink)
@@ -183,8 +197,12 @@ class OpenRpc(Handler):
     """`/openrpc.json`."""
 
     async def get(self) -> None:
+        await self.learn_who()
+        if not self.is_known:
+            self.set_header("WWW-Authenticate", "Bearer")
+            raise HTTPError(401)
         try:
-            self.reply_json(await self._core.methods.discover())
+            self.reply_json(await self._core.methods.discover(self.identity.roles))
         except errors.RPCError as error:
             raise HTTPError(503, reason="Redis cannot be reached") from error
 

@@ -23,6 +23,7 @@ from wispy.broker.subscriber import Subscriber
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.identity import Identity
 from wispy.protocol.positions import (
     Brought,
     Line,
@@ -33,6 +34,7 @@ from wispy.protocol.positions import (
     generation_of,
     resume,
 )
+from wispy.protocol.surface import admits
 
 log = logging.getLogger("wispy.frontend")
 
@@ -58,14 +60,19 @@ class _Notice(msgspec.Struct):
 _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
 
 
-class _Declaration(msgspec.Struct):
+class Declaration(msgspec.Struct):
     """What a feed reads of a channel's declaration."""
 
     kind: str
     roles: tuple[str, ...] | None = None
+    """Of which a caller needs one to follow it; None: everybody may."""
+
+    def is_for(self, identity: Identity) -> bool:
+        """Whether this caller may know of it."""
+        return admits(self.roles, identity.roles)
 
 
-_decode_declaration: Final = msgspec.json.Decoder(_Declaration).decode
+decode_declaration: Final = msgspec.json.Decoder(Declaration).decode
 
 
 class ChannelSubscriber(Protocol):
@@ -85,8 +92,7 @@ class Feed:
         self.object_name = object_name
         self.channel = channel
         self.kind = "value"
-        self.roles: tuple[str, ...] | None = None
-        """Of which a caller needs one to follow it; None: everybody may."""
+        self.declaration = Declaration("value")
         self.reader: Reader | None = None
         """Where the feed is; None until the snapshot was read."""
         self.value: bytes | None = None
@@ -219,8 +225,8 @@ class Hub:
         if snapshot is None:
             feed.refusal = errors.NOT_FOUND()
             return
-        declaration = _decode_declaration(snapshot.declaration)
-        feed.kind, feed.roles = declaration.kind, declaration.roles
+        feed.declaration = decode_declaration(snapshot.declaration)
+        feed.kind = feed.declaration.kind
         line = snapshot.line
         feed.reader = Reader(line.epoch, line.head, line.lineage)
         feed.delivered = (line.epoch, line.head)

@@ -15,13 +15,12 @@ from wispy.broker.keys import Keys
 from wispy.config.schema import Config
 from wispy.frontend import openrpc
 from wispy.frontend.dispatch import Caller, LocalMethod
-from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.hub import Declaration, Feed, Hub, decode_declaration
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
-from wispy.protocol.identity import ANONYMOUS
 from wispy.protocol.positions import Brought, Missing, parse_position
-from wispy.protocol.surface import admits, seen_by
+from wispy.protocol.surface import seen_by
 from wispy.version import __version__
 
 log = logging.getLogger("wispy.frontend")
@@ -99,14 +98,16 @@ class Methods:
         server = self._relay.link.server
         if server is None:
             raise errors.UNAVAILABLE()
-        resumed = self._is_of(given.session, given.token)
+        user = session.identity.user
+        resumed = self._is_of(given.session, given.token, user)
         name = given.session if resumed and given.session else secrets.token_hex(12)
         session.flights = self._relay.open_session(name, server.run_id, session.leave)
+        session.flights.bearer = session.bearer
         limits = self._config.limits
         return msgspec.json.encode(
             {
                 "session": name,
-                "token": self._token(name),
+                "token": self._token(name, user),
                 "run": server.run_id,
                 "ms": server.now_ms(time.monotonic()),
                 "limits": {
@@ -121,12 +122,13 @@ class Methods:
             }
         )
 
-    def _token(self, session: str) -> str:
-        """What proves, to any frontend with the same secret, that its bearer is this session."""
-        return jwt.encode({"sub": session, "exp": int(time.time()) + TOKEN_S}, self._secret, algorithm="HS256")
+    def _token(self, session: str, user: str | None) -> str:
+        """What proves, to any frontend with the same secret, that its bearer is this session, if it is this user."""
+        claims = {"sub": session, "user": user, "exp": int(time.time()) + TOKEN_S}
+        return jwt.encode(claims, self._secret, algorithm="HS256")
 
-    def _is_of(self, session: str | None, token: str | None) -> bool:
-        """Whether the token proves that its bearer is this session. Why it does not is told to nobody."""
+    def _is_of(self, session: str | None, token: str | None, user: str | None) -> bool:
+        """Whether the token proves that this user is this session. Why it does not is told to nobody."""
         if not session or not token:
             return False
         try:
@@ -136,7 +138,7 @@ class Methods:
         except jwt.InvalidTokenError as error:
             log.info("a session was not resumed: %s", error)
             return False
-        return claims["sub"] == session
+        return claims["sub"] == session and claims.get("user") == user
 
     def _cancel(self, caller: Caller, params: msgspec.Raw) -> bytes:
         wire_id = bytes(_read(params, _CancelParams).id)
@@ -154,8 +156,9 @@ class Methods:
         objects = await self.objects() if name is None else [name]
         found: dict[str, str] = {}
         for object_name in objects:
-            for channel, kind in (await self._declared(object_name, caller.identity.roles)).items():
-                found[f"{object_name}.{channel}"] = kind
+            for channel, declaration in (await self._declared(object_name)).items():
+                if declaration.is_for(caller.identity):
+                    found[f"{object_name}.{channel}"] = declaration.kind
         if name is not None and not found and not await self._exists(name):
             raise errors.NOT_FOUND()
         return msgspec.json.encode(found)
@@ -167,11 +170,10 @@ class Methods:
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
 
-    async def _declared(self, object_name: str, roles: frozenset[str]) -> dict[str, str]:
-        """The channels of an object that a caller with these roles may follow, and their kinds."""
+    async def _declared(self, object_name: str) -> dict[str, Declaration]:
         reply: list[bytes] = await self._ask("HGETALL", self._keys.of(object_name).channels)
-        rows = [(name.decode(), msgspec.json.decode(text)) for name, text in zip(reply[::2], reply[1::2], strict=True)]
-        return {name: declared["kind"] for name, declared in rows if admits(declared.get("roles"), roles)}
+        rows = zip(reply[::2], reply[1::2], strict=True)
+        return {channel.decode(): decode_declaration(declaration) for channel, declaration in rows}
 
     async def _exists(self, object_name: str) -> bool:
         return bool(await self._ask("EXISTS", self._keys.of(object_name).owner))
@@ -203,7 +205,7 @@ class Methods:
     async def _discover(self, caller: Caller, params: msgspec.Raw) -> bytes:
         return await self.discover(caller.identity.roles)
 
-    async def discover(self, roles: frozenset[str] = ANONYMOUS.roles) -> bytes:
+    async def discover(self, roles: frozenset[str]) -> bytes:
         """The OpenRPC document of all objects, as a caller with these roles may see it."""
         objects = await self.objects()
         interfaces = [(name, await self._ask("GET", self._keys.of(name).interface)) for name in sorted(objects)]
@@ -246,10 +248,6 @@ class Subscription:
         except errors.RPCError as error:
             self._refuse(name, error)
             return
-        if not admits(feed.roles, self._session.identity.roles):
-            self._hub.release(feed)
-            self._refuse(name, errors.NOT_FOUND())
-            return
         self._feeds[name] = feed
         if feed.kind == "event" and name in self._since:
             self._reached[name] = self._since[name]
@@ -278,6 +276,9 @@ class Subscription:
     def _go_live(self) -> bytes:
         session = self._session
         for name, feed in self._feeds.items():
+            if not feed.declaration.is_for(session.identity):
+                self._refuse(name, errors.NOT_FOUND())  # as if it were not there
+                continue
             if self._is_ahead(feed):
                 self._refuse(name, errors.UNAVAILABLE("the channel is not known here as far as that yet"))
                 continue

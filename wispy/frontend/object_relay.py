@@ -20,6 +20,7 @@ from wispy.broker.errors import BrokerError, LinkDown, LinkLost
 from wispy.broker.store import ObjectStore
 from wispy.frontend.flights import Flight, SessionFlights
 from wispy.protocol import errors, relay
+from wispy.protocol.envelope import Seal
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
 from wispy.timing import EarliestTimer
 
@@ -71,6 +72,8 @@ class ObjectRelay:
         self._loop = asyncio.get_running_loop()
         self._keys = relay.keys.of(object_name)
         self._store = ObjectStore(relay.link, self._keys)
+        secret = relay.sealing_secret
+        self._seal = None if secret is None else Seal(secret, self._keys.requests)
         self._queue: list[Flight] = []
         """What has not left yet."""
         self._queue_bytes = 0
@@ -190,7 +193,10 @@ class ObjectRelay:
             flight.entry = entry
             flight.deadline = now + flight.wait_s
         self._unacknowledged += 1
-        command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", _encode_entry(self._relay.name, flights))
+        data = _encode_entry(self._relay.name, flights)
+        if self._seal is not None:
+            data = self._seal.seal(data)
+        command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", data)
         self._timer.at(now + self._max_start_delay_s)
         self._link.send(command, lambda reply: self._sent(entry, reply), will_flush=True)
 
@@ -304,7 +310,7 @@ def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
             session, run = flight.session, flight.run
             if session.is_plain:
                 session.acknowledge_all_but_in_flight()
-            blocks.append(SessionRequests(session.name, run, session.ack, session.open, []))
+            blocks.append(SessionRequests(session.name, run, session.ack, session.open, [], session.bearer))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
     return relay.encode(Entry(frontend, blocks))
 

@@ -39,6 +39,7 @@ class Relay:
             default run time-out, after which an answer is not waited for any more.
         max_in_flight: requests in flight to one object.
         before_replies: called before replies are given out: a request's updates precede its reply.
+        sealing_secret: seals what goes to workers, where callers have to say who they are; else None.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Relay:
         settings_of: Callable[[str], FuncCallerConfig],
         max_in_flight: int,
         before_replies: Callable[[], None],
+        sealing_secret: str | None = None,
     ) -> None:
         self.name = name
         self.link = link
@@ -58,6 +60,7 @@ class Relay:
         self.keys = keys
         self.settings_of = settings_of
         self.max_in_flight = max_in_flight
+        self.sealing_secret = sealing_secret
         self.tasks = Tasks("relay")
         self.sessions: dict[str, SessionFlights] = {}
         self._plain_sessions = 0

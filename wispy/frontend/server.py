@@ -12,6 +12,7 @@ from tornado.netutil import bind_sockets
 
 from wispy.config.schema import LOOPBACK_NAMES, Config
 from wispy.errors import StartError
+from wispy.frontend.auth.verifying import verifier_of
 from wispy.frontend.core import Core
 from wispy.frontend.http import application
 from wispy.timing import wait_until
@@ -32,7 +33,8 @@ def listen(config: Config) -> list[socket.socket]:
     """Listen on the configured port and address, which nobody else may.
 
     Raises:
-        StartError: the port is in use, the address is none of this machine's, or the certificate cannot be used.
+        StartError: the port is in use, the address is none of this machine's, or the certificate or what `auth` needs
+            cannot be used.
     """
     tls_context(config)  # told here, where someone reads it, rather than by each process that serves
     try:
@@ -41,8 +43,12 @@ def listen(config: Config) -> list[socket.socket]:
         place = f"{config.address or 'any address'}, port {config.port}"
         hint = "choose another one with --port N or `port: N`; 0 takes any free one"
         raise StartError(f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}; {hint}") from error
-    if config.address not in LOOPBACK_NAMES:
-        log.warning("other machines can connect, and no authentication is configured: they may use all that is served")
+    verifier_of(config.auth)
+    if config.address not in LOOPBACK_NAMES and not config.auth.is_on:
+        log.warning(
+            "other machines can connect, and no authentication is configured (auth.kind): "
+            "they may use all that is served"
+        )
     if config.port == 443 and not config.tls.is_on:
         log.warning("port 443 is https', and this server speaks http there: set tls.certificate and tls.key")
     return sockets

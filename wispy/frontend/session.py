@@ -14,16 +14,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from wispy.frontend.dispatch import Dispatcher
+from wispy.frontend.auth.credentials import Credentials
+from wispy.frontend.auth.verifying import Grant
+from wispy.frontend.dispatch import Reception
 from wispy.frontend.flights import AnswerSink, SessionFlights
 from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.logging_dispatcher import LoggedSink
 from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
 from wispy.protocol import jsonrpc
-from wispy.protocol.identity import ANONYMOUS, Identity
+from wispy.protocol.identity import ANONYMOUS, Bearer, Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 
 log = logging.getLogger("wispy.frontend")
+
+NO_CREDENTIALS: Final = Credentials()
 
 UNSUPPORTED_DATA: Final = 1003
 """RFC 6455: a kind of data that the endpoint does not accept."""
@@ -45,7 +49,7 @@ class Session:
     """The message handler of one websocket.
 
     Args:
-        dispatcher: starts requests.
+        reception: starts requests.
         hub: the channels.
         limits: this connection's bounds.
         open_plain: keeps the flights of a plain client.
@@ -56,7 +60,6 @@ class Session:
     __slots__ = (
         "_after_answer",
         "_behind",
-        "_dispatcher",
         "_hub",
         "_in_flight",
         "_is_ending",
@@ -66,22 +69,26 @@ class Session:
         "_on_open",
         "_open_plain",
         "_plain",
+        "_reception",
         "connection",
+        "credentials",
+        "failures",
         "flights",
+        "grant",
         "opened_at",
         "subscriptions",
     )
 
     def __init__(
         self,
-        dispatcher: Dispatcher,
+        reception: Reception,
         hub: Hub,
         limits: SessionLimits,
         open_plain: Callable[[], SessionFlights],
         on_open: "Callable[[Session], None]",
         on_closed: "Callable[[Session], None]",
     ) -> None:
-        self._dispatcher = dispatcher
+        self._reception = reception
         self._hub = hub
         self._limits = limits
         self._open_plain = open_plain
@@ -96,6 +103,12 @@ class Session:
         self.subscriptions: dict[str, Feed] = {}
         self.opened_at = 0.0
         """When its connection was made, on the loop's clock."""
+        self.grant: Grant | None = None
+        """Who the client is; None where nobody has to say so, or before he has."""
+        self.credentials = NO_CREDENTIALS
+        """What the client has shown."""
+        self.failures = 0
+        """Tokens that were no good."""
         self._in_flight = 0
         self._is_paused = False
         self._is_ending = False
@@ -130,7 +143,7 @@ class Session:
             return
         if isinstance(message, Request):
             self._in_flight += 1
-            self._dispatcher.start(self, message, self)
+            self._reception.start(self, message, self)
         else:
             self._start_batch(message)
         if self._in_flight >= limits.in_flight:
@@ -161,7 +174,34 @@ class Session:
         """The flights whose ids the frontend chooses."""
         if self._plain is None:
             self._plain = self._open_plain()
+            self._plain.bearer = self.bearer
         return self._plain
+
+    # --- who it is --------------------------------------------------------------------------------------------------
+
+    def admit(self, grant: Grant, credentials: Credentials, reception: Reception) -> None:
+        """The client is known, or has other rights from now on."""
+        self.grant = grant
+        self.credentials = credentials
+        self._reception = reception
+        if not all(feed.declaration.is_for(grant.identity) for feed in self.subscriptions.values()):
+            self.expel("a channel that it follows is not its any more")
+        for flights in self.all_flights():
+            flights.bearer = self.bearer
+
+    def expel(self, reason: str) -> None:
+        """The client has no rights here, or not any more. It may come again, and show who it is."""
+        self._close(CloseCode.UNAUTHENTICATED, reason)
+
+    @property
+    def identity(self) -> Identity:
+        """Who the client is."""
+        return ANONYMOUS if self.grant is None else self.grant.identity
+
+    @property
+    def bearer(self) -> Bearer | None:
+        """What goes to workers with each block of requests; None where nobody has to say who he is."""
+        return None if self.grant is None else self.grant.bearer
 
     @property
     def in_flight(self) -> int:
@@ -172,11 +212,6 @@ class Session:
     def remote(self) -> str:
         """Address of the client, for the log; empty once it is gone."""
         return "" if self.connection is None else self.connection.remote
-
-    @property
-    def identity(self) -> Identity:
-        """Who the client is."""
-        return ANONYMOUS
 
     def all_flights(self) -> list[SessionFlights]:
         """All that this connection has in flight."""
@@ -189,7 +224,7 @@ class Session:
         batch = _Batch(self, len(requests))
         for request in requests:
             if isinstance(request, Request):
-                self._dispatcher.start(self, request, batch)
+                self._reception.start(self, request, batch)
             else:
                 batch.answered(request.reply())
 

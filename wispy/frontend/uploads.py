@@ -102,6 +102,7 @@ class Uploads(StaticFiles):
                 raise RefusedError(HTTPStatus.NOT_FOUND, "uploads are not served here; PUT stores a file")
             await super().get(path, include_body)
             return
+        self._check_login()
         listing = await asyncio.to_thread(self._folder.listing, path or "")
         self.set_header("Cache-Control", "no-cache")
         self.reply_json(msgspec.json.encode({"names": listing.names, "complete": listing.complete}))
@@ -113,9 +114,11 @@ class Uploads(StaticFiles):
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection, and nobody read why
         connection.set_body_timeout(UNHURRIED_S)
         super().prepare()
+        await self.learn_who()
         if self.request.method not in ("PUT", "POST"):
             return
         try:
+            self._check_login()
             self._reading = self._begin(self.path_args[0] or "")
             await self._reading.begin()
         except (RefusedError, OSError) as error:
@@ -172,6 +175,10 @@ class Uploads(StaticFiles):
         names = ", ".join(f"{file['name']} ({file['size']} bytes)" for file in told)
         log.info("%s has uploaded %s", self.request.remote_ip, names)
         self.reply_json(msgspec.json.encode({"files": told}))
+
+    def _check_login(self) -> None:
+        if not self.is_known:
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "log in first (Authorization: Bearer ...)")
 
     def _check_size(self, size: int) -> None:
         if size > self._place.max_size:

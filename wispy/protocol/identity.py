@@ -20,3 +20,21 @@ class Identity(msgspec.Struct, frozen=True):
 
 
 ANONYMOUS: Final = Identity()
+
+
+class Bearer(msgspec.Struct, frozen=True, array_like=True):
+    """An identity on its way from a frontend to a worker, beside the requests that are made with it."""
+
+    user: str
+    roles: tuple[str, ...]
+    expires_ms: int
+    """From when on it is good for nothing: Unix milliseconds; 0: it does not expire."""
+
+    def is_good(self, now_ms: int) -> bool:
+        """Whether it has not expired."""
+        return self.expires_ms == 0 or now_ms < self.expires_ms
+
+    @property
+    def identity(self) -> Identity:
+        """Who that is."""
+        return Identity(self.user, frozenset(self.roles))

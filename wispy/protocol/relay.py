@@ -12,6 +12,8 @@ from typing import Final
 
 import msgspec
 
+from wispy.protocol.identity import Bearer
+
 MAX_ENTRY_REQUESTS: Final = 64
 """Requests an entry may carry: enough that the cost of an entry is shared, few enough that an owner that reads one
 entry more than it has room for stays bounded."""
@@ -60,6 +62,8 @@ class SessionRequests(msgspec.Struct, array_like=True, gc=False):
     open: list[int]
     """... but these."""
     requests: list[RelayedRequest]
+    bearer: Bearer | None = None
+    """Whose requests these are; None where nobody has to say who he is."""
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):

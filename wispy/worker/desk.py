@@ -6,6 +6,7 @@ Runs on the I/O thread. Rules:
 - An entry is deleted once its last request is final, and not before: what is left in the stream is what a next owner
   has to settle.
 - At most `MAX_IN_FLIGHT` requests are on the desk; the stream holds the others until there is room.
+- With `auth`, an entry without a good seal is deleted unread: nothing in it is to be believed, not even whose it is.
 """
 
 import logging
@@ -21,6 +22,8 @@ from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
+from wispy.protocol.envelope import MARK, Seal
+from wispy.protocol.identity import ANONYMOUS, Bearer, Identity
 from wispy.protocol.memory import Known, Memory, SessionMemory
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
 from wispy.protocol.verdicts import Verdict, refusal
@@ -87,6 +90,7 @@ class Desk:
         max_start_delay_s: seconds within which a request must start.
         max_reply_bytes: size of a result beyond which its caller gets an error instead.
         counts: what is counted.
+        seal: on every entry, where callers have to say who they are; else None.
         hand_over: gives calls to the runner.
         on_fenced: called when another owner has acquired.
     """
@@ -102,6 +106,7 @@ class Desk:
         max_start_delay_s: float,
         max_reply_bytes: int,
         counts: ObjectCounts,
+        seal: Seal | None = None,
         hand_over: Callable[[list[Call]], None],
         on_fenced: Callable[[], None],
     ) -> None:
@@ -112,6 +117,7 @@ class Desk:
         self._max_reply_bytes = max_reply_bytes
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._counts = counts
+        self._seal = seal
         self._hand_over = hand_over
         self._finishes = Finishes(store, keys, epoch, memory, on_fenced)
         self._calls: dict[Pending, Call] = {}
@@ -164,16 +170,39 @@ class Desk:
         batch = Batch()
         calls: list[Call] = []
         for entry_id, data in entries:
-            try:
-                entry = relay.decode_entry(data)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, error)
+            entry = self._read(entry_id, data)
+            if entry is None:
                 batch.entries.append(entry_id)
-                continue
-            self._take_entry(entry_id, entry, now_ms, batch, calls)
+            else:
+                self._take_entry(entry_id, entry, now_ms, batch, calls)
         if calls:
             self._hand_over(calls)
         self._finish(batch)
+
+    def _read(self, entry_id: str, data: bytes) -> Entry | None:
+        """What an entry holds; None if that is nothing for us, which is logged."""
+        if self._seal is not None:
+            opened = self._seal.opened(data)
+            if opened is None:
+                log.error(
+                    "entry %s of %s is deleted: no frontend with this session.secret, and with auth, has sent it",
+                    entry_id,
+                    self._keys.requests,
+                )
+                return None
+            data = opened
+        try:
+            return relay.decode_entry(data)
+        except (msgspec.MsgspecError, RecursionError) as error:
+            reason = "frontends have auth, and this worker has not" if data.startswith(MARK) else error
+            log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, reason)
+            return None
+
+    def _who(self, bearer: Bearer | None, now_ms: int) -> Identity | None:
+        """Who asks; None if he would have to say so first."""
+        if self._seal is None:
+            return ANONYMOUS
+        return bearer.identity if bearer is not None and bearer.is_good(now_ms) else None
 
     def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: Batch, calls: list[Call]) -> None:
         opened = OpenEntry(entry_id, 0)
@@ -182,12 +211,13 @@ class Desk:
         memory, frontend = self._memory, entry.frontend
         for block in entry.sessions:
             session = memory.open_block(block, now_ms)
+            identity = self._who(block.bearer, now_ms)
             for request in block.requests:
                 token = Pending(None, None, None, frontend, opened)
                 verdict = memory.admit(session, request, token, block.run, now_ms)
                 if verdict is _RUN:
                     age_s = (now_ms - request.at) / 1000 if request.at < now_ms else 0.0
-                    self._run(session, request, start_by - age_s, token, batch, calls)
+                    self._run(session, request, identity, start_by - age_s, token, batch, calls)
                 elif verdict is not _DROPPED:
                     self._answer_copy(session, request.id, verdict, token, batch)
         if opened.left == 0:
@@ -215,6 +245,7 @@ class Desk:
         self,
         session: SessionMemory,
         request: RelayedRequest,
+        identity: Identity | None,
         start_by: float,
         token: Pending,
         batch: Batch,
@@ -223,7 +254,9 @@ class Desk:
         try:
             if self._cancelled and (session.name, request.id) in self._cancelled:
                 raise errors.CANCELLED("the request was cancelled before it started", executed="no")
-            call = to_call(session.name, request, start_by, token)
+            if identity is None:
+                raise errors.UNAUTHENTICATED()
+            call = to_call(session.name, request, start_by, token, identity)
         except errors.RPCError as error:
             self._counts.turned_away += 1
             self._answer(batch, session, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
@@ -282,12 +315,9 @@ class Desk:
         batch = Batch()
         for entry_id, data in entries:
             batch.entries.append(entry_id)
-            try:
-                entry = relay.decode_entry(data)
-            except (msgspec.MsgspecError, RecursionError) as error:
-                log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, error)
-                continue
-            self._settle_blocks(entry.frontend, entry.sessions, now_ms, batch)
+            entry = self._read(entry_id, data)
+            if entry is not None:
+                self._settle_blocks(entry.frontend, entry.sessions, now_ms, batch)
         if batch.entries:
             log.warning("%d entries of %s were left by a former owner", len(batch.entries), self._keys.requests)
             self._finish(batch)

@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 
 from wispy.protocol import errors
+from wispy.protocol.identity import ANONYMOUS, Identity
 from wispy.protocol.paths import PathError, parse_path
 from wispy.protocol.relay import RelayedRequest
 from wispy.worker.calls import Call, Operation
@@ -53,7 +54,9 @@ def _path_of_method(method: str) -> tuple[str, ...]:
 _remembered_path: Final = lru_cache(maxsize=REMEMBERED_METHODS)(_path_of_method)
 
 
-def to_call(session: str, request: RelayedRequest, start_by: float, token: object) -> Call:
+def to_call(
+    session: str, request: RelayedRequest, start_by: float, token: object, identity: Identity = ANONYMOUS
+) -> Call:
     """The call that a request asks for.
 
     Args:
@@ -61,6 +64,7 @@ def to_call(session: str, request: RelayedRequest, start_by: float, token: objec
         request: as relayed.
         start_by: past this moment, in monotonic seconds, it is not started any more.
         token: the owner's own mark.
+        identity: who asks.
 
     Raises:
         RPCError: the method or its params are not of the protocol's form.
@@ -68,10 +72,11 @@ def to_call(session: str, request: RelayedRequest, start_by: float, token: objec
     method = request.method
     try:
         if method.startswith("rpc."):
-            return _operation(session, request, start_by, token)
+            return _operation(session, request, start_by, token, identity)
         path = _remembered_path(method) if len(method) <= MAX_REMEMBERED_LENGTH else _path_of_method(method)
         params = bytes(request.params)
-        return Call(session, request.id, "call", path, b"" if params == NULL else params, b"", start_by, None, token)
+        given = b"" if params == NULL else params
+        return Call(session, request.id, "call", path, given, b"", start_by, None, token, identity)
     except PathError as error:
         raise errors.INVALID_PARAMS(str(error)) from error
     except msgspec.ValidationError as error:
@@ -80,13 +85,13 @@ def to_call(session: str, request: RelayedRequest, start_by: float, token: objec
         raise errors.INVALID_PARAMS(f"params of {method[:100]} cannot be read") from error
 
 
-def _operation(session: str, request: RelayedRequest, start_by: float, token: object) -> Call:
+def _operation(session: str, request: RelayedRequest, start_by: float, token: object, identity: Identity) -> Call:
     build = _OPERATIONS.get(request.method)
     if build is None:
         raise errors.METHOD_NOT_FOUND(f"there is no method {request.method[:100]}")
     operation, path, params, kwargs, timeout_s = build(request.params)
     below = parse_path(path)[1:]
-    return Call(session, request.id, operation, below, params, kwargs, start_by, timeout_s, token)
+    return Call(session, request.id, operation, below, params, kwargs, start_by, timeout_s, token, identity)
 
 
 _Parts = tuple[Operation, str | list[str | int], bytes, bytes, float | None]

@@ -30,8 +30,10 @@ from typing import Final
 from wispy.access_log import AccessLog
 from wispy.config.schema import Config
 from wispy.protocol import errors
+from wispy.protocol.identity import ANONYMOUS
 from wispy.timing import EarliestTimer
 from wispy.worker import answers
+from wispy.worker.caller import introduce
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.executor import Executor
@@ -303,7 +305,7 @@ class Runner:
         elif call.session in self._beginning:
             self._postpone(Job(call, None, [], {}, FREE))
         else:
-            self._executor.operate(call, self._context.copy())
+            self._executor.operate(call, self._context_of(call))
         self._running.current = None
 
     def _begin_call(self, call: Call, now: float) -> None:
@@ -324,6 +326,8 @@ class Runner:
         elif mode.kind is _SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
             call.deadline = now + (mode.timeout_s if call.timeout_s is None else longest_run_s(mode, call.timeout_s))
             context = self._context.copy()
+            if call.identity is not ANONYMOUS:
+                introduce(context, call.identity)
             awaitable = self._executor.run_here(call, function, args, kwargs, context)
             if awaitable is not None:
                 job = Job(call, function, args, kwargs, mode, context=context)
@@ -336,6 +340,13 @@ class Runner:
                 self._launch(job, now)
             else:
                 self._waits(call)
+
+    def _context_of(self, call: Call) -> contextvars.Context:
+        """What a call runs in."""
+        context = self._context.copy()
+        if call.identity is not ANONYMOUS:
+            introduce(context, call.identity)
+        return context
 
     def _may_begin(self, call: Call, now: float) -> bool:
         """The last checks before a call starts. If it may not: it was answered, or it is to be held."""
@@ -377,7 +388,7 @@ class Runner:
         """Run a job that has what it needs."""
         if job.function is not None:
             job.call.deadline = now + longest_run_s(job.mode, job.call.timeout_s)
-        self._executor.launch(job, self._context.copy())
+        self._executor.launch(job, self._context_of(job.call))
 
     # --- deadlines --------------------------------------------------------------------------------------------------
 

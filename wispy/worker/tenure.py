@@ -24,6 +24,7 @@ from wispy.broker.link import Link
 from wispy.broker.store import Acquired, GivenOut, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol import errors
+from wispy.protocol.envelope import Seal
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.protocol.positions import generation_of
@@ -185,6 +186,11 @@ class Tenure:
         finally:
             self._is_opening = False
 
+    def _seal(self) -> Seal | None:
+        """What is on every entry, where callers have to say who they are."""
+        config = self._config
+        return Seal(config.sealing_secret, self._object_keys.requests) if config.auth.is_on else None
+
     async def _open(self) -> None:
         """Settle what is left of former owners, build the object, and declare its channels."""
         store, epoch = self._store, self.epoch
@@ -201,6 +207,7 @@ class Tenure:
             max_start_delay_s=func_caller.max_start_delay_default,
             max_reply_bytes=self._config.limits.reply_bytes,
             counts=self.counts,
+            seal=self._seal(),
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
-from wispy import locking, on_acquire, on_release, restore, roles, snapshot, threaded, timeout, write_roles
+from wispy import caller, locking, on_acquire, on_release, restore, roles, snapshot, threaded, timeout, write_roles
 
 
 @dataclass
@@ -43,6 +43,17 @@ class Sample:
     def test_sum(self, x: int, y: int) -> int:
         """Add two numbers."""
         return x + y
+
+    def who(self) -> list[Any]:
+        return [caller().user, sorted(caller().roles)]
+
+    @threaded
+    def who_in_thread(self) -> list[Any]:
+        return self.who()
+
+    async def who_later(self) -> list[Any]:
+        await asyncio.sleep(0)
+        return self.who()
 
     def echo(self, value: Any) -> Any:
         return value

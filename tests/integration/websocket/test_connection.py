@@ -220,11 +220,11 @@ async def test_the_session_closes_while_it_holds_the_client_back(settings: WebSo
         handler = await server.handler()
         handler.open.pause_reading()
         client.send("text:dropped")
-        handler.open.close(CloseCode.SESSION_EXPIRED, "")
-        await client.expect("close=0fa1")
-        client.send("close=0fa1")
+        handler.open.close(CloseCode.UNAUTHENTICATED, "")
+        await client.expect("close=1131")
+        client.send("close=1131")
         await wait_until(lambda: handler.lost, "the session was told")
-        assert handler.lost == [(4001, "")]
+        assert handler.lost == [(4401, "")]
 
 
 async def test_the_client_closes_with_a_reason(settings: WebSocketSettings) -> None:

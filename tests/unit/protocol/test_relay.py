@@ -28,7 +28,7 @@ def test_entry_goes_out_and_comes_back(entry: Entry) -> None:
 def test_entry_is_an_array_with_raw_params() -> None:
     request = RelayedRequest(7, 1000, False, "sample.f", msgspec.Raw(b"[4, 5]"))
     entry = Entry("front", [SessionRequests("s1", "run", 6, [], [request])])
-    assert relay.encode(entry) == b'["front",[["s1","run",6,[],[[7,1000,false,"sample.f",[4, 5]]]]]]'
+    assert relay.encode(entry) == b'["front",[["s1","run",6,[],[[7,1000,false,"sample.f",[4, 5]]],null]]]'
 
 
 @pytest.mark.parametrize(

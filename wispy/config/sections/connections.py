@@ -55,7 +55,9 @@ class SessionConfig(Section, frozen=True):
     secret: Annotated[
         str | None,
         about(
-            "key that signs session tokens, the same for all frontends; null: a random one for this run", checks.secret
+            "key that signs session tokens and, with `auth`, what frontends send to workers: the same for all of them; "
+            "null: a random one for this run",
+            checks.secret,
         ),
     ] = None
     window: Annotated[Duration, about("how long after its connection broke a session may continue")] = Seconds(60)

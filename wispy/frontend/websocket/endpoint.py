@@ -7,7 +7,7 @@ from tornado.http1connection import HTTP1Connection
 from tornado.iostream import SSLIOStream
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
-from wispy.frontend.websocket.handshake import accept, check_upgrade
+from wispy.frontend.websocket.handshake import accept, agreed, check_upgrade
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.frontend.websocket.service import WebSocketService
 from wispy.frontend.websocket.tornado_shell import NotingProtocol, TornadoConnection
@@ -64,6 +64,9 @@ class WebSocketEndpoint(WebSocketHandler):
     def check_origin(self, origin: str) -> bool:
         # `admit` has.
         return True
+
+    def select_subprotocol(self, subprotocols: list[str]) -> str | None:
+        return agreed(self.request.headers)
 
     def get_compression_options(self) -> dict[str, Any] | None:
         return {} if self._service.settings.compression else None

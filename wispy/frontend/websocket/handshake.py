@@ -19,12 +19,12 @@ from asyncio import Future
 from dataclasses import dataclass
 from typing import Final, cast
 
-from tornado.httputil import HTTPServerRequest
+from tornado.httputil import HTTPHeaders, HTTPServerRequest
 from tornado.iostream import IOStream, StreamClosedError
 from tornado.web import RequestHandler
 
 from wispy.frontend.websocket.connection import DetachedConnection
-from wispy.frontend.websocket.seam import MessageHandler
+from wispy.frontend.websocket.seam import SUBPROTOCOL, MessageHandler
 from wispy.frontend.websocket.service import WebSocketService
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ async def accept(handler: RequestHandler, message_handler: MessageHandler, servi
     already gone, `message_handler` is not called at all.
     """
     request = handler.request
-    response = _response(request.headers.get("Sec-WebSocket-Key", ""))
+    response = _response(request.headers)
     remote = str(request.remote_ip)
     stream = handler.detach()
     early, sock = _take_socket(stream)
@@ -109,11 +109,19 @@ def _take_socket(stream: IOStream) -> tuple[bytes, socket.socket | None]:
     return early, sock
 
 
-def _response(key: str) -> bytes:
-    digest = hashlib.sha1(key.strip().encode() + _ACCEPT_GUID, usedforsecurity=False).digest()
+def agreed(headers: HTTPHeaders) -> str | None:
+    """The subprotocol that the server agrees to: wispy's own, beside which a client may offer its token."""
+    offered = headers.get("Sec-WebSocket-Protocol", "").split(",")
+    return SUBPROTOCOL if any(each.strip() == SUBPROTOCOL for each in offered) else None
+
+
+def _response(headers: HTTPHeaders) -> bytes:
+    key = headers.get("Sec-WebSocket-Key", "").strip().encode()
+    digest = hashlib.sha1(key + _ACCEPT_GUID, usedforsecurity=False).digest()
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
         + base64.b64encode(digest)
+        + (b"" if agreed(headers) is None else b"\r\nSec-WebSocket-Protocol: " + SUBPROTOCOL.encode())
         + b"\r\n\r\n"
     )
 

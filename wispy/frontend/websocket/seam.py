@@ -14,7 +14,7 @@ Rules that both shells keep:
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from wispy.protocol.frames import text_frame
 
@@ -35,7 +35,12 @@ class CloseCode(IntEnum):
     TOO_BIG = 1009
     INTERNAL_ERROR = 1011
     TRY_AGAIN_LATER = 1013
-    SESSION_EXPIRED = 4001
+    UNAUTHENTICATED = 4401
+    """Nobody has logged in, or the login has ended: connect anew, and say who you are."""
+
+
+SUBPROTOCOL: Final = "wispy"
+"""What the server agrees to where a client offers it: a browser wants an answer where it offers its token so."""
 
 
 @dataclass(frozen=True, slots=True)
