@@ -33,10 +33,10 @@ $(NODE): package-lock.json | $(DEV)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos conformance docs lock screenshots
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos k8s-e2e conformance docs lock screenshots
 
 help: ## list what can be made
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 demo: $(RUN) ## start the live plot and open its page (Ctrl-C ends it)
 	@$(BIN)/python examples/live_plot/live_plot.py
@@ -82,6 +82,9 @@ bench: $(DEV) ## measure calls, fan-out and memory against bare Tornado
 
 chaos: $(DEV) programs ## break things at random under load for SECONDS (900), and keep the books
 	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),900) $(if $(SEED),--seed $(SEED))
+
+k8s-e2e: $(DEV) ## roll and kill pods under load on a real Kubernetes node (needs root and the lab's k8s-node)
+	$(BIN)/python -u -m tests.kubernetes
 
 conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)
 	$(BIN)/python -m tests.conformance
