@@ -320,7 +320,7 @@ async def test_a_killed_frontend_leaves_nothing_for_long(make_stack: MakeStack, 
 
 
 async def test_memory_does_not_grow_with_what_is_uploaded(make_stack: MakeStack, tmp_path: Path) -> None:
-    """Ten at once, each larger than what the process may grow by."""
+    """Twenty at once, each larger than what the process may grow by."""
     folder = tmp_path / "uploads"
     config: dict[str, Any] = {
         "upload.folders": f"{{uploads: {folder}}}",
@@ -328,7 +328,7 @@ async def test_memory_does_not_grow_with_what_is_uploaded(make_stack: MakeStack,
         "upload.max_size": "100 MiB",
     }
     frontend = make_stack().frontend(**config)
-    size, at_once, chunk = 32 << 20, 10, b"x" * (256 << 10)
+    size, at_once, chunk = 25 << 20, 20, b"x" * (256 << 10)
     process = psutil.Process(frontend.pid)
     before = process.memory_info().rss
     most = before
