@@ -121,8 +121,7 @@ class Cryostat:
 
     def plan(self, at: dt.datetime, to: float, note: str = "") -> str:
         """Note down a change for later (it is only noted)."""
-        when = dt.datetime.fromisoformat(str(at))  # arguments come as JSON has them
-        return f"{when:%d %B, %H:%M}: {to:g} K {note}".strip()
+        return f"{at:%d %B, %H:%M}: {to:g} K {note}".strip()
 
     def annotate(self, *lines: str, **fields: Any) -> dict[str, Any]:
         """Keep remarks with the measurement, as many as you like."""

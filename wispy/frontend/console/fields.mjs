@@ -34,7 +34,14 @@ const HINTS = {
 };
 
 /** How the text of a field becomes a value. @type {{[kind in Widget["kind"]]?: (text: string) => any}} */
-const READERS = { number: parseNumber, integer: parseInteger, json: parseJson, any: parseAny };
+const READERS = {
+  number: parseNumber,
+  integer: parseInteger,
+  json: parseJson,
+  any: parseAny,
+  "datetime-local": withSeconds,
+  time: withSeconds,
+};
 
 /**
  * A field.
@@ -137,6 +144,15 @@ function readInput(input, widget, required) {
   }
   const read = READERS[widget.kind];
   return read ? within(read(text), widget) : text;
+}
+
+/**
+ * A date with a time, or a time, as RFC 3339 has it: browsers leave seconds away that are zero.
+ *
+ * @param {string} text
+ */
+function withSeconds(text) {
+  return /(^|T)\d\d:\d\d$/.test(text) ? `${text}:00` : text;
 }
 
 /** @param {any} value @param {Widget} widget */
