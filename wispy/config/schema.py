@@ -347,6 +347,17 @@ class Config(Section, frozen=True):
             "`wispy serve` where only this machine can connect (`address` is loopback)"
         ),
     ] = "auto"
+    health_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        about(
+            "port, at `address`, on which a worker serves `/healthz`, `/readyz` and `/metrics`; 0: any free one; "
+            "null: none"
+        ),
+    ] = None
+    # The default run time-out: all who called have their answers by then, and only another process can go on.
+    health_hang: Annotated[
+        Duration, about("a worker's `/healthz` fails once an object's code has held the objects' thread for this long")
+    ] = Seconds(60)
     launch: Annotated[
         Literal["auto", "always", "never"],
         about("whether to open the page in a browser at the start; auto: where there is a desktop"),

@@ -24,6 +24,7 @@ FLAGS = {
     "port": "--port",
     "address": "--address",
     "processes": "--processes",
+    "health_port": "--health-port",
     "autoreload": "--autoreload",
 }
 

@@ -61,6 +61,8 @@ class Owner:
         self._store = ObjectStore(commands, keys.of(stage.name))
         self._tenure: Tenure | None = None
         self._stopping = False
+        self._is_standby = False
+        """Another process owns the object, and this one is ready to."""
         self._given_out: GivenOut | None = None
         """The offsets that this process gave out when it was the owner last."""
         self._known = 0
@@ -70,6 +72,16 @@ class Owner:
     def is_serving(self) -> bool:
         """Whether this process owns the object now."""
         return self._tenure is not None and self._tenure.is_open
+
+    def why_not_ready(self) -> str | None:
+        """Why the object cannot be counted on here, as its owner or as a standby; None if it can."""
+        if not self._links.reader.connected:
+            return "the link that its requests come by is down"
+        if self._stopping:
+            return "it is being handed over"
+        if self._tenure is None:
+            return None if self._is_standby else "neither owned nor stood by for"
+        return self._tenure.why_not_ready()
 
     async def run(self) -> None:
         """Wait for the lease, hold it, and so on, until `release` is called."""
@@ -96,6 +108,7 @@ class Owner:
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
         except Exception:
             log.exception("%s: serving it failed, trying again", self.stage.name)
+            self._tenure = None  # it is neither owner nor standby in the pause
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
         finally:
             self._tenure = None
@@ -121,10 +134,11 @@ class Owner:
                     given_out=self._given_out,
                 )
                 if acquired is not None:
+                    self._is_standby = False
                     self._known = generation_of(acquired.epoch)
                     return sent_at, acquired
             elif not waiting:
-                waiting = True
+                waiting = self._is_standby = True
                 log.info("%s is owned by another process; this one stands by", self.stage.name)
                 self.stage.warn_of_standby()
             await asyncio.sleep(lease_s / LOOKS_PER_LEASE)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from tornado.httpserver import HTTPServer
 
 from wispy.broker.address import RedisAddress
 from wispy.broker.errors import BrokerError
@@ -23,6 +24,8 @@ from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.loops import new_event_loop
 from wispy.protocol.status import Report
+from wispy.worker import health_port
+from wispy.worker.health import Health
 from wispy.worker.owner import Owner
 from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
@@ -69,6 +72,9 @@ class Worker:
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._drain_s = 0.0
+        self._health_sockets = (
+            [] if config.health_port is None else health_port.listen(config.health_port, config.address)
+        )
 
     # --- the objects' thread ----------------------------------------------------------------------------------------
 
@@ -143,12 +149,25 @@ class Worker:
         for owner in self._owners:
             cancels = self._keys.of(owner.stage.name).cancels
             subscriber.subscribe(cancels, lambda payload, owner=owner: _cancel(owner, payload))
+        server = self._serve_health(link, subscriber)
         self._loop.call_soon_threadsafe(self._started.set)
         try:
             await self._own_until_asked_to_stop()
         finally:
+            if server is not None:
+                server.stop()
+                await server.close_all_connections()
             await subscriber.stop()
             await link.stop()
+
+    def _serve_health(self, link: Link, subscriber: Subscriber) -> HTTPServer | None:
+        sockets = self._health_sockets
+        if not sockets:
+            return None
+        health = Health(self._owners, link, subscriber, self._loop, self._config.health_hang)
+        address, port = sockets[0].getsockname()[:2]
+        log.info("health is told at http://%s:%d/healthz", f"[{address}]" if ":" in address else address, port)
+        return health_port.serve(sockets, health)
 
     def _report(self, link: Link, asker: bytes) -> None:
         """A frontend asks what is known here: it is told, whether there is much to tell or nothing."""

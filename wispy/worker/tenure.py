@@ -138,6 +138,12 @@ class Tenure:
         """Whether requests are taken."""
         return self._is_serving and not self._releasing and not self._ended.is_set()
 
+    def why_not_ready(self) -> str | None:
+        """Why requests cannot be counted on being run; None if they can."""
+        if not self._is_serving:
+            return "the object is being made"
+        return None if self.may_start() else "the lease is not held"
+
     def may_start(self) -> bool:
         """Whether a request may be started now. Asked by the objects' thread before each one."""
         return not self._releasing and self.lease.is_valid(boottime())
