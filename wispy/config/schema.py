@@ -347,6 +347,12 @@ class Config(Section, frozen=True):
             "`wispy serve` where only this machine can connect (`address` is loopback)"
         ),
     ] = "auto"
+    metrics: Annotated[
+        Literal["auto"] | bool,
+        about(
+            "whether frontends serve `/metrics`, to whoever can reach their port; auto: where `console` is on by itself"
+        ),
+    ] = "auto"
     health_port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
         about(
@@ -402,7 +408,17 @@ class Config(Section, frozen=True):
     @property
     def has_console(self) -> bool:
         """Whether the console is served, and `rpc.status` answered, by a program that is all in one."""
-        return self.debug or self.address in LOOPBACK_NAMES if self.console == "auto" else self.console
+        return self._is_private if self.console == "auto" else self.console
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether a program that is all in one serves `/metrics` on its port."""
+        return self._is_private if self.metrics == "auto" else self.metrics
+
+    @property
+    def _is_private(self) -> bool:
+        """Whether only this machine can connect, or who develops."""
+        return self.debug or self.address in LOOPBACK_NAMES
 
     def of_object(self, name: str) -> InstanceConfig:
         """The settings of one object: its own in `instance_configs`, else those for all."""

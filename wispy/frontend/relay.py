@@ -13,6 +13,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import FuncCallerConfig
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import NOBODY, Flight, SessionFlights
 from wispy.frontend.object_relay import GRACE_S, ObjectRelay
 from wispy.frontend.tasks import Tasks
@@ -39,6 +40,7 @@ class Relay:
             default run time-out, after which an answer is not waited for any more.
         max_in_flight: requests in flight to one object.
         before_replies: called before replies are given out: a request's updates precede its reply.
+        counts: what is counted.
     """
 
     def __init__(
@@ -51,7 +53,9 @@ class Relay:
         settings_of: Callable[[str], FuncCallerConfig],
         max_in_flight: int,
         before_replies: Callable[[], None],
+        counts: FrontendCounts,
     ) -> None:
+        self.counts = counts
         self.name = name
         self.link = link
         self.subscriber = subscriber
@@ -105,6 +109,7 @@ class Relay:
         object_relay = self._objects.get(object_name)
         if object_relay is None:
             if len(self._objects) >= MAX_OBJECTS:
+                self.counts.hit("objects")
                 flight.refuse(errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)

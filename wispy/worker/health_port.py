@@ -1,6 +1,7 @@
-"""The worker's small HTTP server: `/healthz` and `/readyz`. It runs on the I/O thread, which object code cannot hold.
+"""The worker's small HTTP server: `/healthz`, `/readyz` and `/metrics`.
 
-It is for probes and scrapers inside a deployment: it names objects, takes nothing, and has no authentication.
+It runs on the I/O thread, which object code cannot hold. It is for probes and scrapers inside a deployment: it names
+objects, takes nothing, and has no authentication.
 """
 
 import socket
@@ -12,6 +13,7 @@ from tornado.netutil import bind_sockets
 from tornado.web import Application, RequestHandler
 
 from wispy.errors import StartError
+from wispy.metrics import Snapshot
 from wispy.worker.health import Health
 
 MAX_BODY: Final = 1024
@@ -56,11 +58,31 @@ class _Reasons(RequestHandler):
         self.finish(f"{status_code} {self._reason}\n")  # pyright: ignore[reportUnknownMemberType]
 
 
-def serve(sockets: list[socket.socket], health: Health) -> HTTPServer:
-    """Serve on these sockets until the server is stopped."""
+class _Metrics(RequestHandler):
+    """The numbers of this process, for Prometheus."""
+
+    def initialize(self, snapshot: Callable[[], Snapshot]) -> None:
+        self._snapshot = snapshot
+
+    def get(self) -> None:
+        from wispy.exposition import CONTENT_TYPE, exposition
+
+        self.set_header("Content-Type", CONTENT_TYPE)
+        self.finish(exposition([self._snapshot()]))  # pyright: ignore[reportUnknownMemberType]
+
+
+def serve(sockets: list[socket.socket], health: Health, snapshot: Callable[[], Snapshot]) -> HTTPServer:
+    """Serve on these sockets until the server is stopped.
+
+    Args:
+        sockets: they listen.
+        health: says what is well.
+        snapshot: says the numbers.
+    """
     routes: list[Any] = [
         ("/healthz", _Reasons, {"reasons": health.reasons_not_alive, "good": "ok"}),
         ("/readyz", _Reasons, {"reasons": health.reasons_not_ready, "good": "ready"}),
+        ("/metrics", _Metrics, {"snapshot": snapshot}),
     ]
     application = Application(routes, log_function=_log_nothing)
     server = HTTPServer(application, max_body_size=MAX_BODY, idle_connection_timeout=IDLE_S)
