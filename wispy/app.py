@@ -29,9 +29,11 @@ from wispy.config.load import load
 from wispy.config.schema import Config, StaticConfig
 from wispy.config.units import Seconds
 from wispy.errors import StartError, WispyError
+from wispy.frontend.kin import NoChild, Tell
 from wispy.frontend.processes import supervise, with_session_secret
 from wispy.frontend.server import listen, serve, url_of
 from wispy.loops import calm_garbage_collector, new_event_loop
+from wispy.metrics import Snapshot
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
@@ -103,7 +105,7 @@ class Parts:
             server = self._start_redis()
             if self.has_web:
                 self.url = url_of(self.config, sockets)
-                web = _Web(self.config, sockets, self._fail)
+                web = _Web(self.config, sockets, self._fail, self._worker_metrics)
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._fail)
                 await self._worker.start()
@@ -125,6 +127,10 @@ class Parts:
                 each.close()
         if self._error is not None:
             raise self._error
+
+    async def _worker_metrics(self) -> list[Snapshot]:
+        """What the worker tells; on the frontends' loop."""
+        return [] if self._worker is None else await self._worker.metrics()
 
     def _warn_without_secret(self) -> None:
         if self.has_web and self.config.redis.url is not None and self.config.session.secret is None:
@@ -183,11 +189,17 @@ class _Web:
         config: the configuration; `redis.url` names a server.
         sockets: already listening.
         on_failure: called when the frontends cannot go on.
+        beside: tells the metrics of the worker.
     """
 
     def __init__(
-        self, config: Config, sockets: Sequence[socket.socket], on_failure: Callable[[BaseException], None]
+        self,
+        config: Config,
+        sockets: Sequence[socket.socket],
+        on_failure: Callable[[BaseException], None],
+        beside: Tell,
     ) -> None:
+        self._beside = beside
         self._config = config
         self._sockets = sockets
         self._on_failure = on_failure
@@ -199,9 +211,9 @@ class _Web:
     def _run(self) -> None:
         config = self._config
         if config.multiprocessed or config.processes > 1:
-            serving = supervise(config, self._sockets, config.processes, self._stop)
+            serving = supervise(config, self._sockets, config.processes, self._stop, self._beside)
         else:
-            serving = serve(config, self._sockets, self._stop)
+            serving = serve(config, self._sockets, self._stop, NoChild(self._beside))
         try:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(serving)
@@ -368,14 +380,15 @@ def has_desktop() -> bool:
 
 
 def prepared(config: Config, *, is_all_in_one: bool) -> Config:
-    """The configuration with what depends on the kind of program: whether to restore, whether there is a console, and
-    where folders are.
+    """The configuration with what depends on the kind of program: whether to restore, whether there is a console
+    and metrics, and where folders are.
     """
     lease = config.lease
     if lease.restore is None:
         lease = msgspec.structs.replace(lease, restore=not is_all_in_one)
     # A frontend by itself listens on loopback too: behind a proxy, for all the world.
     has_console = config.has_console if is_all_in_one or config.console != "auto" else config.debug
+    has_metrics = config.has_metrics if is_all_in_one or config.metrics != "auto" else config.debug
     located = {route: _located(folder) for route, folder in config.static.routes().items()}
     is_default = config.static.folders == StaticConfig().folders
     # The default folder need not exist; one that was asked for is missed in the log.
@@ -383,7 +396,9 @@ def prepared(config: Config, *, is_all_in_one: bool) -> Config:
     static = msgspec.structs.replace(config.static, folders=folders)
     uploading = {route: str(_located(folder)) for route, folder in config.upload.routes().items()}
     upload = msgspec.structs.replace(config.upload, folders=uploading)
-    return msgspec.structs.replace(config, lease=lease, static=static, upload=upload, console=has_console)
+    return msgspec.structs.replace(
+        config, lease=lease, static=static, upload=upload, console=has_console, metrics=has_metrics
+    )
 
 
 def _located(folder: str) -> Path:

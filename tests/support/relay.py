@@ -16,6 +16,7 @@ class Relay:
         self.reads = 0  # from clients: about one for each of their writes
         self.is_refusing = False  # new connections are closed at once
         self.is_swallowing = False  # what the server says is thrown away
+        self.is_deafening = False  # what it says of published messages is thrown away
         self._directory = Path(tempfile.mkdtemp(prefix="relay-"))
         self._path = str(self._directory / "s")
         self._server: asyncio.Server | None = None
@@ -104,5 +105,6 @@ class _ClientSide(_Side):
 
 class _ServerSide(_Side):
     def data_received(self, data: bytes) -> None:
-        if not self.relay.is_swallowing:
+        is_lost = self.relay.is_deafening and b"\r\nmessage\r\n" in data
+        if not self.relay.is_swallowing and not is_lost:
             super().data_received(data)

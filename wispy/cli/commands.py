@@ -81,7 +81,7 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--object", action="append", default=[], dest="objects", metavar="OBJECT", required=True, help=OBJECT_HELP
     )
-    add_arguments(parser, ("redis.url", "autoreload"))
+    add_arguments(parser, ("redis.url", "health_port", "autoreload"))
 
 
 def _connection(parser: argparse.ArgumentParser) -> None:
@@ -321,7 +321,10 @@ WORKER: Final = Command(
     "Own objects and run their code",
     "wispy.cli.serving:worker",
     _worker,
-    (("wispy-worker --redis redis://redis.example --object thermostat:Thermostat", ""),),
+    (
+        ("wispy-worker --redis redis://redis.example --object thermostat:Thermostat", ""),
+        ("wispy-worker --health-port 8081 --object thermostat:Thermostat", "with probes and metrics"),
+    ),
 )
 
 

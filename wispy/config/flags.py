@@ -7,7 +7,7 @@ from typing import Any
 from wispy.config import fields
 from wispy.config.sources import FLAGS
 
-_PLACEHOLDERS = {"redis.url": "URL", "port": "N", "address": "A", "processes": "N"}
+_PLACEHOLDERS = {"redis.url": "URL", "port": "N", "address": "A", "processes": "N", "health_port": "N"}
 
 
 def add_arguments(parser: argparse.ArgumentParser, keys: Collection[str] = ()) -> None:

@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from wispy.config import checks
 from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
-from wispy.config.sections.base import Section, Size, about
+from wispy.config.sections.base import Duration, Section, Size, about
 from wispy.config.sections.connections import LimitsConfig, RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
 from wispy.config.sections.files import StaticConfig, UploadConfig, UploadRulesConfig
 from wispy.config.sections.logs import LoggingConfig
@@ -27,7 +27,7 @@ from wispy.config.sections.objects import (
     LeaseConfig,
     SynchronousTaskLockConfig,
 )
-from wispy.config.units import Bytes
+from wispy.config.units import Bytes, Seconds
 
 __all__ = [
     "LOOPBACK_NAMES",
@@ -88,6 +88,23 @@ class Config(Section, frozen=True):
             "`wispy serve` where only this machine can connect (`address` is loopback)"
         ),
     ] = "auto"
+    metrics: Annotated[
+        Literal["auto"] | bool,
+        about(
+            "whether frontends serve `/metrics`, to whoever can reach their port; auto: where `console` is on by itself"
+        ),
+    ] = "auto"
+    health_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        about(
+            "port, at `address`, on which a worker serves `/healthz`, `/readyz` and `/metrics`; 0: any free one; "
+            "null: none"
+        ),
+    ] = None
+    # The default run time-out: all who called have their answers by then, and only another process can go on.
+    health_hang: Annotated[
+        Duration, about("a worker's `/healthz` fails once an object's code has held the objects' thread for this long")
+    ] = Seconds(60)
     launch: Annotated[
         Literal["auto", "always", "never"],
         about("whether to open the page in a browser at the start; auto: where there is a desktop"),
@@ -139,7 +156,17 @@ class Config(Section, frozen=True):
     @property
     def has_console(self) -> bool:
         """Whether the console is served, and `rpc.status` answered, by a program that is all in one."""
-        return self.debug or self.address in LOOPBACK_NAMES if self.console == "auto" else self.console
+        return self._is_private if self.console == "auto" else self.console
+
+    @property
+    def has_metrics(self) -> bool:
+        """Whether a program that is all in one serves `/metrics` on its port."""
+        return self._is_private if self.metrics == "auto" else self.metrics
+
+    @property
+    def _is_private(self) -> bool:
+        """Whether only this machine can connect, or who develops."""
+        return self.debug or self.address in LOOPBACK_NAMES
 
     def of_object(self, name: str) -> InstanceConfig:
         """The settings of one object: its own in `instance_configs`, else those for all."""

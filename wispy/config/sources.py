@@ -27,6 +27,7 @@ FLAGS = {
     "port": "--port",
     "address": "--address",
     "processes": "--processes",
+    "health_port": "--health-port",
     "autoreload": "--autoreload",
 }
 

@@ -9,6 +9,7 @@ import time
 from typing import Final
 
 from wispy import log
+from wispy.frontend.kin import Kin
 from wispy.frontend.processes import inherit
 from wispy.frontend.server import serve
 from wispy.loops import calm_garbage_collector, new_event_loop
@@ -18,8 +19,8 @@ ORPHAN_S: Final = 2.0
 
 
 async def _run(line: bytes) -> None:
-    config, sockets = inherit(line)
-    log.configure(config.logging_config)
+    given, sockets, to_parent = inherit(line)
+    log.configure(given.config.logging_config)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)
@@ -32,7 +33,13 @@ async def _run(line: bytes) -> None:
 
     threading.Thread(target=watch_parent, name="wispy-parent-watch", daemon=True).start()
     calm_garbage_collector()
-    await serve(config, sockets, stop)
+    kin = Kin()
+    talking = asyncio.create_task(kin.run(to_parent), name="metrics")
+    try:
+        await serve(given.config, sockets, stop, kin, given.name)
+    finally:
+        talking.cancel()
+        await asyncio.gather(talking, return_exceptions=True)
 
 
 def main() -> int:

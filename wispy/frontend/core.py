@@ -7,6 +7,7 @@ import os
 import random
 import secrets
 import socket
+import time
 from itertools import islice
 from typing import Final
 
@@ -19,6 +20,7 @@ from wispy.config.schema import Config
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.gate import AUTHENTICATE, Gate
 from wispy.frontend.auth.verifying import Grant, verifier_of
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.dispatch import Dispatcher
 from wispy.frontend.guard import Guard
 from wispy.frontend.hub import Hub
@@ -54,9 +56,13 @@ class Core:
 
     Args:
         config: the configuration; `redis.url` names a server.
+        process: its name, in metrics.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, process: str) -> None:
+        self.process = process
+        self.began = time.time()
+        self.counts = FrontendCounts()
         redis = config.redis
         assert redis.url is not None  # whoever starts a frontend has started the embedded server before
         self.config = config
@@ -77,7 +83,7 @@ class Core:
             prefix=keys.prefix,
             probe_interval_s=redis.probe_interval,
         )
-        self.hub = Hub(self.link, self.subscriber, keys)
+        self.hub = Hub(self.link, self.subscriber, keys, self.counts)
         self.subscriber.after_read = self._write_out
         self.subscriber.on_lost(self._write_out)  # a read that ends the connection is not followed by `after_read`
         self.relay = Relay(
@@ -89,6 +95,7 @@ class Core:
             max_in_flight=config.limits.in_flight_per_object,
             before_replies=self._before_replies,
             sealing_secret=config.sealing_secret if config.auth.is_on else None,
+            counts=self.counts,
         )
         self.methods = Methods(self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32))
         self.status = Status(
@@ -134,6 +141,11 @@ class Core:
         """Whether there are as many connections as there may be."""
         return len(self.sessions) >= self.config.limits.connections
 
+    @property
+    def sessions_open(self) -> int:
+        """How many of the connections said `rpc.hello`."""
+        return sum(session.flights is not None for session in self.sessions)
+
     async def start(self) -> None:
         """Connect to Redis, in the background."""
         self.status.start()
@@ -174,6 +186,7 @@ class Core:
         self.websockets.flush()
 
     def _opened(self, session: Session) -> None:
+        self.counts.opened += 1
         session.opened_at = self.websockets.loop.time()
         self.sessions[session] = None
         if self.gate is not None:
@@ -200,7 +213,7 @@ class Core:
             pid=os.getpid(),
             since_ms=moment_ms(self._started_at),
             connections=len(self.sessions),
-            sessions=sum(session.flights is not None for session in self.sessions),
+            sessions=self.sessions_open,
             counts={"requests": self.dispatcher.requests, "deliveries": self.hub.deliveries},
         )
         newest = islice(reversed(self.sessions), MAX_SESSIONS)

@@ -25,6 +25,8 @@ from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
 from wispy.frontend.handler import JSON, Handler, finish
 from wispy.frontend.incoming import sweep
+from wispy.frontend.kin import Tell
+from wispy.frontend.metrics import snapshot
 from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
 from wispy.frontend.upload_rules import UploadFolder
@@ -58,6 +60,8 @@ class Socket(WebSocketEndpoint):
             return self._refuse(421, "this server does not answer to this host name (allowed_hosts)")
         if core.guard.refuses_origin(self.request):
             return self._refuse(403, "this origin may not connect (allowed_origins)")
+        if core.is_full:
+            core.counts.hit("connections")
         if core.is_draining or core.is_full:
             return self._refuse(503, "this server takes no more connections; try again")
         if core.gate is None:
@@ -226,6 +230,21 @@ class Ready(Handler):
         finish(self, "\n".join(reasons or ["ready"]) + "\n")
 
 
+class Metrics(Handler):
+    """`/metrics`: the numbers of this process and of those beside it, for Prometheus."""
+
+    def initialize(self, core: Core, others: Tell) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        super().initialize(core)
+        self._others = others
+
+    async def get(self) -> None:
+        from wispy.exposition import CONTENT_TYPE, exposition
+
+        others = await self._others()
+        self.set_header("Content-Type", CONTENT_TYPE)
+        finish(self, exposition([snapshot(self._core), *others]))
+
+
 class Missing(Handler):
     """Everything else."""
 
@@ -246,8 +265,13 @@ class FrontendApplication(Application):
         return super().find_handler(request, **kwargs)
 
 
-def application(core: Core) -> Application:
-    """The Tornado application of one frontend."""
+def application(core: Core, others: Tell) -> Application:
+    """The Tornado application of one frontend.
+
+    Args:
+        core: its parts.
+        others: tells the metrics of the processes beside it.
+    """
     config = core.config
     base = re.escape(config.base_path)
     given = {"core": core}
@@ -259,6 +283,7 @@ def application(core: Core) -> Application:
         (f"{base}/openrpc.json", OpenRpc, given),
         (f"{base}/healthz", Health, given),
         (f"{base}/readyz", Ready, given),
+        *([(f"{base}/metrics", Metrics, {**given, "others": others})] if config.has_metrics else ()),
         *_file_routes(config, base, uploading, files),
         # After them, so that a folder of the user's with this name stays his.
         *(console_routes(config, files) if config.has_console else ()),

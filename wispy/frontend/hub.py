@@ -11,6 +11,7 @@ Rules (DESIGN section 5):
 
 import asyncio
 import logging
+import time
 from typing import Final, Protocol
 
 import msgspec
@@ -20,6 +21,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore, Snapshot
 from wispy.broker.subscriber import Subscriber
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors, jsonrpc
@@ -55,6 +57,7 @@ class _Notice(msgspec.Struct):
 
     epoch: str
     heads: dict[str, int] = msgspec.field(default_factory=dict[str, int])
+    ms: int | None = None
 
 
 _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
@@ -142,7 +145,8 @@ class Feed:
 class Hub:
     """All feeds of one frontend process."""
 
-    def __init__(self, link: Link, subscriber: Subscriber, keys: Keys) -> None:
+    def __init__(self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts) -> None:
+        self.counts = counts
         self._link = link
         self._subscriber = subscriber
         self._keys = keys
@@ -155,6 +159,11 @@ class Hub:
         """Updates that were handed to subscribers, each counted as often as there were some."""
         self._tasks = Tasks("channels")
         subscriber.on_connected(self._resubscribed)
+
+    @property
+    def channels(self) -> int:
+        """How many are followed."""
+        return len(self._feeds)
 
     # --- subscribing ------------------------------------------------------------------------------------------------
 
@@ -203,6 +212,7 @@ class Hub:
         if not dot or not object_name or not channel:
             raise errors.NOT_FOUND()
         if len(self._feeds) >= MAX_FEEDS:
+            self.counts.hit("channels")
             raise errors.OVERLOADED("this frontend follows as many channels as it may")
         feed = self._feeds[name] = Feed(name, object_name, channel)
         feeds = self._feeds_of.setdefault(object_name, set())
@@ -316,6 +326,9 @@ class Hub:
         except msgspec.MsgspecError:
             log.exception("a notice of %s cannot be read", object_name)
             return
+        server = self._link.server
+        if notice.ms is not None and server is not None:
+            self.counts.lag.observe((server.now_ms(time.monotonic()) - notice.ms) / 1000)
         generation = generation_of(notice.epoch)
         for feed in self._feeds_of.get(object_name, ()):
             reader = feed.reader
@@ -332,12 +345,14 @@ class Hub:
 
     def _repair(self, feed: Feed, *newer: tuple[str, int, bytes]) -> None:
         feed.held = list(newer)
+        self.counts.gaps += 1
         self._tasks.start(self._repair_until_done(feed), f"repair of {feed.name}")
 
     async def _repair_until_done(self, feed: Feed) -> None:
         while self._feeds.get(feed.name) is feed:
             try:
                 if await self._catch_up(feed):
+                    self.counts.recovered += 1
                     break
                 log.info("%s: Redis has less than was heard of it, and no owner yet", feed.name)
             except BrokerError as error:
@@ -377,6 +392,7 @@ class Hub:
 
     def _report(self, feed: Feed, gap: Missing) -> None:
         if feed.kind == "event":
+            self.counts.told += 1
             self._queue(feed, feed.gap_text(gap))
 
     def _go_on_unrepaired(self, feed: Feed) -> None:

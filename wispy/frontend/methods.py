@@ -190,6 +190,7 @@ class Methods:
         names = list(dict.fromkeys(given.channels))
         limit = self._config.limits.subscriptions_per_connection
         if len(names) > MAX_SUBSCRIBE or len(session.subscriptions) + len(names) > limit:
+            self._hub.counts.hit("subscriptions_per_connection")
             raise errors.OVERLOADED(f"a connection may subscribe to {limit} channels", retryable=False)
         since = {name: _position(given.since[name]) for name in names if name in given.since}
         return Subscription(self._hub, session, names, since).run()

@@ -98,6 +98,7 @@ class ObjectRelay:
         """Take a request; it leaves at the end of this turn of the loop, or with the next entry."""
         # A frontend that others' clients come to takes what they had in flight, beside what its own have.
         if self.in_flight >= (self._max_in_flight * 2 if flight.retry else self._max_in_flight):
+            self._relay.counts.hit("in_flight_per_object")
             flight.refuse(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
             return
         if not self._link.connected:

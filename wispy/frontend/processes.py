@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from wispy.config.schema import Config
+from wispy.frontend.kin import Family, Tell
 from wispy.resources import module_path
 from wispy.timing import wait_until
 
@@ -42,14 +43,30 @@ class Inheritance(msgspec.Struct):
     config: Config
     fds: list[int]
     """The listening sockets."""
+    kin: int
+    """The socket to the parent."""
+    name: str
+    """Of the process, in metrics."""
 
 
-async def supervise(config: Config, sockets: Sequence[socket.socket], processes: int, stop: asyncio.Event) -> None:
-    """Keep that many frontend processes running on these sockets until `stop` is set."""
+async def supervise(
+    config: Config, sockets: Sequence[socket.socket], processes: int, stop: asyncio.Event, beside: Tell
+) -> None:
+    """Keep that many frontend processes running on these sockets until `stop` is set.
+
+    Args:
+        config: the configuration.
+        sockets: they listen.
+        processes: how many.
+        stop: ends them.
+        beside: tells the metrics of the parent.
+    """
     config = with_session_secret(config)
+    family = Family(beside)
     async with asyncio.TaskGroup() as group:
         for number in range(processes):
-            group.create_task(_keep_running(config, sockets, stop), name=f"frontend process {number}")
+            name = f"frontend-{number}"
+            group.create_task(_keep_running(config, sockets, stop, family, name), name=name)
 
 
 def with_session_secret(config: Config) -> Config:
@@ -60,13 +77,22 @@ def with_session_secret(config: Config) -> Config:
     return msgspec.structs.replace(config, session=session)
 
 
-async def _keep_running(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
+async def _keep_running(
+    config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event, family: Family, name: str
+) -> None:
     loop = asyncio.get_running_loop()
     failures = 0
     while not stop.is_set():
         started = loop.time()
-        child = _start(config, sockets)
-        await _wait_or_stop(child, stop)
+        kin, childs_kin = socket.socketpair()
+        child = _start(config, sockets, childs_kin, name)
+        childs_kin.close()
+        following = asyncio.create_task(family.follow(kin), name=f"metrics of {name}")
+        try:
+            await _wait_or_stop(child, stop)
+        finally:
+            following.cancel()
+            await asyncio.gather(following, return_exceptions=True)
         if stop.is_set():
             return
         if loop.time() - started > STEADY_S:
@@ -77,18 +103,18 @@ async def _keep_running(config: Config, sockets: Sequence[socket.socket], stop: 
         await wait_until(stop.is_set, pause_s, look_every_s=0.1)
 
 
-def _start(config: Config, sockets: Sequence[socket.socket]) -> subprocess.Popen[bytes]:
+def _start(config: Config, sockets: Sequence[socket.socket], kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
     fds = [each.fileno() for each in sockets]
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "wispy.frontend", "--child"],
         stdin=subprocess.PIPE,
-        pass_fds=fds,
+        pass_fds=[*fds, kin.fileno()],
         process_group=0,  # Ctrl-C in a terminal is the parent's to handle
         env={**os.environ, "PYTHONPATH": module_path()},
     )
     assert child.stdin is not None
     try:
-        child.stdin.write(msgspec.json.encode(Inheritance(config, fds)) + b"\n")
+        child.stdin.write(msgspec.json.encode(Inheritance(config, fds, kin.fileno(), name)) + b"\n")
         child.stdin.flush()
     except BrokenPipeError:
         log.debug("the frontend process %d ended at once", child.pid)
@@ -124,7 +150,7 @@ def _close(child: subprocess.Popen[bytes]) -> None:
         log.debug("the frontend process %d had closed its input", child.pid)
 
 
-def inherit(line: bytes) -> tuple[Config, list[socket.socket]]:
-    """What the parent handed down."""
-    inheritance = msgspec.json.decode(line, type=Inheritance)
-    return inheritance.config, [socket.socket(fileno=fd) for fd in inheritance.fds]
+def inherit(line: bytes) -> tuple[Inheritance, list[socket.socket], socket.socket]:
+    """What the parent handed down; with the listening sockets, and the one to the parent."""
+    given = msgspec.json.decode(line, type=Inheritance)
+    return given, [socket.socket(fileno=fd) for fd in given.fds], socket.socket(fileno=given.kin)

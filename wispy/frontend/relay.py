@@ -13,6 +13,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import FuncCallerConfig
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import NOBODY, Flight, SessionFlights
 from wispy.frontend.object_relay import GRACE_S, ObjectRelay
 from wispy.frontend.tasks import Tasks
@@ -40,6 +41,7 @@ class Relay:
         max_in_flight: requests in flight to one object.
         before_replies: called before replies are given out: a request's updates precede its reply.
         sealing_secret: seals what goes to workers, where callers have to say who they are; else None.
+        counts: what is counted.
     """
 
     def __init__(
@@ -53,7 +55,9 @@ class Relay:
         max_in_flight: int,
         before_replies: Callable[[], None],
         sealing_secret: str | None = None,
+        counts: FrontendCounts,
     ) -> None:
+        self.counts = counts
         self.name = name
         self.link = link
         self.subscriber = subscriber
@@ -108,6 +112,7 @@ class Relay:
         object_relay = self._objects.get(object_name)
         if object_relay is None:
             if len(self._objects) >= MAX_OBJECTS:
+                self.counts.hit("objects")
                 flight.refuse(errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)

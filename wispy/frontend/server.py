@@ -15,6 +15,9 @@ from wispy.errors import StartError
 from wispy.frontend.auth.verifying import verifier_of
 from wispy.frontend.core import Core
 from wispy.frontend.http import application
+from wispy.frontend.kin import Relatives
+from wispy.frontend.metrics import snapshot
+from wispy.metrics import Snapshot
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
@@ -92,12 +95,31 @@ def url_of(config: Config, sockets: Sequence[socket.socket]) -> str:
     return f"{scheme}://{host}{'' if port == usual else f':{port}'}{config.base_path}/"
 
 
-async def serve(config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event) -> None:
-    """Serve until `stop` is set; then drain, and close what was opened, the sockets too."""
-    core = Core(config)
+async def serve(
+    config: Config,
+    sockets: Sequence[socket.socket],
+    stop: asyncio.Event,
+    relatives: Relatives,
+    process: str = "frontend-0",
+) -> None:
+    """Serve until `stop` is set; then drain, and close what was opened, the sockets too.
+
+    Args:
+        config: the configuration.
+        sockets: they listen.
+        stop: ends it.
+        relatives: the processes beside this one.
+        process: its name, in metrics.
+    """
+    core = Core(config, process)
+
+    async def tell() -> list[Snapshot]:
+        return [snapshot(core)]
+
+    relatives.tell = tell
     await core.start()
     server = HTTPServer(
-        application(core),
+        application(core, relatives.ask),
         max_body_size=config.limits.http_body,
         idle_connection_timeout=IDLE_S,
         ssl_options=tls_context(config),

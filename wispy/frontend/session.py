@@ -147,6 +147,7 @@ class Session:
         else:
             self._start_batch(message)
         if self._in_flight >= limits.in_flight:
+            self._hub.counts.hit("in_flight_per_connection")
             self._pause()
 
     def writable(self) -> None:
@@ -272,6 +273,7 @@ class Session:
         """The reader does not keep up: read nothing from it, and end with it if it leaves too much unread."""
         self._pause()
         if connection.buffered > self._limits.unread_bytes:
+            self._hub.counts.slow_closed += 1
             self._close(CloseCode.POLICY, "slow reader: too many bytes of replies are unread")
 
     def _pause(self) -> None:
@@ -316,9 +318,15 @@ class Session:
         if connection is None:
             return
         if connection.is_full or (self._behind is not None and feed in self._behind):
+            counts = self._hub.counts
             if self._behind is None:
                 self._behind = {}
+                counts.slow += 1
             self._behind.setdefault(feed, feed.delivered)
+            if feed.kind == "event":
+                counts.dropped += len(messages.payloads)
+            else:
+                counts.conflated += len(messages.payloads)
             return
         connection.send_prepared(messages)
 

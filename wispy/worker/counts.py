@@ -9,10 +9,16 @@ import time
 from collections.abc import Sequence
 from typing import Final, get_args
 
+from wispy.metrics import Histogram, Snapshot
 from wispy.protocol.status import ObjectReport
-from wispy.worker.calls import Call, Operation
+from wispy.worker.calls import Call, Operation, Outcome
 
 _OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
+
+
+SAME_S: Final = 0.001
+"""Requests that were sent at one moment and started within this time share a place in the histograms. Stamps are
+milliseconds; and one look at the clock and one search serve what came in one entry."""
 
 
 def _by_operation() -> dict[Operation, int]:
@@ -22,7 +28,19 @@ def _by_operation() -> dict[Operation, int]:
 class ObjectCounts:
     """The counts of one object under one lease."""
 
-    __slots__ = ("busy_s", "done", "failed", "refused", "turned_away", "updates")
+    __slots__ = (
+        "busy_s",
+        "done",
+        "dropped",
+        "failed",
+        "publish",
+        "queue",
+        "refused",
+        "run",
+        "total",
+        "turned_away",
+        "updates",
+    )
 
     def __init__(self) -> None:
         # The objects' thread writes these. Each request that reached the runner is in one of the first three.
@@ -34,11 +52,78 @@ class ObjectCounts:
         """Requests that ended with an error of wispy's, before the object's code ran."""
         self.busy_s = 0.0
         """Seconds in which the object's code ran: on the loop, and from start to end in threads and tasks."""
+        self.run = Histogram()
+        """From a request's start to its end, of those that ran."""
         # The I/O thread writes these.
+        self.queue = Histogram()
+        """From when a request was sent to its start, of those that started."""
+        self.total = Histogram()
+        """From when a request was sent to its answer, of the same."""
+        self.publish = Histogram()
+        """From an update to Redis' confirmation, by batch."""
+        self.dropped = 0
+        """Updates that were given up."""
         self.turned_away = 0
         """Requests that were answered with an error and did not reach the runner."""
         self.updates = 0
         """Updates of channels."""
+
+    def add(self, other: "ObjectCounts") -> None:
+        """Count what another one has counted."""
+        for mine, its in ((self.done, other.done), (self.failed, other.failed), (self.refused, other.refused)):
+            for operation in _OPERATIONS:
+                mine[operation] += its[operation]
+        self.busy_s += other.busy_s
+        self.turned_away += other.turned_away
+        self.updates += other.updates
+        self.dropped += other.dropped
+        self.run.add(other.run)
+        self.queue.add(other.queue)
+        self.total.add(other.total)
+        self.publish.add(other.publish)
+
+    def observe_turn(self, calls: int, took_s: float, last_s: float | None) -> None:
+        """Requests have run on the objects' loop, in one turn.
+
+        Args:
+            calls: how many have ended.
+            took_s: how long the turn was, in seconds.
+            last_s: how long the last one of them took, if the turn ended with it: only that one can have been long.
+        """
+        if last_s is not None:
+            self.run.observe(last_s)
+            calls -= 1
+            took_s -= last_s
+        if calls:
+            self.run.observe(took_s / calls, calls)
+
+    def observe_ended(self, outcomes: Sequence[Outcome], max_start_delay_s: float) -> None:
+        """Requests have ended, and are about to be answered.
+
+        Args:
+            outcomes: how.
+            max_start_delay_s: seconds from when each was sent to its `start_by`.
+        """
+        now = time.monotonic()
+        start_by = started = 0.0
+        times = 0
+        for outcome in outcomes:
+            call = outcome.call
+            began = call.started
+            if began is None:
+                continue
+            if call.start_by == start_by and -SAME_S < began - started < SAME_S:
+                times += 1
+                continue
+            if times:
+                self._observe(started, start_by - max_start_delay_s, now, times)
+            start_by, started, times = call.start_by, began, 1
+        if times:
+            self._observe(started, start_by - max_start_delay_s, now, times)
+
+    def _observe(self, started: float, sent: float, now: float, times: int) -> None:
+        self.queue.observe(started - sent, times)
+        self.total.observe(now - sent, times)
 
 
 def totals(counts: ObjectCounts) -> dict[str, int]:
@@ -56,6 +141,21 @@ def totals(counts: ObjectCounts) -> dict[str, int]:
         "refused": sum(counts.refused.values()) + counts.turned_away,
         "updates": counts.updates,
     }
+
+
+def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
+    """Add the counts to a snapshot, under the object's label."""
+    for outcome, numbers in (("ok", counts.done), ("failed", counts.failed), ("refused", counts.refused)):
+        for operation, number in numbers.items():
+            snapshot.put("wispy_object_requests", number, label, operation, outcome)
+    snapshot.put("wispy_object_requests_turned_away", counts.turned_away, label)
+    snapshot.put("wispy_object_busy_seconds", counts.busy_s, label)
+    snapshot.put("wispy_object_updates", counts.updates, label)
+    snapshot.put("wispy_object_updates_dropped", counts.dropped, label)
+    snapshot.put_histogram("wispy_object_queue_seconds", counts.queue, label)
+    snapshot.put_histogram("wispy_object_run_seconds", counts.run, label)
+    snapshot.put_histogram("wispy_object_total_seconds", counts.total, label)
+    snapshot.put_histogram("wispy_object_publish_seconds", counts.publish, label)
 
 
 def report(

@@ -269,6 +269,7 @@ class Desk:
 
     def settle(self, outcomes: Sequence[Outcome]) -> None:
         """Bring the outcomes of ended calls to their callers."""
+        self._counts.observe_ended(outcomes, self._max_start_delay_s)
         batch = Batch()
         max_inline_body = self._max_inline_body
         for outcome in outcomes:

@@ -68,6 +68,10 @@ class Executor:
         """What has ended and was not taken yet."""
         self.beginning: dict[str, int] = {}
         """Session to its tasks that have not made their first step: its next call must not overtake them."""
+        self.apart = 0
+        """Calls that ended and are no part of the time of a turn: they ran beside, or were refused."""
+        self.last_apart: Call | None = None
+        """The last of them."""
         self._name = name
         self._access = access
         self._loop = loop
@@ -227,6 +231,7 @@ class Executor:
         """The call has ended with this answer; refused: before the object's code ran."""
         if is_refused:
             self._refused[call.op] += 1
+            self._note_apart(call)
         elif is_error or call.expired:
             self._failed[call.op] += 1
         else:
@@ -252,11 +257,18 @@ class Executor:
     def _end_job(self, job: Job, body: bytes, is_error: bool) -> None:
         del self._jobs[job.call.session, job.call.id]
         now = time.monotonic()
-        self._counts.busy_s += now - (now if job.call.started is None else job.call.started)
+        run_s = now - (now if job.call.started is None else job.call.started)
+        self._counts.busy_s += run_s
+        self._counts.run.observe(run_s)
+        self._note_apart(job.call)
         self._running.report_slow(job.call, now)
         self.end(job.call, body, is_error)
         self._turnstile.release(job)
         self._on_ended()
+
+    def _note_apart(self, call: Call) -> None:
+        self.apart += 1
+        self.last_apart = call
 
     def _stopped(self, job: Job, error: BaseException) -> bytes:
         """The answer of a task that raised: object code's own exception, unless it was cut short."""

@@ -18,10 +18,12 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
+from wispy.metrics import Snapshot
 from wispy.protocol.ownership import LeaseWatch
 from wispy.protocol.positions import generation_of
 from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime
+from wispy.worker.counts import ObjectCounts, tell_metrics
 from wispy.worker.entry_reader import BLOCK_MS
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -61,6 +63,13 @@ class Owner:
         self._store = ObjectStore(commands, keys.of(stage.name))
         self._tenure: Tenure | None = None
         self._stopping = False
+        self._former = ObjectCounts()
+        """What was done in tenures that are over."""
+        self._tenures = 0
+        self._losses = 0
+        """Tenures that ended without giving the object back."""
+        self._is_standby = False
+        """Another process owns the object, and this one is ready to."""
         self._given_out: GivenOut | None = None
         """The offsets that this process gave out when it was the owner last."""
         self._known = 0
@@ -70,6 +79,16 @@ class Owner:
     def is_serving(self) -> bool:
         """Whether this process owns the object now."""
         return self._tenure is not None and self._tenure.is_open
+
+    def why_not_ready(self) -> str | None:
+        """Why the object cannot be counted on here, as its owner or as a standby; None if it can."""
+        if not self._links.reader.connected:
+            return "the link that its requests come by is down"
+        if self._stopping:
+            return "it is being handed over"
+        if self._tenure is None:
+            return None if self._is_standby else "neither owned nor stood by for"
+        return self._tenure.why_not_ready()
 
     async def run(self) -> None:
         """Wait for the lease, hold it, and so on, until `release` is called."""
@@ -87,18 +106,20 @@ class Owner:
                 return
             tenure = Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage, self._given_out)
             self._tenure = tenure
+            self._tenures += 1
             try:
                 await tenure.run()
             finally:
                 self._given_out = tenure.given_out
+                self._losses += not tenure.is_given_back
+                self._former.add(tenure.counts)
+                self._tenure = None
         except BrokerError as error:
             log.warning("%s: Redis failed, trying again: %s", self.stage.name, error)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
         except Exception:
             log.exception("%s: serving it failed, trying again", self.stage.name)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
-        finally:
-            self._tenure = None
 
     async def _wait_for_lease(self) -> tuple[float, Acquired | None]:
         """Be a standby until the lease is acquired; None when the process stops."""
@@ -121,10 +142,11 @@ class Owner:
                     given_out=self._given_out,
                 )
                 if acquired is not None:
+                    self._is_standby = False
                     self._known = generation_of(acquired.epoch)
                     return sent_at, acquired
             elif not waiting:
-                waiting = True
+                waiting = self._is_standby = True
                 log.info("%s is owned by another process; this one stands by", self.stage.name)
                 self.stage.warn_of_standby()
             await asyncio.sleep(lease_s / LOOKS_PER_LEASE)
@@ -147,6 +169,30 @@ class Owner:
     def report(self) -> ObjectReport | None:
         """What this process has done for the object, if it owns it."""
         return None if self._tenure is None else self._tenure.report()
+
+    def tell_metrics(self, snapshot: Snapshot, label: str) -> None:
+        """Add what this process has done for the object.
+
+        Args:
+            snapshot: gets it.
+            label: the object's.
+        """
+        tenure = self._tenure
+        counts = ObjectCounts()
+        counts.add(self._former)
+        if tenure is not None:
+            counts.add(tenure.counts)
+        tell_metrics(counts, snapshot, label)
+        report = tenure.report() if tenure is not None else None
+        oldest_s = 0.0
+        if tenure is not None and report is not None and report.oldest_ms is not None:
+            oldest_s = max(0, tenure.now_ms() - report.oldest_ms) / 1000
+        snapshot.put("wispy_object_queue_length", report.waiting if report else 0, label)
+        snapshot.put("wispy_object_queue_age_seconds", oldest_s, label)
+        snapshot.put("wispy_object_running", report.running if report else 0, label)
+        snapshot.put("wispy_object_owned", self.is_serving, label)
+        snapshot.put("wispy_object_takeovers", self._tenures, label)
+        snapshot.put("wispy_object_lease_losses", self._losses, label)
 
     def cancel(self, session: str, id: int) -> None:
         """A caller of this object gave up on a request."""

@@ -9,20 +9,26 @@ import asyncio
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
+from tornado.httpserver import HTTPServer
 
 from wispy.broker.address import RedisAddress
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys, status_reports
 from wispy.broker.link import Link
+from wispy.broker.metrics import tell_links
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.loops import new_event_loop
+from wispy.metrics import Snapshot, label_of
 from wispy.protocol.status import Report
+from wispy.worker import health_port
+from wispy.worker.health import Health
 from wispy.worker.owner import Owner
 from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
@@ -69,6 +75,12 @@ class Worker:
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._drain_s = 0.0
+        self._links: tuple[Link, Subscriber] | None = None
+        self._health: Health | None = None
+        self._began = time.time()
+        self._health_sockets = (
+            [] if config.health_port is None else health_port.listen(config.health_port, config.address)
+        )
 
     # --- the objects' thread ----------------------------------------------------------------------------------------
 
@@ -99,6 +111,23 @@ class Worker:
     def serving(self) -> list[str]:
         """The names of the objects that this process owns now."""
         return [owner.stage.name for owner in self._owners if owner.is_serving]
+
+    async def metrics(self) -> list[Snapshot]:
+        """The numbers of this process; from any loop. None before it has begun, and after its end."""
+        io_loop = self._io_loop
+        if io_loop is None or self._health is None or self._stopped.is_set():
+            return []
+
+        async def collect() -> Snapshot:
+            return self._snapshot()
+
+        collecting = collect()
+        try:
+            return [await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(collecting, io_loop))]
+        except RuntimeError:
+            collecting.close()
+            log.debug("the I/O thread has ended already")
+            return []
 
     def _ended(self, error: BaseException | None) -> None:
         self._started.set()
@@ -143,12 +172,41 @@ class Worker:
         for owner in self._owners:
             cancels = self._keys.of(owner.stage.name).cancels
             subscriber.subscribe(cancels, lambda payload, owner=owner: _cancel(owner, payload))
+        self._links = (link, subscriber)
+        self._health = Health(self._owners, link, subscriber, self._loop, self._config.health_hang)
+        server = self._serve_health()
         self._loop.call_soon_threadsafe(self._started.set)
         try:
             await self._own_until_asked_to_stop()
         finally:
+            if server is not None:
+                server.stop()
+                await server.close_all_connections()
             await subscriber.stop()
             await link.stop()
+
+    def _serve_health(self) -> HTTPServer | None:
+        sockets = self._health_sockets
+        if not sockets:
+            return None
+        health = self._health
+        assert health is not None
+        address, port = sockets[0].getsockname()[:2]
+        log.info("health is told at http://%s:%d/healthz", f"[{address}]" if ":" in address else address, port)
+        return health_port.serve(sockets, health, self._snapshot)
+
+    def _snapshot(self) -> Snapshot:
+        """The numbers of this process."""
+        assert self._links is not None
+        assert self._health is not None
+        link, subscriber = self._links
+        snapshot = Snapshot("worker")
+        snapshot.put_process(self._began)
+        tell_links(snapshot, link, subscriber)
+        snapshot.put("wispy_ready", not self._health.reasons_not_ready())
+        for place, owner in enumerate(self._owners):
+            owner.tell_metrics(snapshot, label_of(owner.stage.name, place))
+        return snapshot
 
     def _report(self, link: Link, asker: bytes) -> None:
         """A frontend asks what is known here: it is told, whether there is much to tell or nothing."""

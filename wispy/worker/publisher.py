@@ -12,12 +12,14 @@ Rules:
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.errors import BrokerError
 from wispy.protocol.positions import generation_of
+from wispy.worker.counts import ObjectCounts
 
 log = logging.getLogger("wispy.worker")
 
@@ -57,6 +59,7 @@ class Publisher:
         retained: channel to the value that Redis has. An object that begins with it has no news: nobody is told twice.
         history: updates kept for a channel.
         on_fenced: called when another owner has acquired.
+        counts: what is counted.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class Publisher:
         retained: Mapping[str, bytes],
         history: Callable[[str], int],
         on_fenced: Callable[[], None],
+        counts: ObjectCounts,
     ) -> None:
         self._store = store
         self._epoch = epoch
@@ -76,6 +80,9 @@ class Publisher:
         self._retained = {channel: value for channel, value in retained.items() if channel in heads}
         self._history = history
         self._on_fenced = on_fenced
+        self._counts = counts
+        self._waiting_since: float | None = None
+        """When the oldest of what Redis did not take was sent first; monotonic seconds."""
         self._unconfirmed: dict[tuple[str, int], Update] = {}
         """By channel and offset, the oldest first."""
         self._bytes = 0
@@ -138,10 +145,13 @@ class Publisher:
         return Update(channel, offset, change.value, change.kind != "event", self._history(channel))
 
     def _send(self, updates: list[Update]) -> None:
-        self._store.publish(self._epoch, updates, lambda reply: self._sent(updates, reply))
+        sent_at = self._waiting_since or time.monotonic()
+        self._store.publish(self._epoch, updates, lambda reply: self._sent(updates, sent_at, reply))
 
-    def _sent(self, updates: list[Update], reply: bool | BrokerError) -> None:
+    def _sent(self, updates: list[Update], sent_at: float, reply: bool | BrokerError) -> None:
         if reply is True:
+            self._counts.publish.observe(time.monotonic() - sent_at)
+            self._waiting_since = None
             self._is_held = False
             for update in updates:
                 self._drop(update.channel, update.offset)
@@ -151,6 +161,7 @@ class Publisher:
             if not self._is_held:
                 log.warning("updates are held back, Redis did not take them: %s", reply)
             self._is_held = True
+            self._waiting_since = sent_at
             if self._retry is None:
                 self._retry = asyncio.get_running_loop().call_later(RETRY_S, self.resend)
 
@@ -170,6 +181,7 @@ class Publisher:
             if len(unconfirmed) <= MAX_UNCONFIRMED // 2 and self._bytes <= MAX_UNCONFIRMED_BYTES // 2:
                 break
             self._drop(*key)
+        self._counts.dropped += before - len(unconfirmed)
         log.warning("%d updates are dropped: Redis takes none", before - len(unconfirmed))
 
     def resend(self) -> None:

@@ -244,7 +244,8 @@ class Runner:
         ready, lines = turnstile.ready, turnstile.lines
         monotonic = time.monotonic
         self._is_held = False
-        now = began = monotonic()
+        ended = len(self._executor.outcomes) - self._executor.apart
+        now = before = began = monotonic()
         until = now + min(TURN_S, self._running.slow_call_s)  # a slow call is the last of its turn
         while now < until and not self._is_held:
             if ready:
@@ -258,10 +259,18 @@ class Runner:
                     self._begin(call, now)
             else:
                 break
-            now = monotonic()
+            before, now = now, monotonic()
         self._counts.busy_s += now - began
+        ended = len(self._executor.outcomes) - self._executor.apart - ended
+        if ended:
+            self._counts.observe_turn(ended, now - began, now - before if self._has_last_ended() else None)
         if now - began >= self._running.slow_call_s:
             self._report_slow(now)
+
+    def _has_last_ended(self) -> bool:
+        """Whether the call that was begun last was also the last to end, in this turn and here."""
+        executor = self._executor
+        return executor.outcomes[-1].call is self._last and executor.last_apart is not self._last
 
     def _report_slow(self, now: float) -> None:
         """A turn was long. What ended at once in it was quick, but for the last; a task is looked at when it ends."""

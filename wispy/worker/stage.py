@@ -19,6 +19,7 @@ from wispy.protocol.values import encode
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.hooks import HookError, HookKind
 from wispy.worker.runner import Runner
+from wispy.worker.running import Occupation
 from wispy.worker.served import ServedObject
 from wispy.worker.source import ObjectSource
 
@@ -241,6 +242,10 @@ class Stage:
     def withdraw(self, call: Call) -> bool:
         """Have a call not start; whether it has not, and will not."""
         return self._runner is not None and self._runner.withdraw(call)
+
+    def occupation(self) -> Occupation | None:
+        """Which call holds the objects' thread, if one does."""
+        return None if self._runner is None else self._runner.running()
 
     def report_hangs(self, now: float) -> None:
         """Log the calls that have been running for too long."""

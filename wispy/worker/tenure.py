@@ -104,6 +104,8 @@ class Tenure:
         self._is_serving = False
         """The object takes calls: until it does, nothing is read for it."""
         self._releasing = False
+        self.is_given_back = False
+        """The lease was given back, as it should be at the end."""
         self._handed_over = False
         """The object has been told of the release: what it does now is no longer told."""
         self._gives_back = False
@@ -140,6 +142,12 @@ class Tenure:
     def is_open(self) -> bool:
         """Whether requests are taken."""
         return self._is_serving and not self._releasing and not self._ended.is_set()
+
+    def why_not_ready(self) -> str | None:
+        """Why requests cannot be counted on being run; None if they can."""
+        if not self._is_serving:
+            return "the object is being made"
+        return None if self.may_start() else "the lease is not held"
 
     def may_start(self) -> bool:
         """Whether a request may be started now. Asked by the objects' thread before each one."""
@@ -197,7 +205,7 @@ class Tenure:
         run_id, _, since = self._acquired.since.rpartition(":")
         func_caller = self._config.of_object(self._stage.name).func_caller
         memory = Memory(run_id, int(since), int(func_caller.max_start_delay_default * 1000))
-        memory.restore(await store.read_log(), self._now_ms())
+        memory.restore(await store.read_log(), self.now_ms())
         self._desk = Desk(
             self._links.commands,
             store,
@@ -218,7 +226,7 @@ class Tenure:
         await self._stage.open()
         # Subscribers know a value unless its channel has gone on, and Redis has lost that: then it is stated anew.
         known = {channel: value for channel, (at, value) in stored.items() if at == heads.get(channel)}
-        self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose)
+        self._publisher = Publisher(store, epoch, heads, known, self._stage.history_of, self._lose, self.counts)
         if self._ended.is_set():  # while it was made: then it is not told of an acquisition that is over
             return
         await self._stage.acquired()
@@ -236,7 +244,7 @@ class Tenure:
     async def _settle_former(self) -> None:
         assert self._desk is not None
         while entries := await self._store.delivered_unfinished(self._acquired.cursor):
-            self._desk.settle_delivered(entries, self._now_ms())
+            self._desk.settle_delivered(entries, self.now_ms())
             # The script deletes them; the next page begins behind them.
             if not await wait_until(self._desk_settled, self.lease.duration_s):
                 raise LinkLost("what a former owner left could not be settled")
@@ -266,7 +274,7 @@ class Tenure:
         if self._publisher is not None:
             self._publisher.stop()
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
         """The time on the Redis server's clock; while the link is down, as reckoned from when it was last seen."""
         server = self._links.commands.server
         if server is not None and server.run_id == self.lease.run_id:
@@ -287,7 +295,7 @@ class Tenure:
                 extend = self._object_keys.lasting(channels)
             if now - pruned > PRUNE_S and self._desk is not None:
                 pruned = now
-                self._desk.prune(self._now_ms(), int(self._config.session.window * 1000))
+                self._desk.prune(self.now_ms(), int(self._config.session.window * 1000))
             await self._renew(extend)
             if extend:
                 await self._announce()
@@ -328,7 +336,7 @@ class Tenure:
 
     def _take(self, entries: Sequence[tuple[str, bytes]]) -> None:
         assert self._desk is not None
-        self._desk.take(entries, self._now_ms())
+        self._desk.take(entries, self.now_ms())
 
     def _hand_over(self, calls: list[Call]) -> None:
         # What there is to write is written first: the objects' thread then finds this one going to sleep when it wakes
@@ -375,7 +383,7 @@ class Tenure:
             return None
         func_caller = self._config.of_object(self._stage.name).func_caller
         max_age_s = func_caller.max_start_delay_default
-        return report(self._stage.name, self.epoch, self.counts, self._desk.calls(), max_age_s, self._now_ms())
+        return report(self._stage.name, self.epoch, self.counts, self._desk.calls(), max_age_s, self.now_ms())
 
     def _look_after_calls(self) -> None:
         """Answer what has passed its deadline, name what hangs; again while there are calls."""
@@ -430,6 +438,7 @@ class Tenure:
         self._gives_back = True
         try:
             if await self._store.release(self.epoch, cursor):
+                self.is_given_back = True
                 log.info("%s is released", self._stage.name)
             else:
                 self._log_loss()

@@ -265,6 +265,8 @@ async def test_renewals_are_counted_and_published_with_the_heads_asked_for(store
     assert await store.renew(acquired.epoch, ["a", "unknown"])
     assert await store.renew(acquired.epoch, [])
     await wait_until(lambda: len(notices) == 2, "both notices arrived")
+    now_ms = int(time.time() * 1000)  # it is the server's own clock that counts, and here it is the same
+    assert now_ms - 60_000 < notices[0].pop("ms") <= notices[1].pop("ms") <= now_ms + 1
     assert notices == [
         {"epoch": acquired.epoch, "heads": {"a": 3}, "renewals": 1},
         {"epoch": acquired.epoch, "heads": {}, "renewals": 2},

@@ -13,6 +13,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.broker.subscriber import Subscriber
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol.positions import generation_of, parse_position
@@ -123,7 +124,7 @@ async def stage(valkey: EmbeddedServer) -> AsyncIterator[Stage]:
     acquired = await store.acquire(None, nonce="a", lease_ms=60_000, holder="test")
     assert acquired is not None
     await store.declare(acquired.epoch, DECLARATIONS)
-    hub = Hub(link, subscriber, keys)
+    hub = Hub(link, subscriber, keys, FrontendCounts())
     subscriber.after_read = hub.flush
     yield Stage(Owner(link, store, acquired.epoch), hub)
     await hub.close()

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import Flight, SessionFlights
 from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.relay import Relay
@@ -55,6 +56,7 @@ class RecordingHub(Hub):
     """Keeps who is subscribed to what."""
 
     def __init__(self) -> None:
+        self.counts = FrontendCounts()
         self.added: list[str] = []
         self.removed: list[str] = []
 

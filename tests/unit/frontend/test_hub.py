@@ -5,6 +5,7 @@ from typing import Any, cast
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.hub import Feed, Hub
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol.positions import Reader
@@ -31,7 +32,7 @@ class Unconnected:
 
 def make_feed(kind: str, head: int) -> tuple[Hub, Feed, Listener]:
     unconnected = Unconnected()
-    hub = Hub(cast(Link, unconnected), cast(Subscriber, unconnected), Keys())
+    hub = Hub(cast(Link, unconnected), cast(Subscriber, unconnected), Keys(), FrontendCounts())
     feed = Feed("sample.x", "sample", "x")
     feed.kind = kind
     feed.reader = Reader("5-a", head)

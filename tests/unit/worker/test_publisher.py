@@ -16,6 +16,7 @@ from wispy.broker.store import ObjectStore, Update
 from wispy.errors import BrokerError
 from wispy.worker import publisher as module
 from wispy.worker.calls import ChannelUpdate, UpdateKind
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.publisher import Publisher
 
 
@@ -50,7 +51,10 @@ class Owner:
         self.store = Store()
         self.fenced = 0
         store = cast(ObjectStore, self.store)
-        self.publisher = Publisher(store, "5-a", heads, retained, lambda channel: len(channel), self._fence)
+        self.counts = ObjectCounts()
+        self.publisher = Publisher(
+            store, "5-a", heads, retained, lambda channel: len(channel), self._fence, self.counts
+        )
         self.numbers: dict[str, int] = {}
 
     def _fence(self) -> None:

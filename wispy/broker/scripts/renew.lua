@@ -13,8 +13,9 @@ for i = 4, #ARGV do
 end
 local renewals = redis.call('HINCRBY', KEYS[1], 'renewals', 1)
 local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'renewed_ms', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+redis.call('HSET', KEYS[1], 'renewed_ms', now_ms)
 for i = 3, #KEYS do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
 redis.call('PUBLISH', ARGV[3],
-  '{"epoch":"' .. ARGV[1] .. '","heads":{' .. table.concat(shown, ',') .. '},"renewals":' .. renewals .. '}')
+  '{"epoch":"' .. ARGV[1] .. '","heads":{' .. table.concat(shown, ',') .. '},"renewals":' .. renewals .. ',"ms":' .. now_ms .. '}')
 return 1

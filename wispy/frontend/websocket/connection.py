@@ -175,6 +175,7 @@ class DetachedConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard = True
+        self._service.bytes_in += len(data)
         if self._state >= _ENDING:
             return
         if self._paused or self._scheduled:
@@ -287,6 +288,7 @@ class DetachedConnection(asyncio.Protocol):
         # A broadcast, where it is all there is, leaves as the one bytes object that all connections share.
         data = outbox[0] if len(outbox) == 1 else b"".join(outbox)
         outbox.clear()
+        self._service.bytes_out += len(data)
         self._transport.write(data)
         if self.is_full and not self._choked:
             self._tell_writable()

@@ -24,6 +24,8 @@ class WebSocketService:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.keepalive = Keepalive(settings, self.loop)
+        self.bytes_in = 0
+        self.bytes_out = 0
         # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
         # connections does not schedule a thousand.
         self._to_flush: list[Flushable] = []

@@ -114,7 +114,9 @@ class TornadoConnection:
         self._heard = True
         if not self._protocol.is_closing():
             is_text = isinstance(message, str)
-            self._guard(self._handler.message_received, message.encode() if is_text else message, is_text)
+            data = message.encode() if is_text else message
+            self._service.bytes_in += len(data)
+            self._guard(self._handler.message_received, data, is_text)
         return self._resumed
 
     def heard(self) -> None:
@@ -208,6 +210,7 @@ class TornadoConnection:
             self.is_full = True
 
     def _write(self, size: int, write: Callable[..., Future[None]], *arguments: object) -> None:
+        self._service.bytes_out += size
         try:
             written = write(*arguments)
         except (StreamClosedError, WebSocketClosedError):

@@ -1,0 +1,34 @@
+"""The numbers of a frontend process, as of a moment."""
+
+from wispy.broker.metrics import tell_links
+from wispy.frontend.core import Core
+from wispy.metrics import Snapshot
+
+
+def snapshot(core: Core) -> Snapshot:
+    """The numbers of a frontend process."""
+    counts = core.counts
+    told = Snapshot(core.process)
+    told.put_process(core.began)
+    tell_links(told, core.link, core.subscriber)
+    told.put("wispy_ready", not core.reasons_not_ready())
+    told.put("wispy_frontend_connections", len(core.sessions))
+    told.put("wispy_frontend_connections_opened", counts.opened)
+    told.put("wispy_frontend_sessions", core.sessions_open)
+    told.put("wispy_frontend_requests", core.dispatcher.requests)
+    told.put("wispy_frontend_requests_in_flight", core.relay.in_flight)
+    for limit, times in counts.limits.items():
+        told.put("wispy_frontend_limit_hits", times, limit)
+    told.put("wispy_frontend_channels", core.hub.channels)
+    told.put("wispy_frontend_deliveries", core.hub.deliveries)
+    told.put("wispy_frontend_updates_conflated", counts.conflated)
+    told.put("wispy_frontend_updates_dropped", counts.dropped)
+    told.put("wispy_frontend_slow_readers", counts.slow)
+    told.put("wispy_frontend_slow_readers_closed", counts.slow_closed)
+    told.put("wispy_frontend_gaps", counts.gaps)
+    told.put("wispy_frontend_gaps_recovered", counts.recovered)
+    told.put("wispy_frontend_gaps_told", counts.told)
+    told.put_histogram("wispy_frontend_delivery_lag_seconds", counts.lag)
+    told.put("wispy_frontend_websocket_bytes", core.websockets.bytes_in, "in")
+    told.put("wispy_frontend_websocket_bytes", core.websockets.bytes_out, "out")
+    return told
