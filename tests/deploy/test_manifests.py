@@ -18,12 +18,18 @@ from wispy.app import DRAIN_S, PATIENCE_S
 from wispy.cli.commands import FRONTEND, WORKER
 from wispy.config.schema import LeaseConfig
 from wispy.frontend import core
+from wispy.metrics import BY_NAME
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERED = ["base", *sorted(f"overlays/{each.name}" for each in (ROOT / "k8s" / "overlays").iterdir())]
 VERSIONS = ["1.32.0", "1.37.0"]
 """The oldest and the newest whose schemas there are."""
 SCHEMAS = "kubernetes-json-schema/v{}-local-strict"
+PROMETHEUS = "monitoring.coreos.com/v1"
+"""Kinds of the Prometheus operator: there is no schema of theirs."""
+
+SUFFIXES = {"gauge": {""}, "counter": {"_total"}, "histogram": {"_bucket", "_count", "_sum"}}
+SERIES = {f"{metric.name}{suffix}" for metric in BY_NAME.values() for suffix in SUFFIXES[metric.kind]}
 COMMANDS = {each.name: each for each in (FRONTEND, WORKER)}
 OURS = ("wispy-frontend", "wispy-worker-scope")
 
@@ -83,7 +89,8 @@ def pod_labels(deployment: dict[str, Any]) -> dict[str, str]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_each_manifest_is_valid(manifests: list[dict[str, Any]], version: str) -> None:
-    assert [problem for each in manifests for problem in problems(each, version)] == []
+    known = [each for each in manifests if each["apiVersion"] != PROMETHEUS]
+    assert [problem for each in known for problem in problems(each, version)] == []
 
 
 def test_a_wrong_key_and_a_wrong_type_are_both_found() -> None:
@@ -172,3 +179,23 @@ def test_a_pod_is_given_time_to_drain(manifests: list[dict[str, Any]]) -> None:
     assert frontend["terminationGracePeriodSeconds"] > int(before) + core.DRAIN_S + core.CLOSE_S + PATIENCE_S
     hooks = 2 * LeaseConfig().hook_timeout
     assert worker["terminationGracePeriodSeconds"] > DRAIN_S + hooks + PATIENCE_S
+
+
+def test_alerts_and_scaling_use_metrics_that_exist(manifests: list[dict[str, Any]]) -> None:
+    rules = [each["spec"]["groups"] for each in of_kind(manifests, "PrometheusRule").values()]
+    asked = [rule["expr"] for groups in rules for group in groups for rule in group["rules"]]
+    scaled = of_kind(manifests, "HorizontalPodAutoscaler")["wispy-frontend"]["spec"]["metrics"]
+    asked += [each["pods"]["metric"]["name"] for each in scaled if each["type"] == "Pods"]
+    assert {name for expression in asked for name in re.findall(r"\bwispy_\w+", expression)} <= SERIES
+
+
+def test_monitors_find_ports_that_there_are(manifests: list[dict[str, Any]]) -> None:
+    ports = {"PodMonitor": set[str](), "ServiceMonitor": set[str]()}
+    for deployment in of_kind(manifests, "Deployment").values():
+        containers = deployment["spec"]["template"]["spec"]["containers"]
+        ports["PodMonitor"] |= {port["name"] for each in containers for port in each.get("ports", [])}
+    for service in of_kind(manifests, "Service").values():
+        ports["ServiceMonitor"] |= {port["name"] for port in service["spec"]["ports"]}
+    for kind, endpoints in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
+        for monitor in of_kind(manifests, kind).values():
+            assert {each["port"] for each in monitor["spec"][endpoints]} <= ports[kind]
