@@ -49,7 +49,7 @@ class Panel:
     def add(self, a: float, b: float = 0) -> float:
         return a + b
 
-    def divide(self, a: float, b: float) -> float:
+    def divide(self, a: int, b: int) -> float:
         return a / b
 
     def note(self, text: str) -> None:
