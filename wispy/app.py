@@ -15,6 +15,7 @@ import signal
 import socket
 import sys
 import threading
+import time
 import webbrowser
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -51,6 +52,10 @@ RELOAD_DRAIN_S: Final = 1.0
 
 PATIENCE_S: Final = 5.0
 """How much longer a process waits for object code that holds its thread, once everything else has ended."""
+
+ECHO_S: Final = 0.3
+"""The same signal again within this time is an echo: a process group and its leader are often both told.
+A person who insists takes longer."""
 
 OBJECTS_S: Final = 10.0
 """How long the start waits for the objects to be made: an instrument may take its time, and is then served later."""
@@ -231,18 +236,23 @@ class _Web:
 def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
     """Run the parts in the main thread until Ctrl-C or SIGTERM."""
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    asked: set[int] = set()
+    asked: dict[int, float] = {}
+    """Signal to when it came first."""
     patience = threading.Timer(DRAIN_S + PATIENCE_S, _end_without_objects)
     patience.daemon = True
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        now = time.monotonic()
         if number in asked:
-            # The private server and the frontends notice that this process is gone, and go too.
-            os._exit(128 + number)
+            if now - asked[number] > ECHO_S:
+                # The private server and the frontends notice that this process is gone, and go too.
+                os._exit(128 + number)
+            return
+        is_first = not asked
+        asked[number] = now  # before anything else: the next signal may come in between
         parts.ask_to_stop()
-        if not asked:
+        if is_first:
             patience.start()
-        asked.add(number)
 
     for number in former:
         signal.signal(number, handle)
