@@ -79,6 +79,21 @@ async def test_a_signal_ends_all_of_it(
     await program.check_gone()
 
 
+@SIGNALS
+async def test_a_signal_that_comes_twice_at_once_is_one(
+    make_stack: MakeStack, short_folder: Path, number: signal.Signals
+) -> None:
+    """A process group and its leader are often both told."""
+    program = quickstart(make_stack, short_folder, "true")
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        program.service.send(number)
+        program.service.send(number)
+    assert program.service.wait() == 0
+    assert program.service.says("run has returned")
+    await program.check_gone()
+
+
 async def wait_until_served(client: Client) -> None:
     async def is_served() -> bool:
         return "result" in await (await client.start("sample.test_sum", [1, 2]))
