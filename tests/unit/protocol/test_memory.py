@@ -525,6 +525,7 @@ def test_what_is_left_of_a_forgotten_session_stays_dead_when_it_comes_again(owne
     assert sorted(owner.log) == ["1", "2", "s:other", "s:s1", "since"]
     following = Owner(owner.since_ms)
     following.restore(owner.log)
+    assert session_of(following).answers == 1, "the dead one is not counted"
     assert take(following, request(1), now=NOW + WINDOW) == [unknown]
     assert executed(unknown) == "maybe"
 
