@@ -112,7 +112,8 @@ def encode(value: Any) -> bytes:
     """
     try:
         text = _encode(value)
-        if _is_exact(value, 0):
+        # An integer is judged here: for so short a text the call would cost as much as the encoding.
+        if (type(value) is int and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER) or _is_exact(value, 0):
             return text
     except Exception:  # the exact way meets the same trouble again, and says where it is
         return _encode_exactly(value)
@@ -331,7 +332,7 @@ def decode(data: bytes | msgspec.Raw, *, max_depth: int | None = MAX_DEPTH) -> A
     Raises:
         DecodeError: it is not JSON, it is too deep, or a tag has a content that no value has.
     """
-    text = bytes(data)
+    text = data if type(data) is bytes else bytes(data)
     if max_depth is not None and len(text) > 2 * max_depth and is_deeper(text, max_depth):
         raise DecodeError(f"the value is nested deeper than {max_depth} levels")
     try:

@@ -101,11 +101,10 @@ class Signature:
         Raises:
             RPCError: INVALID_PARAMS, which says what does not fit.
         """
-        if not kwargs and self._least <= len(args) <= self._greatest:
+        given = len(args)
+        if not kwargs and self._least <= given <= self._greatest:
             for place, accepted in self._exact:
-                if place >= len(args):
-                    break
-                if type(args[place]) not in accepted:
+                if place < given and type(args[place]) not in accepted:
                     return self._converted(args), kwargs
             return args, kwargs
         for name in kwargs:
