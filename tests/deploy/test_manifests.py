@@ -14,11 +14,11 @@ from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
 from tests.support.stack import command
-from wispy.app import DRAIN_S, PATIENCE_S
 from wispy.cli.commands import FRONTEND, WORKER
 from wispy.config.schema import LeaseConfig
 from wispy.frontend import core
 from wispy.metrics import BY_NAME
+from wispy.parts import DRAIN_S, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 RENDERED = ["base", *sorted(f"overlays/{each.name}" for each in (ROOT / "k8s" / "overlays").iterdir())]

@@ -13,11 +13,11 @@ import jsonschema
 import pytest
 import yaml
 
-from wispy.app import DRAIN_S, PATIENCE_S
 from wispy.cli.commands import FRONTEND, WORKER
 from wispy.config.load import load
 from wispy.config.schema import LeaseConfig
 from wispy.frontend import core
+from wispy.parts import DRAIN_S, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 UNITS = ["wispy-frontend.service", "wispy-worker@.service"]

@@ -8,12 +8,14 @@ from pathlib import Path
 import msgspec
 
 from wispy import log
-from wispy.app import Parts, prepared, run_all_in_one, run_parts
+from wispy.app import run_all_in_one
 from wispy.config.flags import overrides
 from wispy.config.load import Loaded, load
+from wispy.config.prepare import prepared
 from wispy.config.schema import Config
 from wispy.config.show import render
 from wispy.errors import StartError
+from wispy.parts import Parts, run_parts
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter

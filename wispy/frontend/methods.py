@@ -15,7 +15,8 @@ from wispy.broker.keys import Keys
 from wispy.config.schema import Config
 from wispy.frontend import openrpc
 from wispy.frontend.dispatch import Caller, LocalMethod
-from wispy.frontend.hub import Declaration, Feed, Hub, decode_declaration
+from wispy.frontend.feed import Declaration, Feed, decode_declaration
+from wispy.frontend.hub import Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc

@@ -17,8 +17,9 @@ from typing import Final
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.verifying import Grant
 from wispy.frontend.dispatch import Reception
+from wispy.frontend.feed import Feed
 from wispy.frontend.flights import AnswerSink, SessionFlights
-from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.hub import Hub
 from wispy.frontend.logging_dispatcher import LoggedSink
 from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
 from wispy.protocol import jsonrpc

@@ -20,13 +20,15 @@ import msgspec
 from wispy.protocol import errors
 from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.class_table import ClassTable, ClassTables, Kind, Member, is_code
+from wispy.worker.class_table import ClassTable, ClassTables
 from wispy.worker.class_table import Interface as TableInterface
 from wispy.worker.containers import CONTAINERS, SCALARS
 from wispy.worker.conversion import Converter
 from wispy.worker.describing import Describer
+from wispy.worker.member import Kind, Member
 from wispy.worker.modes import Mode
 from wispy.worker.rights import NO_ROLES, Limiter
+from wispy.worker.statics import is_code
 
 _PLAIN: Final = SCALARS | CONTAINERS
 """Types of values that need no look at whether they are to be hidden."""

@@ -15,20 +15,19 @@ Rules (DESIGN section 6):
 """
 
 import functools
-import inspect
 import re
 import sys
 import types
 from collections.abc import Callable, Mapping
-from enum import Enum
 from typing import Any, Final, Protocol, cast
 
-from wispy.worker import annotations, conversion
+from wispy.worker import annotations
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.binding import ChannelAttribute
 from wispy.worker.marks import NO_MARKS, Marks, Place, class_marks, function_marks, split, unreadable_marks
-from wispy.worker.rights import NO_ROLES, Limiter, Rights, rights_of, static_marks
-from wispy.worker.signatures import Signature
+from wispy.worker.member import Kind, Member, property_type
+from wispy.worker.rights import NO_ROLES, Rights, rights_of, static_marks
+from wispy.worker.statics import CachedFunction, home_of, is_code, is_restricted, parts_of, plain_function
 
 DENIED: Final = frozenset(
     name
@@ -69,69 +68,6 @@ class Interface(Protocol):
     def access_restricting_attributes(self) -> tuple[str, ...]: ...
     @property
     def allowed_types(self) -> tuple[str, ...]: ...
-
-
-class Kind(Enum):
-    """What a name of a class is."""
-
-    METHOD = "method"
-    PROPERTY = "property"
-    ATTRIBUTE = "attribute"
-
-
-class Member:
-    """What pages may touch under one name.
-
-    Args:
-        kind: what it is.
-        static: what stands in the class: a function, a property, a value; `UNKNOWN` where it is in instances only.
-        annotation: its type; `UNKNOWN` where there is none.
-        marks: what its author has said of it, and of its class.
-    """
-
-    __slots__ = ("annotation", "converter", "is_constant", "kind", "limiter", "rights", "signature", "static")
-
-    def __init__(self, kind: Kind, static: Any = UNKNOWN, annotation: Any = UNKNOWN, marks: Marks = NO_MARKS) -> None:
-        self.kind = kind
-        self.static = static
-        self.is_constant = annotations.is_constant(annotation)
-        self.annotation = UNKNOWN if annotations.says_nothing(annotation) or self.is_constant else annotation
-        self.converter = conversion.converter_of(self.annotation)
-        """Makes of values from pages what the annotation says; None where there is none, or no value can be that."""
-        self.signature = _signature(static) if kind is Kind.METHOD else None
-        """Of a method, and only of one."""
-        self.rights = rights_of(marks, static)
-        self.limiter = None if marks.rate is None or kind is not Kind.METHOD else Limiter(marks.rate)
-
-    def may_set(self, roles: frozenset[str]) -> bool:
-        """Whether a page of such a caller may set it, as far as the class tells."""
-        return self.is_settable and self.rights.admit_set(roles)
-
-    def may_delete(self, roles: frozenset[str]) -> bool:
-        """Whether a page of such a caller may delete it, as far as the class tells."""
-        if self.kind is Kind.PROPERTY:
-            return getattr(self.static, "fdel", None) is not None and self.rights.admit_delete(roles)
-        return self.is_settable and self.rights.admit_delete(roles)
-
-    @property
-    def is_settable(self) -> bool:
-        """Whether a value from a page could be set there, whoever may do so."""
-        takes_values = self.annotation is UNKNOWN or self.converter is not None
-        if self.kind is Kind.PROPERTY:
-            has_setter = hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None
-            return has_setter and takes_values
-        return self.kind is Kind.ATTRIBUTE and takes_values and not self.is_constant
-
-
-def _signature(static: Any) -> Signature:
-    return Signature(plain_function(static), is_bound=not isinstance(static, staticmethod))
-
-
-def plain_function(static: Any) -> Any:
-    """The function within a method, as it stands in a class or is bound."""
-    if isinstance(static, staticmethod | classmethod | types.MethodType):
-        return cast(Any, static).__func__
-    return static
 
 
 class ClassTable:
@@ -250,12 +186,14 @@ class ClassTable:
         return (
             type(value) is types.FunctionType
             and home_of(value.__module__) == self._home
-            and not is_restricted(value, self._interface)
+            and not is_restricted(value, self._interface.access_restricting_attributes)
         )
 
     def _add(self, name: str, static: Any, annotation: Any, marks: Marks) -> None:
         kind = self._kind_of(static)
-        if kind is None or any(is_restricted(part, self._interface) for part in _parts(static)):
+        if kind is None or any(
+            is_restricted(part, self._interface.access_restricting_attributes) for part in parts_of(static)
+        ):
             return
         marks = marks.or_else(self.marks)
         if not self._may_serve(name, marks):
@@ -263,7 +201,7 @@ class ClassTable:
                 del self._unserved[name]  # a channel of its name goes its own way
             return
         if kind is Kind.PROPERTY:
-            annotation = _property_type(static)
+            annotation = property_type(static)
         elif isinstance(static, types.MemberDescriptorType | ChannelAttribute):
             self._slots[name] = static
             static = UNKNOWN
@@ -274,7 +212,7 @@ class ClassTable:
             return Kind.ATTRIBUTE
         if isinstance(static, property | functools.cached_property):
             return Kind.PROPERTY
-        if isinstance(static, types.FunctionType | staticmethod | classmethod | _CachedFunction):
+        if isinstance(static, types.FunctionType | staticmethod | classmethod | CachedFunction):
             return Kind.METHOD if self._is_method(plain_function(static)) else None
         if is_code(static):
             return None
@@ -288,7 +226,7 @@ class ClassTable:
 
     def _is_method(self, function: Any) -> bool:
         """Whether a function in the class is a method of it, and not one imported into its body."""
-        if isinstance(function, _CachedFunction):
+        if isinstance(function, CachedFunction):
             function = function.__wrapped__
         if not isinstance(function, types.FunctionType):
             return False
@@ -330,14 +268,17 @@ class ClassTables:
 
     def is_restricted(self, value: object) -> bool:
         """Whether a value, or its class, is marked as not to be served."""
-        return is_restricted(value, self._interface) or class_marks(type(value)).exposed is False
+        return (
+            is_restricted(value, self._interface.access_restricting_attributes)
+            or class_marks(type(value)).exposed is False
+        )
 
     def _may_enter(self, cls: type) -> bool:
         home = home_of(cls.__module__)
         is_named = any(_is_named(cls, name) for name in self._interface.allowed_types)
         if home == "builtins" or not (home == self._home or is_named):
             return False
-        if class_marks(cls).exposed is False or is_restricted(cls, self._interface):
+        if class_marks(cls).exposed is False or is_restricted(cls, self._interface.access_restricting_attributes):
             return False
         return not issubclass(cls, type | types.ModuleType)
 
@@ -345,75 +286,8 @@ class ClassTables:
 MAX_TABLES: Final = 1000
 """Classes whose tables are kept. A program that makes classes as it goes must not fill the memory with theirs."""
 
-_CachedFunction: Final[Any] = type(functools.lru_cache(lambda: None))
-
-_CODE: Final[Any] = (
-    type,
-    types.ModuleType,
-    types.FunctionType,
-    types.BuiltinFunctionType,
-    types.MethodType,
-    types.MethodWrapperType,
-    types.WrapperDescriptorType,
-    types.MethodDescriptorType,
-    types.ClassMethodDescriptorType,
-    types.GetSetDescriptorType,
-    types.CodeType,
-    types.FrameType,
-    types.TracebackType,
-    types.CellType,
-    types.MappingProxyType,
-    types.GeneratorType,
-    types.CoroutineType,
-    types.AsyncGeneratorType,
-    _CachedFunction,
-    functools.partial,
-    functools.partialmethod,
-)
-
 _MANGLED: Final = re.compile(r"_[^_]\w*?__\w")
 """What Python makes of `__name` within a class."""
-
-
-def home_of(module: object) -> str:
-    """The top-level package of a module, or the module itself where it is in none.
-
-    Classes and functions made by hand may say None or worse: these are at home nowhere that a page gets to.
-    """
-    return module.partition(".")[0] if isinstance(module, str) else "builtins"
-
-
-def is_code(value: Any) -> bool:
-    """Whether a value is a part of the program rather than data: a module, a class, a function, a frame."""
-    return isinstance(value, _CODE)
-
-
-def is_restricted(value: Any, interface: Interface) -> bool:
-    """Whether a function, class or object bears one of the attributes that hide it. Nothing of it is touched."""
-    return any(bool(inspect.getattr_static(value, name, False)) for name in interface.access_restricting_attributes)
-
-
-def _parts(static: Any) -> list[Any]:
-    """What an author may have marked of a thing in a class."""
-    if isinstance(static, property):
-        return [static, *filter(None, (static.fget, static.fset, static.fdel))]
-    if isinstance(static, functools.cached_property):
-        return [static, cast(Any, static).func]
-    if isinstance(static, staticmethod | classmethod):
-        return [static, plain_function(static)]
-    return [static]
-
-
-def _property_type(static: Any) -> Any:
-    """The type that a property takes, or else gives."""
-    setter = getattr(static, "fset", None)
-    if setter is not None:
-        parameters = list(annotations.parameters_of(setter))[1:2]
-        if parameters and parameters[0].annotation is not inspect.Parameter.empty:
-            return annotations.evaluate_in(parameters[0].annotation, setter)
-    getter = getattr(static, "fget", None) or getattr(static, "func", None)
-    given = getattr(getter, "__annotations__", {}).get("return", UNKNOWN)
-    return given if given is UNKNOWN else annotations.evaluate_in(given, getter)
 
 
 def _declarations(classes: list[type]) -> tuple[dict[str, Any], dict[str, Marks]]:

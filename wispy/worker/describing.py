@@ -18,8 +18,10 @@ from typing import Any, Final, Protocol
 from wispy.protocol import errors
 from wispy.worker import annotations, containers
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.class_table import ClassTable, ClassTables, Kind, Member, is_code, plain_function
+from wispy.worker.class_table import ClassTable, ClassTables
 from wispy.worker.marks import function_marks
+from wispy.worker.member import Kind, Member
+from wispy.worker.statics import is_code, plain_function
 from wispy.worker.tracked import TrackedDict, TrackedList
 
 MAX_DESCRIBED: Final = 1000

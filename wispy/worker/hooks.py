@@ -18,7 +18,7 @@ from typing import Any, Final, TypeVar, overload
 import msgspec
 
 from wispy.protocol.values import DecodeError, UnencodableError, decode, encode
-from wispy.worker.class_table import plain_function
+from wispy.worker.statics import plain_function
 
 log = logging.getLogger("wispy.worker")
 

@@ -1,6 +1,7 @@
 """Decides when each request of one object runs, on the objects' loop; answers and updates come out in batches.
 
-How code runs is the business of `wispy.worker.executor`; who waits for what, that of `wispy.worker.turnstile`.
+How code runs is the business of `wispy.worker.executor`; who waits for what, that of `wispy.worker.turnstile`; when
+something has taken too long, that of `wispy.worker.deadlines`.
 Rules here:
 
 - Everything happens on the objects' loop and thread, except where a docstring says otherwise.
@@ -15,7 +16,6 @@ Rules here:
 Bounds: the runner holds what the owner hands in, and the owner hands in only what it has room for.
 """
 
-import asyncio
 import contextvars
 import functools
 import logging
@@ -31,11 +31,11 @@ from wispy.access_log import AccessLog
 from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.identity import ANONYMOUS
-from wispy.timing import EarliestTimer
 from wispy.worker import answers
 from wispy.worker.caller import introduce
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts
+from wispy.worker.deadlines import Deadlines
 from wispy.worker.executor import Executor
 from wispy.worker.logging_executor import LoggingExecutor
 from wispy.worker.modes import Kind, Modes, longest_run_s
@@ -48,9 +48,6 @@ log = logging.getLogger("wispy.worker")
 TURN_S: Final = 0.005
 """Seconds after which a turn starts no more calls: asynchronous code and updates are held up by no more than this and
 one call, while a full batch of quick calls (64 in a fifth of a millisecond) still fits many times over."""
-
-SWEEP_S: Final = 0.02
-"""Seconds between two looks at deadlines: many that lie close together cost one look."""
 
 # Python 3.11 takes its time to find a member of an Enum.
 _ASYNCHRONOUS: Final = Kind.ASYNCHRONOUS
@@ -95,6 +92,9 @@ class Runner:
         logged = config.logging_config
         slow_call_s = math.inf if logged.slow_call is None else logged.slow_call
         self._running = Running(served.name, self._loop, settings.func_caller.hang_warning, slow_call_s)
+        self._deadlines = Deadlines(
+            self._loop, self._running, self._turnstile, cut_short=self._cut_short, give_up=self._give_up
+        )
         self._last: Call | None = None
         """The call that was begun last."""
         self._counts = counts
@@ -107,8 +107,8 @@ class Runner:
             turnstile=self._turnstile,
             running=self._running,
             object_errors=answers.ObjectErrors(served.name, with_traceback=settings.interface.traceback_access),
-            on_ended=self._ended,
-            watch_deadline=self._sweep_by,
+            on_ended=self._wake,
+            watch_deadline=self._deadlines.by,
             counts=counts,
         )
         self._beginning = self._executor.beginning
@@ -119,10 +119,7 @@ class Runner:
         self._in_turn = False
         self._is_due = False  # a turn is scheduled
         self._is_held = False  # the lease is gone: nothing starts before the owner says so
-        self._is_draining = False
         self._is_closed = False
-        self._drained: asyncio.Future[None] | None = None
-        self._sweeper = EarliestTimer(self._loop, self._sweep)
         self._channels.on_dirty = self._channels_changed
 
     def begin(self) -> None:
@@ -148,7 +145,7 @@ class Runner:
             return
         call = self._turnstile.find(session, id)
         if call is not None:
-            self._backlog.extendleft(reversed(self._turnstile.remove(call)))
+            self._leave(call)
         else:
             call = next((call for call in self._backlog if call.id == id and call.session == session), None)
             if call is None:
@@ -157,19 +154,11 @@ class Runner:
         self._executor.refuse(call, errors.CANCELLED("the request was cancelled before it started", executed="no"))
         self._wake()
 
-    async def drain(self) -> list[Call]:
-        """Start nothing more, and wait for the calls that run. Returned are those that were not started."""
-        self._is_draining = True
-        while self._running.jobs:
-            self._drained = self._loop.create_future()
-            await self._drained
-        return [*self._turnstile.waiting(), *self._backlog]
-
     def close(self) -> None:
         """Stop at once: asynchronous code is cancelled, what threads still bring is dropped, nothing is handed over."""
-        self._is_draining = self._is_closed = True
+        self._is_closed = True
         self._channels.on_dirty = None
-        self._sweeper.cancel()
+        self._deadlines.stop()
         self._executor.close()
 
     # --- for the owner's I/O thread ---------------------------------------------------------------------------------
@@ -229,12 +218,12 @@ class Runner:
         self._is_due = False
         self._in_turn = True
         try:
-            if not self._is_draining:
+            if not self._is_closed:
                 self._start_waiting()
         finally:
             self._in_turn = False
             self._running.current = None
-        if (self._backlog or self._turnstile.ready) and not self._is_draining and not self._is_held:
+        if (self._backlog or self._turnstile.ready) and not self._is_held:
             self._wake()
         self._hand_over()
 
@@ -254,7 +243,7 @@ class Runner:
                 call = backlog.popleft()
                 if call.session in lines:
                     turnstile.wait_behind(call)
-                    self._sweep_by(call.start_by)
+                    self._deadlines.by(call.start_by)
                 else:
                     self._begin(call, now)
             else:
@@ -283,12 +272,6 @@ class Runner:
         outcomes = self._executor.take_outcomes() if self._executor.outcomes else []
         if (outcomes or updates) and not self._is_closed:
             self._on_outcomes(outcomes, updates)
-
-    def _ended(self) -> None:
-        """Something has ended, or may start, outside of a turn."""
-        self._wake()
-        if self._drained is not None and not self._running.jobs and not self._drained.done():
-            self._drained.set_result(None)
 
     def _channels_changed(self) -> None:
         """A channel has changed. Called from any thread, once until the next flush."""
@@ -334,9 +317,7 @@ class Runner:
             self._postpone(Job(call, function, args, kwargs, mode))
         elif mode.kind is _SYNCHRONOUS and not (mode.locking and self._turnstile.is_locked):
             call.deadline = now + (mode.timeout_s if call.timeout_s is None else longest_run_s(mode, call.timeout_s))
-            context = self._context.copy()
-            if call.identity is not ANONYMOUS:
-                introduce(context, call.identity)
+            context = self._context_of(call)
             awaitable = self._executor.run_here(call, function, args, kwargs, context)
             if awaitable is not None:
                 job = Job(call, function, args, kwargs, mode, context=context)
@@ -377,7 +358,7 @@ class Runner:
 
     def _waits(self, call: Call) -> None:
         call.started = None
-        self._sweep_by(call.start_by)
+        self._deadlines.by(call.start_by)
 
     def _resume(self, job: Job, now: float) -> None:
         """Start the head of a line that has got what it waited for; those behind it come next."""
@@ -404,29 +385,17 @@ class Runner:
     def _expire(self, call: Call) -> None:
         job = self._running.jobs.get((call.session, call.id))
         if job is not None:
-            self._executor.cut_short(job, "deadline")
+            self._cut_short(job)
 
-    def _sweep_by(self, when: float) -> None:
-        if when != math.inf:
-            self._sweeper.at(when)
+    def _cut_short(self, job: Job) -> None:
+        self._executor.cut_short(job, "deadline")
 
-    def _sweep(self) -> None:
-        """Cancel and refuse what has passed its deadline, and come back for the next one."""
-        now = time.monotonic()
-        upcoming = math.inf
-        for job in self._running.jobs.values():
-            if job.task is None or job.cut_short:
-                continue
-            if job.call.deadline <= now:
-                self._executor.cut_short(job, "deadline")
-            else:
-                upcoming = min(upcoming, job.call.deadline)
-        if not self._is_draining:  # what is not started then is the next owner's to answer
-            for call in list(self._turnstile.waiting()):
-                if call.start_by >= now:
-                    upcoming = min(upcoming, call.start_by)
-                elif self._turnstile.find(call.session, call.id) is call:  # else it left with the head before it
-                    self._backlog.extendleft(reversed(self._turnstile.remove(call)))
-                    self._executor.refuse(call, errors.NOT_STARTED())
-                    self._wake()
-        self._sweep_by(max(upcoming, now + SWEEP_S))
+    def _give_up(self, call: Call) -> None:
+        """A call that waits has waited for too long."""
+        self._leave(call)
+        self._executor.refuse(call, errors.NOT_STARTED())
+        self._wake()
+
+    def _leave(self, call: Call) -> None:
+        """Take a waiting call out of its line; what stood behind it, if it was the head, is looked at anew."""
+        self._backlog.extendleft(reversed(self._turnstile.remove(call)))

@@ -12,7 +12,6 @@ Rules (DESIGN section 5):
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,33 +23,27 @@ from wispy.broker.link import Link
 from wispy.broker.store import Acquired, GivenOut, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol import errors
+from wispy.protocol.entry_ids import before, order_of
 from wispy.protocol.envelope import Seal
 from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.protocol.positions import generation_of
 from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime, wait_until
+from wispy.worker.call_watch import CallWatch
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.entry_reader import EntryReader
 from wispy.worker.publisher import Publisher
+from wispy.worker.renewals import Renewals
 from wispy.worker.stage import Stage
 from wispy.worker.state_keeper import StateKeeper
 
 log = logging.getLogger("wispy.worker")
 
-REMEMBERED_RENEWALS: Final = 10
-"""Renewals for which a changed channel's head is published again, so that a lost last update is noticed."""
-
-EXTEND_KEYS_S: Final = 60.0
-"""How often the keys' time to live (7 days) is renewed."""
-
 PRUNE_S: Final = 10.0
 """How often dead sessions are looked for."""
-
-WATCH_S: Final = 0.25
-"""How often deadlines and hanging calls are looked at while there are calls: the grain of blocking code's time-outs."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +86,6 @@ class Tenure:
         self._config = config
         self._stage = stage
         self._store = ObjectStore(links.commands, self._object_keys)
-        self._directory = ObjectDirectory(links.commands, keys)
         self._acquired = acquired
         self._given_out = given_out
         self.lease = HeldLease(acquired.epoch, server.run_id, config.lease.duration, sent_at)
@@ -124,14 +116,25 @@ class Tenure:
         )
         self.counts = ObjectCounts()
         """What has been done since the acquisition."""
-        self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
+        self._renewals = Renewals(
+            links.commands,
+            self._store,
+            self.lease,
+            ObjectDirectory(links.commands, keys),
+            stage.name,
+            take_changed=lambda: self._publisher.take_changed() if self._publisher is not None else set(),
+            channels=lambda: self._publisher.channels if self._publisher is not None else [],
+            on_renewed=self._renewed,
+            on_fenced=self._lose,
+        )
+        self._pruned_at = boottime()
+        """When dead sessions were looked for last."""
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
         self._state = StateKeeper(
             stage, self._store, self.epoch, max_bytes=config.limits.snapshot_bytes, on_fenced=self._lose
         )
-        self._watch: asyncio.TimerHandle | None = None
-        self._loop = asyncio.get_running_loop()
+        self._watch: CallWatch | None = None
 
     @property
     def epoch(self) -> str:
@@ -166,7 +169,7 @@ class Tenure:
 
     async def run(self) -> None:
         """Own the object until the lease is lost or released."""
-        renewals = asyncio.create_task(self._renew_until_end(), name=f"lease of {self._stage.name}")
+        renewals = asyncio.create_task(self._renewals.run(), name=f"lease of {self._stage.name}")
         try:
             await self._open_or_give_up()
             if self._ended.is_set():
@@ -219,6 +222,7 @@ class Tenure:
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )
+        self._watch = CallWatch(self._desk, self._stage, self._config.func_caller.run_timeout_default)
         await self._settle_former()  # first: their callers need not wait for an instrument to be opened
         heads = await store.heads()
         stored = await store.retained()
@@ -236,8 +240,8 @@ class Tenure:
             await self._stage.restore(retained)
         await store.declare(epoch, self._stage.declarations())
         await store.write_interface(epoch, self._stage.interface())
-        await self._directory.announce(self._stage.name)
-        self._changed.append(set(heads))
+        await self._renewals.announce()
+        self._renewals.changed(heads)
         await self._stage.begin(self)
         log.info("%s is served here, epoch %s", self._stage.name, epoch)
 
@@ -270,7 +274,7 @@ class Tenure:
         self.lease.lost = True
         self._reader.stop()
         if self._watch is not None:
-            self._watch.cancel()
+            self._watch.stop()
         if self._publisher is not None:
             self._publisher.stop()
 
@@ -283,54 +287,20 @@ class Tenure:
 
     # --- the lease --------------------------------------------------------------------------------------------------
 
-    async def _renew_until_end(self) -> None:
-        extended = pruned = boottime()
-        while not self._ended.is_set():
-            await asyncio.sleep(self.lease.duration_s / 3)
-            now = boottime()
-            extend: Sequence[str] = ()
-            if now - extended > EXTEND_KEYS_S:
-                extended = now
-                channels = self._publisher.channels if self._publisher else []
-                extend = self._object_keys.lasting(channels)
-            if now - pruned > PRUNE_S and self._desk is not None:
-                pruned = now
-                self._desk.prune(self.now_ms(), int(self._config.session.window * 1000))
-            await self._renew(extend)
-            if extend:
-                await self._announce()
-
-    async def _announce(self) -> None:
-        """Say that the object is served; for discovery only, so that it may fail."""
-        try:
-            await self._directory.announce(self._stage.name)
-        except BrokerError as error:
-            log.info("%s was not announced: %s", self._stage.name, error)
-
-    async def _renew(self, extend: Sequence[str]) -> None:
-        if self._publisher is not None:
-            self._changed.append(self._publisher.take_changed())
-        changed = sorted({channel for channels in self._changed for channel in channels})
-        sent_at = boottime()
-        try:
-            renewed = await self._store.renew(self.epoch, changed, extend)
-        except BrokerError as error:
-            log.warning("the lease of %s was not renewed: %s", self._stage.name, error)
-            return
-        server = self._links.commands.server
-        if not renewed or server is None or server.run_id != self.lease.run_id:
-            self._lose()
-            return
-        self.lease.renewed(sent_at)
-        self._catch_up()
-
-    def _catch_up(self) -> None:
+    def _renewed(self) -> None:
         """The lease is good and Redis answers: bring there what was held back, and start what was parked."""
         if self._desk is not None:
+            self._prune(self._desk)
             self._desk.resend()
             if any(call.started is None for call in self._desk.calls()):
                 self._stage.run([])
         self._reader.read()
+
+    def _prune(self, desk: Desk) -> None:
+        now = boottime()
+        if now - self._pruned_at > PRUNE_S:
+            self._pruned_at = now
+            desk.prune(self.now_ms(), int(self._config.session.window * 1000))
 
     # --- calls and outcomes -----------------------------------------------------------------------------------------
 
@@ -343,8 +313,8 @@ class Tenure:
         # up, and not in its way. (They cannot both run Python.)
         self._reader.read()
         self._stage.run(calls)
-        if self._watch is None:
-            self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
+        if self._watch is not None:
+            self._watch.begin()
 
     def outcomes(self, outcomes: list[Outcome], updates: list[ChannelUpdate]) -> None:
         """Take what the object's thread has done: updates first, since a request's updates precede its reply."""
@@ -384,26 +354,6 @@ class Tenure:
         func_caller = self._config.of_object(self._stage.name).func_caller
         max_age_s = func_caller.max_start_delay_default
         return report(self._stage.name, self.epoch, self.counts, self._desk.calls(), max_age_s, self.now_ms())
-
-    def _look_after_calls(self) -> None:
-        """Answer what has passed its deadline, name what hangs; again while there are calls."""
-        self._watch = None
-        desk = self._desk
-        if desk is None or self._ended.is_set():
-            return
-        now = time.monotonic()
-        overdue = self._stage.overdue(now)
-        if overdue:
-            desk.answer_early(overdue, errors.TIMED_OUT())
-            for call in overdue:
-                self._stage.expire(call)
-        # Something holds the objects' thread, else the runner would have answered them itself.
-        late = [call for call in desk.calls() if call.started is None and now > call.start_by + WATCH_S]
-        desk.answer_early([call for call in late if self._stage.withdraw(call)], errors.NOT_STARTED())
-        desk.extend_beyond(self._config.func_caller.run_timeout_default)
-        self._stage.report_hangs(now)
-        if desk.in_flight:
-            self._watch = self._loop.call_later(WATCH_S, self._look_after_calls)
 
     # --- releasing --------------------------------------------------------------------------------------------------
 
@@ -449,20 +399,9 @@ class Tenure:
         """Before the first entry with a request that did not start, or else behind what was received."""
         calls = self._desk.calls() if self._desk is not None else []
         unstarted: list[Pending] = [call.token for call in calls if not call.token.answered]
-        return min((_before(token.entry.id) for token in unstarted), key=_id_order, default=self._reader.last_id)
+        return min((before(token.entry.id) for token in unstarted), key=order_of, default=self._reader.last_id)
 
 
 def _started(desk: Desk) -> list[Call]:
     """The calls that have begun and not ended, of those that were not answered."""
     return [call for call in desk.calls() if call.started is not None and not call.token.answered]
-
-
-def _id_order(entry_id: str) -> tuple[int, int]:
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence)
-
-
-def _before(entry_id: str) -> str:
-    """The id just before another one: a cursor there has the other one next."""
-    milliseconds, sequence = _id_order(entry_id)
-    return f"{milliseconds}-{sequence - 1}" if sequence else f"{milliseconds - 1}-{2**64 - 1}"

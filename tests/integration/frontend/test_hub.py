@@ -14,7 +14,8 @@ from wispy.broker.link import Link
 from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.counts import FrontendCounts
-from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.feed import Feed
+from wispy.frontend.hub import Hub
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol.positions import generation_of, parse_position
 from wispy.protocol.values import decode

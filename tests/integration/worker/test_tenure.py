@@ -211,7 +211,7 @@ async def test_a_renewal_beside_a_release_is_no_loss(
         await own(world.store, nonce="b2")
     # Both leave in one write, the release first: the renewal's answer is there before the release's task goes on.
     release = asyncio.create_task(tenure._give_back("0-0"))
-    await asyncio.gather(release, tenure._renew([]))
+    await asyncio.gather(release, tenure._renewals.renew())
     await asyncio.wait_for(task, 10)
     losses = [line for line in caplog.messages if "is not owned by this process any more" in line]
     assert len(losses) == is_lost

@@ -5,8 +5,9 @@ from typing import Any
 import msgspec
 
 from wispy.frontend.counts import FrontendCounts
+from wispy.frontend.feed import Feed
 from wispy.frontend.flights import Flight, SessionFlights
-from wispy.frontend.hub import Feed, Hub
+from wispy.frontend.hub import Hub
 from wispy.frontend.relay import Relay
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import relay

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.frontend.recorders import RecordingConnection, RecordingHub, RecordingRelay, make_feed, open_plain
 from wispy.frontend.dispatch import Dispatcher
-from wispy.frontend.hub import Feed
+from wispy.frontend.feed import Feed
 from wispy.frontend.session import Session, SessionLimits
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors

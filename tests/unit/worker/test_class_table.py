@@ -12,7 +12,9 @@ import msgspec
 import pytest
 
 from wispy.config.schema import InterfaceConfig
-from wispy.worker.class_table import DENIED, ClassTable, ClassTables, Kind, home_of
+from wispy.worker.class_table import DENIED, ClassTable, ClassTables
+from wispy.worker.member import Kind
+from wispy.worker.statics import home_of
 
 INTERFACE = InterfaceConfig()
 EVERYTHING = InterfaceConfig(include_internals=True, include_dunders=True)

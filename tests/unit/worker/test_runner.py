@@ -255,8 +255,12 @@ async def stage() -> AsyncIterator[Stage]:
 async def end(stage: Stage) -> None:
     stage.bench.open.set()
     stage.bench.gate.set()
-    await stage.runner.drain()
+    await ended(stage)
     stage.runner.close()
+
+
+async def ended(stage: Stage) -> None:
+    await wait_until(lambda: not stage.runner._running.jobs, "what runs has ended")
 
 
 def code(outcome: Any) -> tuple[int, str]:
@@ -749,29 +753,12 @@ async def test_a_cancelled_head_passes_its_lock_on(stage: Stage) -> None:
     assert await stage.answered(after) == "y"
 
 
-async def test_draining_ends_what_runs_and_returns_what_did_not_start(stage: Stage) -> None:
-    running = [stage.call("locked_wait", "x", session="a"), stage.call("in_thread", session="b")]
-    waiting = [stage.call("locked", "y", session="c"), stage.call("add", 1, session="c")]
-    stage.runner.run([*running, *waiting])
-    await wait_until(lambda: len(stage.bench.log) == 2, "two have begun")
-    draining = asyncio.create_task(stage.runner.drain())
-    await asyncio.sleep(0)
-    later = stage.call("add", 2, session="d")
-    stage.runner.run([later])
-    stage.bench.gate.set()
-    await wait_until(lambda: len(stage.outcomes) == 1, "the first has ended")
-    assert not draining.done()
-    stage.bench.open.set()
-    assert await draining == [*waiting, later]
-    assert {outcome.call for outcome in stage.outcomes} == set(running)
-
-
 async def test_closing_cancels_and_hands_nothing_over(stage: Stage) -> None:
     stage.runner.run([stage.call("wait", session="a"), stage.call("in_thread", session="b")])
     await wait_until(lambda: len(stage.bench.log) == 2, "two have begun")
     stage.runner.close()
     stage.bench.open.set()
-    await stage.runner.drain()
+    await ended(stage)
     assert not stage.outcomes
 
 
@@ -985,8 +972,7 @@ async def test_a_call_runs_for_those_with_its_role_and_is_absent_for_others() ->
     for op in ("get", "describe", "source", "delete"):
         assert await stage.answer(stage.do(op, "stop")) == absent
     assert code(absent) == (errors.NOT_FOUND.code, "no")
-    await stage.runner.drain()
-    stage.runner.close()
+    await end(stage)
 
 
 async def test_a_call_above_the_rate_of_its_session_does_not_run() -> None:
@@ -995,5 +981,4 @@ async def test_a_call_above_the_rate_of_its_session_does_not_run() -> None:
     stage.runner.run(calls)
     await stage.answered(calls[-1])
     assert stage.answers() == {1: 1, 2: 2, 3: errors.RATE_LIMITED.code, 4: 3}
-    await stage.runner.drain()
-    stage.runner.close()
+    await end(stage)

@@ -1,9 +1,11 @@
+"""What of a configuration depends on the kind of program."""
+
 from typing import Any
 
 import pytest
 
-from wispy.app import prepared
 from wispy.config.load import load
+from wispy.config.prepare import prepared
 
 
 @pytest.mark.parametrize(
