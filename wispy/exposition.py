@@ -36,9 +36,7 @@ class _Given(Collector):
             for each in snapshot.distributions:
                 series = self._distributions.setdefault(each.name, {})
                 histogram = series.setdefault((snapshot.process, *each.labels), Histogram())
-                its = Histogram()
-                its.counts, its.sum_s = each.counts, each.sum_s
-                histogram.add(its)
+                histogram.add(each.counts, each.sum_s)
 
     def _take(self, process: str, value: Value) -> None:
         series = self._values.setdefault(value.name, {})
@@ -54,7 +52,8 @@ class _Given(Collector):
             if metric.kind == "histogram":
                 family = HistogramMetricFamily(metric.name, metric.meaning, labels=labels)
                 for values, histogram in self._distributions.get(metric.name, {}).items():
-                    family.add_metric(values, _cumulative(histogram), histogram.sum_s)
+                    counts, sum_s = histogram.read()
+                    family.add_metric(values, _cumulative(counts), sum_s)
                 if family.samples:
                     yield family
                 continue
@@ -66,10 +65,10 @@ class _Given(Collector):
                 yield family
 
 
-def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
+def _cumulative(counts: Iterable[int]) -> list[tuple[str, float]]:
     total = 0
     buckets: list[tuple[str, float]] = []
-    for bound, count in zip((*BOUNDS_S, "+Inf"), histogram.counts, strict=True):
+    for bound, count in zip((*BOUNDS_S, "+Inf"), counts, strict=True):
         total += count
         buckets.append((str(bound), total))
     return buckets

@@ -9,16 +9,11 @@ import time
 from collections.abc import Sequence
 from typing import Final, get_args
 
-from wispy.metrics import Histogram, Snapshot
+from wispy.metrics import COUNTED_AT, Histogram, Snapshot
 from wispy.protocol.status import ObjectReport
 from wispy.worker.calls import Call, Operation, Outcome
 
 _OPERATIONS: Final[tuple[Operation, ...]] = get_args(Operation)
-
-
-SAME_S: Final = 0.001
-"""Requests that were sent at one moment and started within this time share a place in the histograms. Stamps are
-milliseconds; and one look at the clock and one search serve what came in one entry."""
 
 
 def _by_operation() -> dict[Operation, int]:
@@ -77,10 +72,10 @@ class ObjectCounts:
         self.turned_away += other.turned_away
         self.updates += other.updates
         self.dropped += other.dropped
-        self.run.add(other.run)
-        self.queue.add(other.queue)
-        self.total.add(other.total)
-        self.publish.add(other.publish)
+        self.run.add(*other.run.read())
+        self.queue.add(*other.queue.read())
+        self.total.add(*other.total.read())
+        self.publish.add(*other.publish.read())
 
     def observe_turn(self, calls: int, took_s: float, last_s: float | None) -> None:
         """Requests have run on the objects' loop, in one turn.
@@ -90,12 +85,15 @@ class ObjectCounts:
             took_s: how long the turn was, in seconds.
             last_s: how long the last one of them took, if the turn ended with it: only that one can have been long.
         """
+        run = self.run.uncounted
         if last_s is not None:
-            self.run.observe(last_s)
+            run.append(last_s)
             calls -= 1
             took_s -= last_s
         if calls:
-            self.run.observe(took_s / calls, calls)
+            run += [took_s / calls] * calls
+        if len(run) >= COUNTED_AT:
+            self.run.count()
 
     def observe_ended(self, outcomes: Sequence[Outcome], max_start_delay_s: float) -> None:
         """Requests have ended, and are about to be answered.
@@ -104,26 +102,18 @@ class ObjectCounts:
             outcomes: how.
             max_start_delay_s: seconds from when each was sent to its `start_by`.
         """
-        now = time.monotonic()
-        start_by = started = 0.0
-        times = 0
+        ended = time.monotonic() + max_start_delay_s
+        queue, total = self.queue.uncounted, self.total.uncounted
         for outcome in outcomes:
             call = outcome.call
-            began = call.started
-            if began is None:
-                continue
-            if call.start_by == start_by and -SAME_S < began - started < SAME_S:
-                times += 1
-                continue
-            if times:
-                self._observe(started, start_by - max_start_delay_s, now, times)
-            start_by, started, times = call.start_by, began, 1
-        if times:
-            self._observe(started, start_by - max_start_delay_s, now, times)
-
-    def _observe(self, started: float, sent: float, now: float, times: int) -> None:
-        self.queue.observe(started - sent, times)
-        self.total.observe(now - sent, times)
+            started = call.started
+            if started is not None:
+                start_by = call.start_by
+                queue.append(started + max_start_delay_s - start_by)
+                total.append(ended - start_by)
+        if len(queue) >= COUNTED_AT:  # as many as in the other one
+            self.queue.count()
+            self.total.count()
 
 
 def totals(counts: ObjectCounts) -> dict[str, int]:
