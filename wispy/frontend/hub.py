@@ -40,9 +40,6 @@ from wispy.protocol.surface import admits
 
 log = logging.getLogger("wispy.frontend")
 
-MAX_FEEDS: Final = 10_000
-"""Channels that one frontend follows: each is a subscription in Redis and keeps its newest value."""
-
 MAX_HELD: Final = 1000
 """Updates kept while a feed is being opened or repaired; what goes beyond is a gap, repaired in turn."""
 
@@ -143,9 +140,20 @@ class Feed:
 
 
 class Hub:
-    """All feeds of one frontend process."""
+    """All feeds of one frontend process.
 
-    def __init__(self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts) -> None:
+    Args:
+        link: for commands.
+        subscriber: for updates.
+        keys: the deployment's keys.
+        counts: what is counted.
+        max_feeds: channels that are followed.
+    """
+
+    def __init__(
+        self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts, *, max_feeds: int
+    ) -> None:
+        self._max_feeds = max_feeds
         self.counts = counts
         self._link = link
         self._subscriber = subscriber
@@ -211,7 +219,7 @@ class Hub:
         object_name, dot, channel = name.partition(".")
         if not dot or not object_name or not channel:
             raise errors.NOT_FOUND()
-        if len(self._feeds) >= MAX_FEEDS:
+        if len(self._feeds) >= self._max_feeds:
             self.counts.hit("channels")
             raise errors.OVERLOADED("this frontend follows as many channels as it may")
         feed = self._feeds[name] = Feed(name, object_name, channel)

@@ -59,6 +59,9 @@ class LimitsConfig(Section, frozen=True):
     in_flight_per_object: Annotated[
         Count, about("requests to one object, through one frontend, that are not yet answered")
     ] = 4096
+    objects: Annotated[
+        Count, about("objects that one frontend process relays to; names that nobody serves count for a moment")
+    ] = 1000
     request_rate_per_session: Annotated[
         PerSecond | None, about("requests a second of one session, or of a websocket without one")
     ] = None
@@ -77,6 +80,7 @@ class LimitsConfig(Section, frozen=True):
     subscription_rate_per_address: Annotated[
         PerSecond | None, about("channels a second that one address subscribes to")
     ] = None
+    channels: Annotated[Count, about("channels that one frontend process follows for its subscribers")] = 10_000
     channels_per_object: Annotated[Count, about("channels of one object")] = 1000
     # all rates
     burst: Annotated[
