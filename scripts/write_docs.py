@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from wispy import metrics
+from wispy import limits, metrics
 from wispy.cli import commands
 from wispy.config import show
 from wispy.protocol import errors
@@ -11,6 +11,7 @@ PAGES = {
     "docs/reference/commands.md": commands.reference,
     "docs/reference/configuration.md": show.reference,
     "docs/reference/errors.md": errors.reference,
+    "docs/reference/limits.md": limits.reference,
     "docs/reference/metrics.md": metrics.reference,
 }
 

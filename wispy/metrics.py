@@ -117,8 +117,7 @@ METRICS: Final = (
         "wispy_frontend_limit_hits",
         "counter",
         ("limit",),
-        "What a bound has turned away: `connections`, `in_flight_per_object`, `objects`, `channels`, "
-        "`subscriptions_per_connection`; or held back: `in_flight_per_connection`.",
+        "What a [limit](limits.md) has turned away; `in_flight_per_connection`: held back.",
     ),
     Metric("wispy_frontend_channels", "gauge", (), "Channels that are followed for subscribers."),
     Metric("wispy_frontend_deliveries", "counter", (), "Updates that were handed to subscribers, once for each."),

@@ -154,6 +154,8 @@ def _in_words(bare: Any, limits: Meta) -> str:
         return "text"
     if bare is int:
         return f"a whole number from {limits.ge} to {limits.le}"
+    if bare is float:
+        return f"a number above {limits.gt} and up to {limits.le}"
     if bare is Seconds:
         least = f"above {limits.gt} and" if limits.ge is None else f"from {format_duration(limits.ge)}"
         return f"a duration {least} up to {format_duration(limits.le or 0)}"

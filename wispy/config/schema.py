@@ -16,8 +16,9 @@ from msgspec import Meta
 from wispy.config import checks
 from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.config.sections.base import Duration, Section, Size, about
-from wispy.config.sections.connections import LimitsConfig, RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
+from wispy.config.sections.connections import RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
 from wispy.config.sections.files import StaticConfig, UploadConfig, UploadRulesConfig
+from wispy.config.sections.limits import LimitsConfig
 from wispy.config.sections.logs import LoggingConfig
 from wispy.config.sections.objects import (
     FuncCallerConfig,

@@ -26,12 +26,13 @@ from wispy.frontend.guard import Guard
 from wispy.frontend.hub import Hub
 from wispy.frontend.logging_dispatcher import LoggingDispatcher
 from wispy.frontend.methods import Methods
+from wispy.frontend.quotas import Quotas
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session, SessionLimits
 from wispy.frontend.status import Status
 from wispy.frontend.websocket.seam import WebSocketSettings
 from wispy.frontend.websocket.service import WebSocketService
-from wispy.protocol import jsonrpc
+from wispy.protocol import errors, jsonrpc
 from wispy.protocol.labels import public_name
 from wispy.protocol.status import MAX_SESSIONS, FrontendRow, Report, SessionRow
 from wispy.timing import wait_until
@@ -46,6 +47,9 @@ LEAVE_S: Final = 1.0
 
 DRAIN_S: Final = 10.0
 """How long a frontend that is asked to end waits for the requests in flight."""
+
+FULL: Final = "this server takes no more connections; try again"
+"""Said to whom there is no room for."""
 
 CLOSE_S: Final = 1.0
 """How long closing websockets may take to say goodbye."""
@@ -83,7 +87,7 @@ class Core:
             prefix=keys.prefix,
             probe_interval_s=redis.probe_interval,
         )
-        self.hub = Hub(self.link, self.subscriber, keys, self.counts)
+        self.hub = Hub(self.link, self.subscriber, keys, self.counts, max_feeds=config.limits.channels)
         self.subscriber.after_read = self._write_out
         self.subscriber.on_lost(self._write_out)  # a read that ends the connection is not followed by `after_read`
         self.relay = Relay(
@@ -93,11 +97,15 @@ class Core:
             keys,
             settings_of=lambda name: config.of_object(name).func_caller,
             max_in_flight=config.limits.in_flight_per_object,
+            max_objects=config.limits.objects,
             before_replies=self._before_replies,
             sealing_secret=config.sealing_secret if config.auth.is_on else None,
             counts=self.counts,
         )
-        self.methods = Methods(self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32))
+        self.quotas = Quotas(config.limits, self.counts, time.monotonic)
+        self.methods = Methods(
+            self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32), self.quotas
+        )
         self.status = Status(
             self.name, self.link, self.subscriber, keys, report=self._report, objects=self.methods.objects
         )
@@ -114,7 +122,9 @@ class Core:
         self.sessions: dict[Session, None] = {}
         """Those with an open websocket, the oldest first."""
         verifier = verifier_of(config.auth)
-        self.gate = None if verifier is None else Gate(config.auth, verifier, self.dispatcher, self.sessions)
+        self.gate = (
+            None if verifier is None else Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas)
+        )
         """None where nobody has to say who he is."""
         if self.gate is not None:
             methods[AUTHENTICATE] = self.gate.authenticate
@@ -131,7 +141,7 @@ class Core:
             in_flight=limits.in_flight_per_connection,
             batch=limits.batch,
             depth=limits.depth,
-            subscriptions=limits.subscriptions_per_connection,
+            digits=limits.digits,
             unread_bytes=config.websocket.write_buffer + limits.reply_bytes,
         )
         self.link.on_connected(self._tell_clock)
@@ -154,15 +164,16 @@ class Core:
         await self.link.start()
         await self.subscriber.start()
 
-    def new_session(self, grant: Grant | None, credentials: Credentials) -> Session:
+    def new_session(self, remote: str, grant: Grant | None, credentials: Credentials) -> Session:
         """The session of a websocket that is about to open.
 
         Args:
+            remote: its client's address.
             grant: who its client is; None where nobody has to say so, or where he has not yet.
             credentials: what it has shown.
         """
         session = Session(
-            self.dispatcher if self.gate is None else self.gate.lobby,
+            self.quotas.websocket(self.dispatcher if self.gate is None else self.gate.lobby, remote, None),
             self.hub,
             self._session_limits,
             self.relay.open_plain_session,
@@ -171,7 +182,8 @@ class Core:
         )
         session.credentials = credentials
         if grant is not None:
-            session.admit(grant, credentials, self.dispatcher)
+            assert self.gate is not None
+            self.gate.admit(session, grant, credentials)
         return session
 
     def _before_replies(self) -> None:
@@ -191,6 +203,14 @@ class Core:
         self.sessions[session] = None
         if self.gate is not None:
             self.gate.opened(session)
+        try:
+            if len(self.sessions) > self.config.limits.connections:
+                self.counts.hit("connections")
+                raise errors.OVERLOADED(FULL)
+            self.quotas.opened(session)
+        except errors.RPCError as error:  # its handshake began when there was room
+            session.turn_away(error.message)
+            return
         if self.is_draining:  # its handshake began before
             self._send_away(session)
 
@@ -199,6 +219,7 @@ class Core:
         for flights in session.all_flights():
             self.dispatcher.gone(flights)
             self.relay.close_session(flights)
+        self.quotas.closed(session)
 
     def _report(self, now_ms: int) -> Report:
         """What this process says of itself, at `now_ms` on the Redis server's clock."""

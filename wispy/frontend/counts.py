@@ -1,17 +1,7 @@
 """What one frontend process counts, all of it beside the path of a call: plain numbers, which are never taken back."""
 
-from typing import Literal
-
+from wispy.limits import FrontendLimit
 from wispy.metrics import Histogram
-
-Limit = Literal[
-    "connections",
-    "in_flight_per_connection",
-    "in_flight_per_object",
-    "objects",
-    "channels",
-    "subscriptions_per_connection",
-]
 
 
 class FrontendCounts:
@@ -33,7 +23,7 @@ class FrontendCounts:
     def __init__(self) -> None:
         self.opened = 0
         """Websockets."""
-        self.limits: dict[Limit, int] = {}
+        self.limits: dict[FrontendLimit, int] = {}
         """How often each bound was reached."""
         self.slow = 0
         """Times that a reader fell behind its channels."""
@@ -52,6 +42,6 @@ class FrontendCounts:
         self.lag = Histogram()
         """From Redis' publishing of a renewal to its arrival."""
 
-    def hit(self, limit: Limit) -> None:
+    def hit(self, limit: FrontendLimit) -> None:
         """A bound was reached."""
         self.limits[limit] = self.limits.get(limit, 0) + 1

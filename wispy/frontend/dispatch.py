@@ -52,6 +52,10 @@ class Reception(Protocol):
         """Begin a request; its sink gets the answer."""
         ...
 
+    def refuse(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+        """Answer a request that may not begin."""
+        ...
+
 
 LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 """Answers a request in the frontend: the JSON text of the result, at once or later. Raises RPCError."""
@@ -101,6 +105,11 @@ class Dispatcher:
         except errors.RPCError as error:
             refuse(request, sink, error)
         return None
+
+    def refuse(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+        """Answer a request that may not begin."""
+        self.requests += 1
+        refuse(request, sink, error)
 
     def gone(self, flights: SessionFlights) -> None:
         """The connection of these flights is gone: nobody here will get their answers."""

@@ -5,7 +5,8 @@ Rules:
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
-from collections.abc import Awaitable
+import math
+from collections.abc import Awaitable, Mapping
 from typing import Any, Final
 
 from tornado.web import HTTPError, RequestHandler
@@ -23,6 +24,26 @@ CHANGING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 def finish(handler: RequestHandler, body: str | bytes) -> None:
     """End the answer with this body."""
     handler.finish(body)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
+
+
+class TooOftenError(HTTPError):
+    """An address asks too often to be asked anything."""
+
+    def __init__(self, error: RPCError) -> None:
+        super().__init__(429, reason="Too many requests")
+        self.error = error
+
+
+def refusal_in(error: Mapping[str, Any]) -> RPCError | None:
+    """Of what `write_error` is told: that an address asks too often."""
+    exception = error.get("exc_info", (None, None, None))[1]
+    return exception.error if isinstance(exception, TooOftenError) else None
+
+
+def set_retry_after(handler: RequestHandler, error: RPCError) -> None:
+    """Say when the client may come again, where that is known."""
+    if "retry_in_ms" in error.data:
+        handler.set_header("Retry-After", str(math.ceil(error.data["retry_in_ms"] / 1000)))
 
 
 class Handler(RequestHandler):
@@ -46,11 +67,19 @@ class Handler(RequestHandler):
     async def learn_who(self) -> None:
         """Find out who sends the request; to be called where that matters."""
         gate = self._core.gate
-        if gate is not None:
-            try:
-                self.grant = await gate.check(gate.credentials_of(self.request))
-            except RPCError as error:
-                raise HTTPError(503, reason="The login cannot be checked at present") from error
+        if gate is None:
+            return
+        remote = str(self.request.remote_ip)
+        try:
+            self._core.quotas.check_login(remote)
+        except RPCError as error:
+            raise TooOftenError(error) from error
+        try:
+            self.grant = await gate.check(gate.credentials_of(self.request))
+        except RPCError as error:
+            raise HTTPError(503, reason="The login cannot be checked at present") from error
+        if self.grant is None:
+            self._core.quotas.failed_login(remote)
 
     @property
     def is_known(self) -> bool:
@@ -66,6 +95,9 @@ class Handler(RequestHandler):
         self.set_header("X-Content-Type-Options", "nosniff")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
+        refusal = refusal_in(kwargs)
+        if refusal is not None:
+            set_retry_after(self, refusal)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, f"{status_code} {self._reason}\n")
 

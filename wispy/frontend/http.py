@@ -11,7 +11,7 @@ import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
@@ -19,11 +19,11 @@ from tornado.web import Application, HTTPError, RequestHandler, stream_request_b
 
 from wispy.config.schema import Config
 from wispy.frontend.console_files import console_routes
-from wispy.frontend.core import Core
+from wispy.frontend.core import FULL, Core
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
-from wispy.frontend.handler import JSON, Handler, finish
+from wispy.frontend.handler import JSON, Handler, finish, refusal_in, set_retry_after
 from wispy.frontend.incoming import sweep
 from wispy.frontend.kin import Tell
 from wispy.frontend.metrics import snapshot
@@ -39,10 +39,6 @@ from wispy.protocol.jsonrpc import InvalidMessageError, Request
 from wispy.resources import wispyjs_folder
 
 log = logging.getLogger("wispy.frontend")
-
-BODY_S: Final = 300.0
-"""Seconds in which the body of a POST must be here: 10 MiB at 300 kbit/s. It also bounds what is read of a body only to
-be thrown away."""
 
 
 class Socket(WebSocketEndpoint):
@@ -63,17 +59,31 @@ class Socket(WebSocketEndpoint):
         if core.is_full:
             core.counts.hit("connections")
         if core.is_draining or core.is_full:
-            return self._refuse(503, "this server takes no more connections; try again")
+            return self._refuse(503, FULL)
+        remote = str(self.request.remote_ip)
+        try:
+            core.quotas.check_opening(remote)
+        except errors.RPCError as error:
+            return self._refuse_for_now(error)
         if core.gate is None:
-            return core.new_session(None, NO_CREDENTIALS)
+            return core.new_session(remote, None, NO_CREDENTIALS)
         credentials = core.gate.credentials_of(self.request)
         try:
             grant = await core.gate.check(credentials)
         except errors.RPCError as error:
             return self._refuse(503, error.message)
+        if grant is not None:
+            try:
+                core.quotas.check_user(grant.identity.user)
+            except errors.RPCError as error:
+                return self._refuse_for_now(error)
         # Who has shown something that is no good is let in like one who has shown nothing, and told why: a page cannot
         # read with which status a handshake failed.
-        return core.new_session(grant, credentials)
+        return core.new_session(remote, grant, credentials)
+
+    def _refuse_for_now(self, error: errors.RPCError) -> None:
+        set_retry_after(self, error)
+        self._refuse(429, error.message)
 
     def _refuse(self, status: int, reason: str) -> None:
         self.set_status(status)
@@ -125,13 +135,27 @@ class Rpc(Handler):
         super().initialize(core)
         self._body = bytearray()
         self._body_size = 0
+        self._is_read = False
 
     async def prepare(self) -> None:
         connection = cast(HTTP1Connection, self.request.connection)
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection; see `data_received`
-        connection.set_body_timeout(BODY_S)
+        connection.set_body_timeout(self._core.config.limits.http_body_time)
         super().prepare()
         await self.learn_who()
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        refusal = refusal_in(kwargs)
+        if refusal is None:
+            super().write_error(status_code, **kwargs)
+        else:
+            set_retry_after(self, refusal)
+            self.reply_json(InvalidMessageError(refusal).reply())
+
+    def on_connection_close(self) -> None:
+        is_late = self.request.request_time() >= self._core.config.limits.http_body_time
+        if is_late and not self._is_read:  # Tornado has ended it
+            self._core.counts.hit("http_body_time")
 
     def data_received(self, chunk: bytes) -> None:
         self._body_size += len(chunk)
@@ -141,6 +165,10 @@ class Rpc(Handler):
             self._body.clear()
 
     async def post(self) -> None:
+        self._is_read = True
+        if "Content-Encoding" in self.request.headers:
+            # What is small and becomes large is not unpacked here, for nobody needs it.
+            raise HTTPError(415, reason="Send the body as it is, without Content-Encoding")
         media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
         if media_type != JSON:
             # A form or plain text can be posted by any page, without the browser asking first.
@@ -152,13 +180,18 @@ class Rpc(Handler):
             return
         limits = self._core.config.limits
         if self._body_size > limits.http_body:
+            self._core.counts.hit("http_body")
             text = f"the body has {self._body_size} bytes, the limit (limits.http_body) is {limits.http_body:d}"
             self.set_status(413)
             self.reply_json(InvalidMessageError(errors.TOO_LARGE(text)).reply())
             return
         try:
-            message = jsonrpc.parse(bytes(self._body), batch_limit=limits.batch, depth_limit=limits.depth)
+            message = jsonrpc.parse(
+                bytes(self._body), batch_limit=limits.batch, depth_limit=limits.depth, digits_limit=limits.digits
+            )
         except InvalidMessageError as error:
+            if error.limit is not None:
+                self._core.counts.hit(error.limit)
             self.reply_json(error.reply())
             return
         if isinstance(message, Request):
@@ -186,13 +219,15 @@ class Rpc(Handler):
         relay = self._core.relay
         session = relay.open_plain_session()
         session.bearer = None if self.grant is None else self.grant.bearer
-        caller = _HttpCaller(session, str(self.request.remote_ip), self.identity)
-        for request in requests:
-            if isinstance(request, Request):
-                self._core.dispatcher.start(caller, request, sink)
-            else:
-                sink.answered(request.reply())
-        await sink.done
+        remote = str(self.request.remote_ip)
+        caller = _HttpCaller(session, remote, self.identity)
+        with self._core.quotas.post(self._core.dispatcher, remote, self.identity.user, session) as reception:
+            for request in requests:
+                if isinstance(request, Request):
+                    reception.start(caller, request, sink)
+                else:
+                    sink.answered(request.reply())
+            await sink.done
         relay.reuse_plain_session(session)
         return sink.texts
 

@@ -39,9 +39,6 @@ from wispy.protocol.positions import (
 
 log = logging.getLogger("wispy.frontend")
 
-MAX_FEEDS: Final = 10_000
-"""Channels that one frontend follows: each is a subscription in Redis and keeps its newest value."""
-
 MAX_HELD: Final = 1000
 """Updates kept while a feed is being opened or repaired; what goes beyond is a gap, repaired in turn."""
 
@@ -63,9 +60,20 @@ _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
 
 
 class Hub:
-    """All feeds of one frontend process."""
+    """All feeds of one frontend process.
 
-    def __init__(self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts) -> None:
+    Args:
+        link: for commands.
+        subscriber: for updates.
+        keys: the deployment's keys.
+        counts: what is counted.
+        max_feeds: channels that are followed.
+    """
+
+    def __init__(
+        self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts, *, max_feeds: int
+    ) -> None:
+        self._max_feeds = max_feeds
         self.counts = counts
         self._link = link
         self._subscriber = subscriber
@@ -131,7 +139,7 @@ class Hub:
         object_name, dot, channel = name.partition(".")
         if not dot or not object_name or not channel:
             raise errors.NOT_FOUND()
-        if len(self._feeds) >= MAX_FEEDS:
+        if len(self._feeds) >= self._max_feeds:
             self.counts.hit("channels")
             raise errors.OVERLOADED("this frontend follows as many channels as it may")
         feed = self._feeds[name] = Feed(name, object_name, channel)

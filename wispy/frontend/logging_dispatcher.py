@@ -112,6 +112,11 @@ class LoggingDispatcher(Dispatcher):
         logged.begun(flight)
         return flight
 
+    def refuse(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+        logged = LoggedSink(self._access_log, caller, request, sink)
+        super().refuse(caller, request, logged, error)
+        logged.begun(None)
+
     def gone(self, flights: SessionFlights) -> None:
         for flight in flights.in_flight.values():
             if isinstance(flight.sink, LoggedSink):

@@ -17,6 +17,7 @@ from wispy.frontend import openrpc
 from wispy.frontend.dispatch import Caller, LocalMethod
 from wispy.frontend.feed import Declaration, Feed, decode_declaration
 from wispy.frontend.hub import Hub
+from wispy.frontend.quotas import Quotas
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session
 from wispy.protocol import errors, jsonrpc
@@ -25,9 +26,6 @@ from wispy.protocol.surface import seen_by
 from wispy.version import __version__
 
 log = logging.getLogger("wispy.frontend")
-
-MAX_SUBSCRIBE: Final = 1000
-"""Channels in one `rpc.subscribe`: as many as a connection may have."""
 
 TOKEN_S: Final = 30 * 86400
 """How long a token is good for. A session's window begins when its connection breaks, which only its client knows; a
@@ -68,9 +66,11 @@ class Methods:
         keys: the deployment's keys.
         config: the frontend's configuration.
         secret: signs session tokens.
+        quotas: how many channels a caller may be subscribed to.
     """
 
-    def __init__(self, relay: Relay, hub: Hub, keys: Keys, config: Config, secret: str) -> None:
+    def __init__(self, relay: Relay, hub: Hub, keys: Keys, config: Config, secret: str, quotas: Quotas) -> None:
+        self._quotas = quotas
         self._relay = relay
         self._hub = hub
         self._keys = keys
@@ -189,12 +189,9 @@ class Methods:
         session = _websocket_only(caller, "rpc.subscribe")
         given = _read(params, _SubscribeParams)
         names = list(dict.fromkeys(given.channels))
-        limit = self._config.limits.subscriptions_per_connection
-        if len(names) > MAX_SUBSCRIBE or len(session.subscriptions) + len(names) > limit:
-            self._hub.counts.hit("subscriptions_per_connection")
-            raise errors.OVERLOADED(f"a connection may subscribe to {limit} channels", retryable=False)
+        self._quotas.subscribing(session, [name for name in names if name not in session.subscriptions])
         since = {name: _position(given.since[name]) for name in names if name in given.since}
-        return Subscription(self._hub, session, names, since).run()
+        return Subscription(self._hub, self._quotas, session, names, since).run()
 
     def _unsubscribe(self, caller: Caller, params: msgspec.Raw) -> bytes:
         session = _websocket_only(caller, "rpc.unsubscribe")
@@ -217,8 +214,11 @@ class Methods:
 class Subscription:
     """One `rpc.subscribe`: opens the feeds, then answers and goes live in one turn of the loop."""
 
-    def __init__(self, hub: Hub, session: Session, names: list[str], since: dict[str, tuple[str, int]]) -> None:
+    def __init__(
+        self, hub: Hub, quotas: Quotas, session: Session, names: list[str], since: dict[str, tuple[str, int]]
+    ) -> None:
         self._hub = hub
+        self._quotas = quotas
         self._session = session
         self._names = names
         self._since = since
@@ -284,6 +284,12 @@ class Subscription:
             if self._is_ahead(feed):
                 self._refuse(name, errors.UNAVAILABLE("the channel is not known here as far as that yet"))
                 continue
+            if session.connection is not None and name not in session.subscriptions:
+                try:
+                    self._quotas.check_subscription(session)
+                except errors.RPCError as error:
+                    self._refuse(name, error)
+                    continue
             result: dict[str, Any] = {"at": feed.at}
             if feed.kind == "value" and not self._has_newer(feed):
                 result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)

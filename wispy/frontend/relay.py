@@ -21,9 +21,6 @@ from wispy.protocol import errors, relay
 
 log = logging.getLogger("wispy.frontend")
 
-MAX_OBJECTS: Final = 1000
-"""Objects that one frontend relays to: each costs a subscription; names come from clients."""
-
 _decode_seconds: Final = msgspec.json.Decoder(float).decode
 _decode_key: Final = msgspec.json.Decoder(str).decode
 
@@ -39,6 +36,7 @@ class Relay:
         settings_of: an object's greatest start delay, after which an entry that no owner took is withdrawn, and its
             default run time-out, after which an answer is not waited for any more.
         max_in_flight: requests in flight to one object.
+        max_objects: objects that are relayed to.
         before_replies: called before replies are given out: a request's updates precede its reply.
         sealing_secret: seals what goes to workers, where callers have to say who they are; else None.
         counts: what is counted.
@@ -53,6 +51,7 @@ class Relay:
         *,
         settings_of: Callable[[str], FuncCallerConfig],
         max_in_flight: int,
+        max_objects: int,
         before_replies: Callable[[], None],
         sealing_secret: str | None = None,
         counts: FrontendCounts,
@@ -64,6 +63,7 @@ class Relay:
         self.keys = keys
         self.settings_of = settings_of
         self.max_in_flight = max_in_flight
+        self._max_objects = max_objects
         self.sealing_secret = sealing_secret
         self.tasks = Tasks("relay")
         self.sessions: dict[str, SessionFlights] = {}
@@ -111,7 +111,7 @@ class Relay:
         """
         object_relay = self._objects.get(object_name)
         if object_relay is None:
-            if len(self._objects) >= MAX_OBJECTS:
+            if len(self._objects) >= self._max_objects:
                 self.counts.hit("objects")
                 flight.refuse(errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return

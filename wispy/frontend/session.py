@@ -41,7 +41,7 @@ class SessionLimits:
     in_flight: int
     batch: int
     depth: int
-    subscriptions: int
+    digits: int
     unread_bytes: int
     """Bytes of replies that a reader may leave unread."""
 
@@ -138,8 +138,12 @@ class Session:
             return
         limits = self._limits
         try:
-            message = jsonrpc.parse(data, batch_limit=limits.batch, depth_limit=limits.depth)
+            message = jsonrpc.parse(
+                data, batch_limit=limits.batch, depth_limit=limits.depth, digits_limit=limits.digits
+            )
         except InvalidMessageError as error:
+            if error.limit is not None:
+                self._hub.counts.hit(error.limit)
             self.send(error.reply())
             return
         if isinstance(message, Request):
@@ -159,6 +163,10 @@ class Session:
     def leave(self) -> None:
         """The client goes on over another connection: this one is over, though nobody has said so."""
         self._close(CloseCode.POLICY, "the session goes on over another connection")
+
+    def turn_away(self, reason: str) -> None:
+        """There is no room for it, which was not known when its handshake began."""
+        self._close(CloseCode.TRY_AGAIN_LATER, reason)
 
     def finish(self) -> None:
         """End once all is answered: this frontend goes. A plain client could ask on and on: it is read no more."""

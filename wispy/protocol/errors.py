@@ -189,7 +189,12 @@ UNAUTHENTICATED: Final = ErrorType(
     "UNAUTHENTICATED", -32009, "please log in", "no", False, "The caller must say who he is, or his login has expired."
 )
 RATE_LIMITED: Final = ErrorType(
-    "RATE_LIMITED", -32010, "too many requests in a short time", "no", True, "The caller asks more often than he may."
+    "RATE_LIMITED",
+    -32010,
+    "too many requests in a short time",
+    "no",
+    True,
+    "The caller asks more often than he may: `data.retry_in_ms` says when he may again.",
 )
 UNSENDABLE: Final = ErrorType(
     "UNSENDABLE",
@@ -211,6 +216,17 @@ RESULT_GONE: Final = ErrorType(
 UNAVAILABLE: Final = ErrorType(
     "UNAVAILABLE", -32013, "the server cannot reach Redis at present", "no", True, "The server cannot reach Redis."
 )
+
+
+def rate_limited(what: str, wait_s: float) -> RPCError:
+    """RATE_LIMITED, with how long to wait.
+
+    Args:
+        what: comes too often.
+        wait_s: until it may come again.
+    """
+    return RATE_LIMITED(f"{what}: again in {wait_s:.3g} s", data={"retry_in_ms": int(wait_s * 1000) + 1})
+
 
 TABLE: Final = (
     PARSE_ERROR,
@@ -272,6 +288,7 @@ A request that fails is answered by a JSON-RPC error object:
 - `executed`: whether the request ran. `no`: it did not, and will not. `yes`: it did. `maybe`: that cannot be known,
   or it was cut short. wispy itself never runs again what may have run.
 - `retryable`: whether the same request, sent again under a new id, may well succeed. Only what did not run is.
+- `RATE_LIMITED` says in `data.retry_in_ms` after how many milliseconds the request will be taken.
 - An exception of the object's own code has `data.type`, its class, and `data.args`, its arguments. A traceback is in
   `data.traceback` only where `interface.traceback_access` is on.
 

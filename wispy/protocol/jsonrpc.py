@@ -21,6 +21,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from wispy.protocol.digits import MAX_DIGITS, has_longer_number
 from wispy.protocol.errors import INVALID_REQUEST, PARSE_ERROR, TOO_LARGE, RPCError
 from wispy.protocol.nesting import MAX_DEPTH, is_deeper
 
@@ -70,12 +71,18 @@ class Request(msgspec.Struct, gc=False):
     wispy: WispyMembers | None
 
 
+MessageLimit = Literal["batch", "depth", "digits"]
+"""The limits that a message may be past."""
+
+
 class InvalidMessageError(RPCError):
     """A message, or an entry of a batch, that is no request; `id` is what its answer is to bear."""
 
-    def __init__(self, error: RPCError, id: bytes = NULL_ID) -> None:
+    def __init__(self, error: RPCError, id: bytes = NULL_ID, limit: MessageLimit | None = None) -> None:
         super().__init__(error.code, error.message, executed=error.executed, retryable=error.retryable, data=error.data)
         self.id = id
+        self.limit: MessageLimit | None = limit
+        """What the message is past, for the metrics."""
 
     def reply(self) -> bytes:
         """The whole answer."""
@@ -107,7 +114,7 @@ _check_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
 
 def parse(
-    data: bytes, *, batch_limit: int, depth_limit: int = MAX_DEPTH
+    data: bytes, *, batch_limit: int, depth_limit: int = MAX_DEPTH, digits_limit: int = MAX_DIGITS
 ) -> Request | list[Request | InvalidMessageError]:
     """Read one message of a client.
 
@@ -115,6 +122,7 @@ def parse(
         data: the message.
         batch_limit: requests that a batch may hold.
         depth_limit: levels of arrays and objects that the whole message may have.
+        digits_limit: digits in a row that its numbers may have.
 
     Returns:
         A request; or for a batch its requests, each that is none as the error that answers it.
@@ -125,9 +133,11 @@ def parse(
     if not data.isascii():
         _check_utf8(data)
     if len(data) > 2 * depth_limit and is_deeper(data, depth_limit):
-        raise InvalidMessageError(
-            TOO_LARGE(f"the message is nested deeper than {depth_limit} levels"), _recover_id(data)
-        )
+        text = f"the message is nested deeper than {depth_limit} levels"
+        raise InvalidMessageError(TOO_LARGE(text), _recover_id(data), "depth")
+    if len(data) > digits_limit and has_longer_number(data, digits_limit):
+        text = f"a number in the message has more than {digits_limit} digits"
+        raise InvalidMessageError(TOO_LARGE(text), _recover_id(data), "digits")
     if data[:1] != b"{" and data.lstrip(_WHITESPACE).startswith(b"["):
         return _parse_batch(data, batch_limit)
     return _parse_request(data)
@@ -173,7 +183,7 @@ def _parse_batch(data: bytes, limit: int) -> list[Request | InvalidMessageError]
     if not entries:
         raise InvalidMessageError(INVALID_REQUEST("a batch must not be empty"))
     if len(entries) > limit:
-        raise InvalidMessageError(TOO_LARGE(f"a batch may hold {limit} requests"))
+        raise InvalidMessageError(TOO_LARGE(f"a batch may hold {limit} requests"), limit="batch")
     return [_parse_entry(entry) for entry in entries]
 
 
@@ -202,7 +212,7 @@ def _explain(data: bytes | msgspec.Raw, error: Exception) -> InvalidMessageError
     try:
         _check_json(data)
     except RecursionError:
-        return InvalidMessageError(TOO_LARGE("the message is nested too deep"))
+        return InvalidMessageError(TOO_LARGE("the message is nested too deep"), limit="depth")
     except msgspec.DecodeError as malformed:
         return _explain_malformed(data, malformed)
     return InvalidMessageError(

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from wispy.protocol import errors
+from wispy.protocol.token_bucket import Buckets
 from wispy.worker.marks import NO_MARKS, Marks, Rate, function_marks
 
 MAX_BUCKETS: Final = 10_000
@@ -92,18 +93,11 @@ _FUNCTIONS: Final[Any] = (types.FunctionType, type(functools.lru_cache(lambda: N
 
 
 class Limiter:
-    """Counts the calls of one method that has a rate.
-
-    Each bucket is one number, the moment until which its calls so far would last if they came evenly (the generic cell
-    rate algorithm): a call may come while that is no further ahead than the burst.
-    """
+    """Counts the calls of one method that has a rate."""
 
     def __init__(self, rate: Rate) -> None:
-        self._interval_s = 1 / rate.per_second
-        self._ahead_s = (rate.burst - 1) * self._interval_s
         self._is_shared = rate.per_object
-        self._until: dict[str, float] = {}
-        """Session to that moment, the one that has called last at the end."""
+        self._buckets = Buckets(rate.per_second, rate.burst, MAX_BUCKETS)
 
     def check(self, session: str, now: float) -> None:
         """Count a call.
@@ -116,16 +110,7 @@ class Limiter:
             RPCError: RATE_LIMITED; it was not counted.
         """
         key = "" if self._is_shared else session
-        until = max(self._until.get(key, now), now)
-        wait_s = until - now - self._ahead_s
-        if wait_s > _ROUNDING_S:
-            text = f"this is called too often: again in {wait_s:.3g} s"
-            raise errors.RATE_LIMITED(text, data={"retry_in_ms": int(wait_s * 1000) + 1})
-        self._until.pop(key, None)
-        if len(self._until) >= MAX_BUCKETS:
-            del self._until[next(iter(self._until))]
-        self._until[key] = until + self._interval_s
-
-
-_ROUNDING_S: Final = 1e-6
-"""Seconds by which sums of intervals may be off."""
+        wait_s = self._buckets.wait_s(key, now)
+        if wait_s:
+            raise errors.rate_limited("this is called too often", wait_s)
+        self._buckets.take(key, now)

@@ -125,7 +125,7 @@ async def stage(valkey: EmbeddedServer) -> AsyncIterator[Stage]:
     acquired = await store.acquire(None, nonce="a", lease_ms=60_000, holder="test")
     assert acquired is not None
     await store.declare(acquired.epoch, DECLARATIONS)
-    hub = Hub(link, subscriber, keys, FrontendCounts())
+    hub = Hub(link, subscriber, keys, FrontendCounts(), max_feeds=100)
     subscriber.after_read = hub.flush
     yield Stage(Owner(link, store, acquired.epoch), hub)
     await hub.close()

@@ -33,7 +33,7 @@ class Unconnected:
 
 def make_feed(kind: str, head: int) -> tuple[Hub, Feed, Listener]:
     unconnected = Unconnected()
-    hub = Hub(cast(Link, unconnected), cast(Subscriber, unconnected), Keys(), FrontendCounts())
+    hub = Hub(cast(Link, unconnected), cast(Subscriber, unconnected), Keys(), FrontendCounts(), max_feeds=100)
     feed = Feed("sample.x", "sample", "x")
     feed.kind = kind
     feed.reader = Reader("5-a", head)

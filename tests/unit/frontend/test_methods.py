@@ -10,10 +10,12 @@ from tests.unit.frontend.recorders import RecordingConnection, RecordingHub, Rec
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.server import Server
-from wispy.config.schema import Config
+from wispy.config.schema import Config, LimitsConfig
+from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.dispatch import Dispatcher
 from wispy.frontend.flights import Flight, SessionFlights
-from wispy.frontend.methods import MAX_SUBSCRIBE, Methods
+from wispy.frontend.methods import Methods
+from wispy.frontend.quotas import Quotas
 from wispy.frontend.session import Session, SessionLimits
 from wispy.protocol import errors
 from wispy.protocol.identity import ANONYMOUS
@@ -52,9 +54,10 @@ class Client:
         server = cast(Server, StandingServer()) if is_up else None
         self.relay = MethodsRelay(server)
         hub = RecordingHub()
-        methods = Methods(self.relay, hub, Keys(), Config(), SECRET)
+        quotas = Quotas(LimitsConfig(), hub.counts, lambda: 0.0)
+        methods = Methods(self.relay, hub, Keys(), Config(), SECRET, quotas)
         self.dispatcher = Dispatcher(self.relay, methods.table())
-        limits = SessionLimits(in_flight=64, batch=64, depth=64, subscriptions=1000, unread_bytes=1000)
+        limits = SessionLimits(in_flight=64, batch=64, depth=64, digits=4300, unread_bytes=1000)
         self.connection = RecordingConnection()
         self.session = Session(self.dispatcher, hub, limits, open_plain, lambda session: None, lambda session: None)
         self.session.connection_made(self.connection)
@@ -105,7 +108,9 @@ def test_what_needs_a_websocket_is_refused_elsewhere(method: str) -> None:
             return open_plain()
 
     client = Client()
-    table = Methods(client.relay, RecordingHub(), Keys(), Config(), SECRET).table()
+    table = Methods(
+        client.relay, RecordingHub(), Keys(), Config(), SECRET, Quotas(LimitsConfig(), FrontendCounts(), lambda: 0.0)
+    ).table()
     with pytest.raises(errors.RPCError, match="needs a websocket"):
         table[method](Poster(), cast(Any, b'{"id": 1, "channels": []}'))
 
@@ -125,7 +130,7 @@ def test_cancel_reaches_the_requests_of_that_id_and_no_others() -> None:
 @pytest.mark.parametrize(
     ("params", "code"),
     [
-        ({"channels": [f"lamp.c{number}" for number in range(MAX_SUBSCRIBE + 1)]}, errors.OVERLOADED.code),
+        ({"channels": [f"lamp.c{number}" for number in range(1001)]}, errors.OVERLOADED.code),
         ({"channels": ["lamp.a"], "since": {"lamp.a": "yesterday"}}, errors.INVALID_PARAMS.code),
         ({"channels": "lamp.a"}, errors.INVALID_PARAMS.code),
         ({}, errors.INVALID_PARAMS.code),

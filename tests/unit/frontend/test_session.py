@@ -22,7 +22,7 @@ class Stage:
         self.hub = RecordingHub()
         self.connection = RecordingConnection()
         self.log: list[str] = []
-        limits = SessionLimits(in_flight=3, batch=5, depth=8, subscriptions=10, unread_bytes=1000)
+        limits = SessionLimits(in_flight=3, batch=5, depth=8, digits=4300, unread_bytes=1000)
         self.session = Session(
             Dispatcher(self.relay, {"rpc.now": lambda caller, params: b"1"}),
             self.hub,

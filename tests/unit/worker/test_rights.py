@@ -354,7 +354,7 @@ def test_the_memory_of_a_rate_is_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(rights, "MAX_BUCKETS", 3)
     limiter = Limiter(Rate(1.0, 1, False))
     assert all(took(limiter, session, 0.0) for session in "abcd")
-    assert len(limiter._until) == 3
+    assert len(limiter._buckets) == 3
     assert not took(limiter, "d", 0.0)
     assert took(limiter, "a", 0.0)
 

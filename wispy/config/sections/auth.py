@@ -78,6 +78,11 @@ class AuthConfig(Section, frozen=True):
         Annotated[Seconds, Meta(ge=0.1, le=600)],
         about("a websocket that has not said who it is after this long is closed"),
     ] = Seconds(10)
+    # One out of date, one mistyped, and some patience.
+    failed_logins: Annotated[
+        Annotated[int, Meta(ge=1, le=1000)],
+        about("a websocket that has shown so many tokens that are no good is closed"),
+    ] = 5
     recheck: Annotated[
         Annotated[Seconds, Meta(ge=0.1, le=86400)],
         about("how often it is looked whether what was shown is still good: revoked tokens, the function's users"),

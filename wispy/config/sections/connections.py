@@ -1,11 +1,11 @@
-"""Sections on connections: TLS, websockets and their sessions, Redis, and the bounds of what comes in."""
+"""Sections on connections: TLS, websockets and their sessions, Redis."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from wispy.config import checks
-from wispy.config.sections.base import LARGEST_BYTES, Count, Duration, Section, Size, about
+from wispy.config.sections.base import LARGEST_BYTES, Duration, Section, about
 from wispy.config.units import Bytes, Seconds
 
 
@@ -90,25 +90,3 @@ class WebsocketConfig(Section, frozen=True):
         Annotated[Bytes, Meta(ge=16 << 10, le=LARGEST_BYTES)],
         about("unsent data of one connection above which its reader is slow: updates are skipped, or it is closed"),
     ] = Bytes(1 << 20)
-
-
-class LimitsConfig(Section, frozen=True):
-    """Bounds; what is past one gets a clear error."""
-
-    in_flight_per_connection: Annotated[Count, about("requests of one connection that are not yet answered")] = 64
-    in_flight_per_object: Annotated[
-        Count, about("requests to one object, through one frontend, that are not yet answered")
-    ] = 4096
-    batch: Annotated[Count, about("requests in one JSON-RPC batch")] = 64
-    # Python's own recursion limit is 1000; each level of JSON takes a few of its frames, here and in the objects' code.
-    depth: Annotated[Annotated[int, Meta(ge=1, le=64)], about("nesting of a message of a client")] = 64
-    http_body: Annotated[Size, about("body of a `POST /rpc`")] = Bytes(10 << 20)
-    subscriptions_per_connection: Annotated[Count, about("channels that one connection is subscribed to")] = 1000
-    reply_bytes: Annotated[Size, about("one reply; a larger result is an error to its caller")] = Bytes(100 << 20)
-    # It travels in one command: some 10 ms of Redis' time, and half of what a link holds for a stalled server.
-    snapshot_bytes: Annotated[
-        Annotated[Bytes, Meta(ge=1, le=8 << 20)],
-        about("the state that an object's snapshot hook returns, as JSON or bytes"),
-    ] = Bytes(8 << 20)
-    channels_per_object: Annotated[Count, about("channels of one object")] = 1000
-    connections: Annotated[Count, about("websockets of one frontend process")] = 20_000

@@ -20,8 +20,9 @@ from tornado.httputil import HTTPServerRequest
 from wispy.config.schema import AuthConfig
 from wispy.frontend.auth.credentials import MAX_TOKEN, Credentials, credentials_of
 from wispy.frontend.auth.verifying import Grant, Verifier
-from wispy.frontend.dispatch import Caller, Dispatcher, refuse
+from wispy.frontend.dispatch import Caller, Dispatcher
 from wispy.frontend.flights import AnswerSink, Flight
+from wispy.frontend.quotas import Quotas
 from wispy.frontend.session import Session
 from wispy.frontend.tasks import Tasks
 from wispy.protocol import errors
@@ -34,9 +35,6 @@ AUTHENTICATE: Final = "rpc.authenticate"
 
 MAX_CHECKS: Final = 64
 """Checks at the same time: the user's function may ask a database, and each sync one takes a thread."""
-
-MAX_FAILURES: Final = 5
-"""Tokens that are no good before a connection is closed: one out of date, one mistyped, and some patience."""
 
 SWEEP_S: Final = 0.5
 """Between two looks at who has to go: grants often end together."""
@@ -57,11 +55,18 @@ class Gate:
         verifier: checks what callers show.
         dispatcher: takes the requests of those who are in.
         sessions: the open websockets.
+        quotas: how many of them one user may have, and what they may ask for.
     """
 
     def __init__(
-        self, config: AuthConfig, verifier: Verifier, dispatcher: Dispatcher, sessions: Iterable[Session]
+        self,
+        config: AuthConfig,
+        verifier: Verifier,
+        dispatcher: Dispatcher,
+        sessions: Iterable[Session],
+        quotas: Quotas,
     ) -> None:
+        self._quotas = quotas
         self._config = config
         self._verifier = verifier
         self._dispatcher = dispatcher
@@ -96,6 +101,12 @@ class Gate:
             raise errors.UNAVAILABLE("the login cannot be checked at present") from error
         return grant if grant is not None and grant.until > time.time() else None
 
+    def admit(self, session: Session, grant: Grant, credentials: Credentials) -> None:
+        """It is known whose a websocket is, or he has other rights from now on."""
+        reception = self._quotas.websocket(self._dispatcher, credentials.remote, grant.identity.user)
+        session.admit(grant, credentials, reception)
+        self._quotas.admitted(session)
+
     # --- websockets -------------------------------------------------------------------------------------------------
 
     def opened(self, session: Session) -> None:
@@ -116,12 +127,15 @@ class Gate:
         grant = await self.check(credentials)
         if grant is None:
             caller.failures += 1
-            if caller.failures >= MAX_FAILURES:
+            if caller.failures >= self._config.failed_logins:
+                self._quotas.counts.hit("failed_logins")
                 self._loop.call_soon(caller.expel, "too many tokens that are no good")
             raise errors.UNAUTHENTICATED("the token is not good")
         if caller.grant is not None and caller.grant.identity.user != grant.identity.user:
             raise errors.INVALID_REQUEST("a connection stays its user's: open another one to be somebody else")
-        caller.admit(grant, credentials, self._dispatcher)
+        if caller.grant is None:
+            self._quotas.check_user(grant.identity.user)
+        self.admit(caller, grant, credentials)
         self._look_at(caller)
         identity = grant.identity
         return msgspec.json.encode({"user": identity.user, "roles": sorted(identity.roles)})
@@ -142,8 +156,11 @@ class Gate:
         is_any = False
         for session in list(self._sessions):
             left_s = self._left_s(session)
-            if left_s <= 0:
-                session.expel("nobody has logged in" if session.grant is None else "the login has expired")
+            if left_s <= 0 and session.grant is None:
+                self._quotas.counts.hit("login_time")
+                session.expel("nobody has logged in")
+            elif left_s <= 0:
+                session.expel("the login has expired")
             else:
                 is_any = True
                 upcoming_s = min(upcoming_s, left_s)
@@ -169,7 +186,7 @@ class Gate:
         if grant is None or grant.identity.user != before.identity.user:
             session.expel("the login was withdrawn")
         elif grant != before:
-            session.admit(grant, session.credentials, self._dispatcher)
+            self.admit(session, grant, session.credentials)
             self._look_at(session)
 
     async def close(self) -> None:
@@ -188,5 +205,9 @@ class Lobby:
         """Let `rpc.authenticate` through; refuse everything else."""
         if request.method == AUTHENTICATE:
             return self._dispatcher.start(caller, request, sink)
-        refuse(request, sink, errors.UNAUTHENTICATED(f"say {AUTHENTICATE} first"))
+        self.refuse(caller, request, sink, errors.UNAUTHENTICATED(f"say {AUTHENTICATE} first"))
         return None
+
+    def refuse(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+        """Answer a request that may not begin."""
+        self._dispatcher.refuse(caller, request, sink, error)
