@@ -16,6 +16,7 @@ This is the hottest code of the frontend: one C call decodes a request, and repl
 """
 
 import re
+import struct
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal
 
@@ -109,6 +110,10 @@ _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_id: Final = msgspec.json.Decoder(_IdOnly).decode
 _check_json: Final = msgspec.json.Decoder(msgspec.Raw).decode
 
+# What looks into a raw text in a third of the time that `bytes` and `memoryview` take.
+_join: Final = b"".join
+_first_byte: Final = struct.Struct("B").unpack_from
+
 
 # --- reading --------------------------------------------------------------------------------------------------------
 
@@ -161,7 +166,7 @@ def _parse_request(data: bytes | msgspec.Raw) -> Request:
         raise _explain(data, error) from error
     id: bytes | None = None
     if envelope.id is not _ABSENT:
-        id = bytes(envelope.id)
+        id = _join((envelope.id,))
         if id[0] not in _ID_OPENING or len(id) > MAX_ID_BYTES:
             raise InvalidMessageError(
                 INVALID_REQUEST(f"an id is a string, a number or null, of at most {MAX_ID_BYTES} bytes")
@@ -169,7 +174,7 @@ def _parse_request(data: bytes | msgspec.Raw) -> Request:
     params = envelope.params
     if params is _ABSENT:
         params = NO_PARAMS
-    elif memoryview(params)[0] not in _OPENING:
+    elif _first_byte(params)[0] not in _OPENING:
         raise InvalidMessageError(INVALID_REQUEST("params must be an array or an object"), id or NULL_ID)
     return Request(envelope.method, params, id, envelope.wispy)
 
@@ -251,11 +256,10 @@ def _recover_id(data: bytes | msgspec.Raw) -> bytes:
 # --- writing --------------------------------------------------------------------------------------------------------
 
 
-# Joined, not formatted: it takes half the time, and a raw body as it is.
+# Answers are joined, not formatted: it takes half the time, and a raw body as it is.
 _REPLY: Final = b'{"jsonrpc":"2.0","id":'
 _RESULT: Final = b',"result":'
 _ERROR: Final = b',"error":'
-_join: Final = b"".join
 
 
 def result(id: bytes, result: bytes | msgspec.Raw) -> bytes:
