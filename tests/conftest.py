@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import redis
+from hypothesis import settings
 
 from tests.support.leaks import ErrorLog, ProcessLeaks, keys_without_end, unfinished_tasks
 from tests.support.waiting import wait_until, wait_until_blocking
@@ -14,6 +15,10 @@ from wispy.broker.embedded import EmbeddedServer
 
 # Transports close in a later turn of the loop, and processes take a moment to end.
 CLOSING_TIMEOUT_S = 3.0
+
+# How long an example takes says more about the machine's neighbours than about the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

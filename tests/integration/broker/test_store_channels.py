@@ -174,7 +174,7 @@ async def test_a_history_that_vanished_comes_back_with_a_time_to_live(store: Obj
         st.lists(st.tuples(st.sampled_from("abe"), st.integers(1, 12), st.integers(0, 4)), max_size=6), max_size=8
     )
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 async def test_any_batches_leave_what_a_plain_model_leaves(
     store: ObjectStore, link: Link, batches: list[list[tuple[str, int, int]]]
 ) -> None:

@@ -13,7 +13,7 @@ from tests.integration.stack.inbox import Inbox
 ANSWER_S = 10.0
 
 # An example is a few requests to a real server.
-FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FUZZ = settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 PIECES = [
     "..",

@@ -596,5 +596,5 @@ class Machine(RuleBasedStateMachine):
         self.order_is_kept()
 
 
-Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+Machine.TestCase.settings = settings(max_examples=200, stateful_step_count=50)
 TestMachine = Machine.TestCase

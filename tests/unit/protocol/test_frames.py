@@ -28,10 +28,7 @@ from wispy.protocol.frames import (
 
 LIMIT = 1000
 
-UNTIMED = settings(deadline=None)
-"""The machine may be busy with other tests."""
-
-THOROUGH = settings(UNTIMED, max_examples=300)
+THOROUGH = settings(max_examples=300)
 
 Outcome = tuple[list[Event], int | None]
 """What came out of some bytes: messages and control frames, and the Close code of the violation that ended it."""
@@ -259,7 +256,6 @@ def test_a_close_with_wrong_text() -> None:
 # Frames that the server sends
 
 
-@UNTIMED
 @given(st.sampled_from([TEXT, BINARY, PING, PONG]), st.integers(0, 125) | st.sampled_from([126, 65535, 65536]))
 def test_frames_are_as_the_reference_writes_them(opcode: int, size: int) -> None:
     if opcode >= CLOSE:
@@ -271,7 +267,6 @@ def test_frames_are_as_the_reference_writes_them(opcode: int, size: int) -> None
         assert frames.text_frame(payload) == expected
 
 
-@UNTIMED
 @given(st.sampled_from([1000, 1001, 1008, 4001]), st.text(max_size=200))
 def test_a_close_holds_as_much_of_its_reason_as_it_can(code: int, reason: str) -> None:
     frame = frames.close_frame(code, reason)
@@ -385,7 +380,6 @@ def test_any_bytes_as_the_reference_reads_them(data: bytes, cuts: list[int]) -> 
     assert agree(parse(data + PADDING), parse_by_reference(data + PADDING))
 
 
-@UNTIMED
 @given(st.binary(max_size=200))
 def test_a_close_as_the_reference_reads_it(payload: bytes) -> None:
     try:

@@ -937,4 +937,4 @@ MAX_ROW = 64 * (3000 + memory.ANSWER_BYTES)
 """The bytes of one row of the machine: what was acknowledged since the last batch."""
 
 TestOwnership = Ownership.TestCase
-TestOwnership.settings = settings(max_examples=120, stateful_step_count=50, deadline=None)
+TestOwnership.settings = settings(max_examples=120, stateful_step_count=50)
