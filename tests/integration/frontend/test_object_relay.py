@@ -58,6 +58,7 @@ async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
         Keys(),
         settings_of=lambda _: FuncCallerConfig(),
         max_in_flight=100,
+        max_objects=10,
         before_replies=lambda: None,
         counts=FrontendCounts(),
     )
