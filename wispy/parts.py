@@ -19,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.embedded import RevivedServer
 from wispy.config.prepare import with_redis_url, without_draining
 from wispy.config.schema import Config
 from wispy.errors import StartError
@@ -93,7 +93,7 @@ class Parts:
             self._stop.set()
         sockets = self._listen() if self.has_web else []
         self._warn_without_secret()
-        server: EmbeddedServer | None = None
+        server: RevivedServer | None = None
         web: _Web | None = None
         try:
             server = self._start_redis()
@@ -133,11 +133,11 @@ class Parts:
                 "what it had sent is `maybe` there; give all of them the same secret"
             )
 
-    def _start_redis(self) -> EmbeddedServer | None:
+    def _start_redis(self) -> RevivedServer | None:
         """Start a private server, where no Redis is named and no watcher has one."""
-        server: EmbeddedServer | None = None
+        server: RevivedServer | None = None
         if self.config.redis.url is None:
-            server = EmbeddedServer.start()
+            server = RevivedServer()
             self.config = with_redis_url(self.config, server.url)
         if self._is_private:
             self.config = without_draining(self.config)

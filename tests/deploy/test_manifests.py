@@ -134,7 +134,7 @@ def test_selectors_select(manifests: list[dict[str, Any]]) -> None:
         assert scaler["spec"]["scaleTargetRef"]["name"] in pods
 
 
-def test_only_frontends_are_reached_from_outside(manifests: list[dict[str, Any]]) -> None:
+def test_first_frontends_are_reached_from_outside(manifests: list[dict[str, Any]]) -> None:
     policies = of_kind(manifests, "NetworkPolicy").values()
     pods = {name: pod_labels(each) for name, each in of_kind(manifests, "Deployment").items()}
     for name, labels in pods.items():

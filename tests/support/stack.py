@@ -9,12 +9,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+import pytest
 import redis
 
 from tests.support.waiting import wait_until_blocking
@@ -24,6 +25,9 @@ from wispy.broker.embedded import EmbeddedServer
 START_TIMEOUT_S = 30.0
 # Draining takes as long as what is in flight; no test leaves much.
 STOP_TIMEOUT_S = 20.0
+
+SERVED = Path(__file__).parents[1] / "integration" / "stack"
+"""The folder of the objects that most stacks serve: `served:Sample` and others."""
 
 _prefixes = itertools.count(1)
 
@@ -224,6 +228,11 @@ class Stack:
         self._config = {"redis.url": redis_url, "redis.prefix": self.prefix, "websocket.drain": 0.2, **config}
         self.services: list[Service] = []
 
+    @property
+    def first_frontend(self) -> Frontend:
+        """The frontend that was started first."""
+        return next(service for service in self.services if isinstance(service, Frontend))
+
     def frontend(self, *arguments: str, wait: bool = True, **config: Any) -> Frontend:
         """Start a frontend on a free port, unless told another one, and wait until it listens and is ready."""
         settings = flags({"port": 0, "multiprocessed": "false", **self._config, **config})
@@ -276,3 +285,26 @@ class Stack:
         finally:
             for service in self.services:
                 service.kill()
+
+
+@contextlib.contextmanager
+def clean_stack(
+    server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, *, folder: Path = SERVED, **config: Any
+) -> Generator[Stack]:
+    """An empty stack for all tests of a module; it must leave no key that lasts."""
+    stack = Stack(server.url, folder=folder, logs=tmp_path_factory.mktemp("logs"), **config)
+    try:
+        yield stack
+    finally:
+        stack.close()
+    check_keys(server, stack)
+
+
+def check_keys(server: EmbeddedServer, stack: Stack) -> None:
+    """Every key that the service leaves has a time to live."""
+    with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as connection:
+        keys = list(connection.scan_iter(match=f"{stack.prefix}*", count=1000))
+        lasting = [key for key in keys if connection.pttl(key) == -1]
+        if keys:
+            connection.delete(*keys)
+    assert not lasting, f"Redis keys without a time to live: {lasting}"

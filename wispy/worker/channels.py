@@ -221,12 +221,6 @@ class Channels:
             log.warning("%d events of %s.%s were dropped: too many waited to be sent", count, self._name, channel)
         return updates
 
-    def mark_all(self) -> None:
-        """Have every value published with the next flush."""
-        with self.lock:
-            for name in self.values:
-                self.mark(name)
-
     def detach(self) -> None:
         """End: values that are still held somewhere report to nobody, and nobody is told of news."""
         with self.lock:

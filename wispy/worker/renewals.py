@@ -70,6 +70,8 @@ class Renewals:
         self._on_renewed = on_renewed
         self._on_fenced = on_fenced
         self._changed: deque[set[str]] = deque(maxlen=REMEMBERED_RENEWALS)
+        self._is_failing = False
+        """Redis has not taken the last renewal, which the log has said."""
 
     def changed(self, channels: Iterable[str]) -> None:
         """The heads of these channels are news: the next renewals publish them."""
@@ -111,8 +113,13 @@ class Renewals:
         try:
             renewed = await self._store.renew(self._lease.epoch, changed, extend)
         except BrokerError as error:
-            log.warning("the lease of %s was not renewed: %s", self._name, error)
+            if not self._is_failing:
+                log.warning("the lease of %s was not renewed, trying on: %s", self._name, error)
+            self._is_failing = True
             return
+        if self._is_failing:
+            self._is_failing = False
+            log.info("the lease of %s: Redis answers again", self._name)
         server = self._link.server
         if not renewed or server is None or server.run_id != self._lease.run_id:
             self._on_fenced()

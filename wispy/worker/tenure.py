@@ -288,7 +288,7 @@ class Tenure:
     # --- the lease --------------------------------------------------------------------------------------------------
 
     def _renewed(self) -> None:
-        """The lease is good and Redis answers: bring there what was held back, and start what was parked."""
+        """The lease is good and Redis answers: bring there what was held back, and start what waits for it."""
         if self._desk is not None:
             self._prune(self._desk)
             self._desk.resend()

@@ -4,6 +4,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import redis
 
 from tests.support.waiting import wait_until_blocking
 from wispy.broker import embedded
-from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.embedded import EmbeddedServer, RevivedServer
 from wispy.errors import StartError
 
 
@@ -59,9 +60,47 @@ def test_two_servers_do_not_meet() -> None:
         second.stop()
 
 
+def answers(server: RevivedServer) -> bool:
+    try:
+        with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as client:
+            return bool(client.ping())
+    except redis.ConnectionError:
+        return False
+
+
+def test_a_server_that_is_killed_is_started_again_at_its_address() -> None:
+    server = RevivedServer()
+    try:
+        for _ in range(2):
+            killed = server.pid
+            os.kill(killed, signal.SIGKILL)
+            wait_until_blocking(lambda: server.pid != killed and answers(server), "another one answers")  # noqa: B023
+    finally:
+        server.stop()
+    directory = Path(server.url.removeprefix("unix://")).parent
+    assert not is_running(server.pid)
+    assert not directory.exists()
+    server.stop()
+
+
+def test_a_server_that_is_stopped_stays_so() -> None:
+    server = RevivedServer()
+    server.stop()
+    wait_until_blocking(
+        lambda: not any(thread.name == "wispy-redis" for thread in threading.enumerate()), "nobody looks after it"
+    )
+    assert not is_running(server.pid)
+    assert not answers(server)
+
+
+def test_no_place_that_somebody_else_has_made_is_taken(tmp_path: Path) -> None:
+    with pytest.raises(StartError, match="no directory"):
+        EmbeddedServer.start(directory=tmp_path)
+
+
 PARENT = """
 import sys, time
-from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.embedded import EmbeddedServer, RevivedServer
 server = EmbeddedServer.start()
 print(server.pid, server.directory, flush=True)
 {end}
@@ -93,7 +132,7 @@ def test_ends_with_its_parent(end: str, send: signal.Signals | None) -> None:
 
 FORKED = """
 import multiprocessing, time
-from wispy.broker.embedded import EmbeddedServer
+from wispy.broker.embedded import EmbeddedServer, RevivedServer
 server = EmbeddedServer.start()
 child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
 child.start()

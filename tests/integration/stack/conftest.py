@@ -4,15 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.inbox import Inbox
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import SERVED, Frontend, RestartableRedis, Stack, check_keys, clean_stack
 from wispy.broker.embedded import EmbeddedServer
-
-FOLDER = Path(__file__).parent
 
 MakeStack = Callable[..., Stack]
 
@@ -27,21 +24,15 @@ def shared_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPat
 @contextmanager
 def running_stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, **config: Any) -> Generator[Stack]:
     """A worker with `sample` and `quiet`, and a frontend, in this order; it must leave no key that lasts."""
-    stack = Stack(server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
-    try:
+    with clean_stack(server, tmp_path_factory, **config) as stack:
         stack.worker("sample=served:Sample", "quiet=served:quiet")
         stack.frontend()
         yield stack
-    finally:
-        stack.close()
-    check_keys(server, stack)
 
 
 @pytest.fixture
 def frontend(shared_stack: Stack) -> Frontend:
-    frontend = shared_stack.services[1]
-    assert isinstance(frontend, Frontend)
-    return frontend
+    return shared_stack.first_frontend
 
 
 @pytest.fixture
@@ -66,7 +57,7 @@ def make_stack(valkey_server: EmbeddedServer, tmp_path: Path) -> Iterator[MakeSt
     def make(redis_url: str | None = None, **config: Any) -> Stack:
         logs = tmp_path / f"logs{len(stacks)}"
         logs.mkdir()
-        stack = Stack(redis_url or valkey_server.url, folder=FOLDER, logs=logs, **config)
+        stack = Stack(redis_url or valkey_server.url, folder=SERVED, logs=logs, **config)
         stacks.append(stack)
         return stack
 
@@ -77,26 +68,21 @@ def make_stack(valkey_server: EmbeddedServer, tmp_path: Path) -> Iterator[MakeSt
             check_keys(valkey_server, stack)
 
 
-def check_keys(server: EmbeddedServer, stack: Stack) -> None:
-    """Every key that the service leaves has a time to live."""
-    with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as connection:
-        keys = list(connection.scan_iter(match=f"{stack.prefix}*", count=1000))
-        lasting = [key for key in keys if connection.pttl(key) == -1]
-        if keys:
-            connection.delete(*keys)
-    assert not lasting, f"Redis keys without a time to live: {lasting}"
-
-
 @pytest.fixture(scope="module")
 def shared_inbox(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Inbox]:
     """A frontend that takes uploads, for all tests of a module."""
     folder = tmp_path_factory.mktemp("inbox")
-    stack = Stack(valkey_server.url, folder=folder, logs=tmp_path_factory.mktemp("logs"))
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, folder=folder) as stack:
         yield Inbox(folder, stack)
-    finally:
-        stack.close()
-    check_keys(valkey_server, stack)
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RestartableRedis]:
+    """Without persistence; running."""
+    server = RestartableRedis()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture

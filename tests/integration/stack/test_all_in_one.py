@@ -12,12 +12,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.stack.conftest import FOLDER, MakeStack
+from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.served import Quiet, Sample
 from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, result
-from tests.support.stack import Service, command
+from tests.support.stack import SERVED, Service, command
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
 from wispy.errors import StartError
@@ -36,6 +36,10 @@ class Program:
         self._children = psutil.Process(service.pid).children(recursive=True)
         assert self._children, "at least the private server"
         assert list(folder.iterdir()), "its socket is in the program's own folder for temporary files"
+
+    def kill_redis(self) -> None:
+        (server,) = (child for child in self._children if child.name().startswith("valkey"))
+        server.kill()
 
     def what_is_left(self) -> str:
         alive = [child for child in self._children if is_alive(child)]
@@ -61,7 +65,7 @@ def start_program(make_stack: MakeStack, folder: Path, *arguments: str) -> Progr
 
 
 def quickstart(make_stack: MakeStack, folder: Path, multiprocessed: str) -> Program:
-    return start_program(make_stack, folder, sys.executable, str(FOLDER / "program.py"), multiprocessed)
+    return start_program(make_stack, folder, sys.executable, str(SERVED / "program.py"), multiprocessed)
 
 
 @MODES
@@ -111,7 +115,7 @@ async def test_it_opens_its_page_in_a_browser(
     browser.write_text(f'#!/bin/sh\necho "$1" >> {opened}\n')
     browser.chmod(0o755)
     env = {"TMPDIR": str(short_folder), "WISPY_LAUNCH": launch, "BROWSER": str(browser)}
-    arguments = [sys.executable, str(FOLDER / "program.py"), "false"]
+    arguments = [sys.executable, str(SERVED / "program.py"), "false"]
     program = Program(make_stack().run(arguments, env=env), short_folder)
     async with Client(program.url) as client:
         await wait_until_served(client)
@@ -162,6 +166,20 @@ async def test_a_killed_program_leaves_nothing_after_a_moment(
     async with Client(program.url) as client:
         await wait_until_served(client)
         program.service.kill_alone()
+    await program.check_gone()
+
+
+async def test_the_objects_go_on_with_another_private_server(make_stack: MakeStack, short_folder: Path) -> None:
+    program = quickstart(make_stack, short_folder, "true")
+    async with Client(program.url) as client:
+        await wait_until_served(client)
+        await client.set("sample.a", "kept by the object")
+        program.kill_redis()
+        await wait_until(lambda: program.service.says("is started again without its data"), "it is noticed")
+        await wait_until_served(client)
+        assert await client.get("sample.a") == "kept by the object"
+        assert (await client.subscribe("sample.a"))["sample.a"]["value"] == "kept by the object"
+    program.service.stop()
     await program.check_gone()
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 import wispy
 from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client, RemoteError
-from tests.support.stack import Frontend, Stack, command
+from tests.support.stack import Frontend, Stack, clean_stack, command
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
@@ -29,7 +29,6 @@ from wispy.protocol import errors
 from wispy.protocol.envelope import Seal
 from wispy.protocol.identity import Identity
 
-FOLDER = Path(__file__).parent
 SECRET = "a secret of frontends and workers, long enough"
 LOGIN = "rpc.authenticate"
 
@@ -51,20 +50,15 @@ def guarded(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("tokens")
     write_tokens(folder / "tokens.yaml", alice=["operator", "viewer"], bob=[])
     config = settings(kind="tokens", tokens=folder / "tokens.yaml", cookie="login", login_time=1, recheck=0.3)
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, **config) as stack:
         stack.worker("sample=served:Sample")
         stack.frontend()
         yield stack
-    finally:
-        stack.close()
 
 
 @pytest.fixture
 def frontend(guarded: Stack) -> Frontend:
-    frontend = guarded.services[1]
-    assert isinstance(frontend, Frontend)
-    return frontend
+    return guarded.first_frontend
 
 
 def call(method: str, **params: Any) -> str:

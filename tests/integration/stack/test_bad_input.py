@@ -146,9 +146,7 @@ def small_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPath
 
 @pytest.fixture
 def small_frontend(small_stack: Stack) -> Frontend:
-    frontend = small_stack.services[1]
-    assert isinstance(frontend, Frontend)
-    return frontend
+    return small_stack.first_frontend
 
 
 async def test_a_message_that_is_too_large_closes_the_connection(small_frontend: Frontend) -> None:

@@ -227,14 +227,8 @@ async def narrow_client(frontend: Frontend) -> AsyncIterator[Client]:
         yield client
 
 
-def tight_frontend(stack: Stack) -> Frontend:
-    frontend = stack.services[1]
-    assert isinstance(frontend, Frontend)
-    return frontend
-
-
 async def test_a_slow_reader_of_a_value_ends_at_the_newest_and_slows_nobody(tight_stack: Stack) -> None:
-    frontend = tight_frontend(tight_stack)
+    frontend = tight_stack.first_frontend
     async with Client(frontend.websocket_url) as quick, narrow_client(frontend) as slow:
         await quick.subscribe("sample.b")
         await slow.subscribe("sample.b")
@@ -254,7 +248,7 @@ async def test_a_slow_reader_of_a_value_ends_at_the_newest_and_slows_nobody(tigh
 
 
 async def test_a_slow_reader_of_events_is_told_exactly_what_is_missing(tight_stack: Stack) -> None:
-    frontend = tight_frontend(tight_stack)
+    frontend = tight_stack.first_frontend
     async with Client(frontend.websocket_url) as quick, narrow_client(frontend) as slow:
         await quick.subscribe("sample.alarm")
         start = offset((await slow.subscribe("sample.alarm"))["sample.alarm"]["at"])
@@ -284,7 +278,7 @@ def _accounted(client: Client) -> list[int]:
 
 
 async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_stack: Stack) -> None:
-    frontend = tight_frontend(tight_stack)
+    frontend = tight_stack.first_frontend
     async with Client(frontend.websocket_url) as quick, narrow_client(frontend) as slow:
         slow.stop_reading()
         for _ in range(12):
@@ -297,10 +291,8 @@ async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_st
 
 
 @pytest.mark.parametrize("option", ["websocket.shell=tornado", "websocket.compression=true"])
-async def test_the_other_shell_does_the_same(shared_stack: Stack, option: str) -> None:
+async def test_the_other_shell_does_the_same(shared_stack: Stack, frontend: Frontend, option: str) -> None:
     other = shared_stack.frontend("--set", option)
-    frontend = shared_stack.services[1]
-    assert isinstance(frontend, Frontend)
     async with Client(other.websocket_url, compression="deflate") as client, Client(frontend.websocket_url) as plain:
         await client.hello()
         await client.subscribe("sample.b", "sample.alarm")

@@ -14,9 +14,9 @@ import psutil
 import pytest
 
 from tests.integration.stack.attacks import raw_request
-from tests.integration.stack.conftest import FOLDER, MakeStack, check_keys
+from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Service, Stack, command
+from tests.support.stack import SERVED, Frontend, Service, clean_stack, command
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 
@@ -38,14 +38,9 @@ NAMES = ("plain", "pooled", "literal", "locked", "open", "shallow", "guarded", "
 @pytest.fixture(scope="module")
 def devices(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """One object for each way to set it, all of one class, in one worker."""
-    config: dict[str, Any] = {"instance_configs": INSTANCES}
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, instance_configs=INSTANCES) as stack:
         stack.worker(*(f"{name}=configured:Device" for name in NAMES))
         yield stack.frontend()
-    finally:
-        stack.close()
-    check_keys(valkey_server, stack)
 
 
 @pytest.fixture
@@ -227,7 +222,7 @@ async def test_the_seeds_file_serves(tmp_path: Path) -> None:
     (server / "static").mkdir(parents=True)
     (server / "static" / "index.html").write_text("<title>home</title>")
     arguments = [command("wispy"), "serve", str(SEED), "--object", "sample=served:Sample", "--port", "0"]
-    env = {"PYTHONPATH": str(FOLDER), "WISPY_LAUNCH": "never"}
+    env = {"PYTHONPATH": str(SERVED), "WISPY_LAUNCH": "never"}
     service = Service(arguments, folder=server, log=tmp_path / "log", env=env)
     try:
         url = service.wait_until_says(r"serves sample at (http://\S+)/")[1]

@@ -1,11 +1,9 @@
 """What the worker's health port says, and the frontend's `/readyz`, when something is wrong."""
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.relay import Relay
@@ -15,15 +13,6 @@ from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
 SAMPLE = "sample=served:Sample"
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RestartableRedis]:
-    """Without persistence; running."""
-    server = RestartableRedis()
-    server.start()
-    yield server
-    server.stop()
 
 
 def health_of(worker: Service, path: str) -> tuple[int, str]:

@@ -25,15 +25,6 @@ CALLS = 30
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RestartableRedis]:
-    """Without persistence; running."""
-    server = RestartableRedis()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
 def lasting_redis(tmp_path: Path) -> Iterator[RestartableRedis]:
     """With an append-only file; running."""
     folder = tmp_path / "data"

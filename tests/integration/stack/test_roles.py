@@ -5,22 +5,17 @@ from collections.abc import AsyncIterator, Iterator
 import httpx
 import pytest
 
-from tests.integration.stack.conftest import FOLDER, check_keys
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol import errors
 
 
 @pytest.fixture(scope="module")
 def frontend(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"))
-    try:
+    with clean_stack(valkey_server, tmp_path_factory) as stack:
         stack.worker("guarded=served:Guarded")
         yield stack.frontend()
-    finally:
-        stack.close()
-    check_keys(valkey_server, stack)
 
 
 @pytest.fixture

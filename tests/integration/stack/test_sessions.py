@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -12,24 +11,19 @@ import pytest
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol import errors
 
 SECRET = "a secret that the frontends share"
-FOLDER = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
 def pair(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Frontend]]:
     """Two frontends with one secret, and a worker."""
-    logs = tmp_path_factory.mktemp("logs")
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=logs, **{"session.secret": SECRET, "session.window": 45})
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, **{"session.secret": SECRET, "session.window": 45}) as stack:
         stack.worker("sample=served:Sample")
         yield [stack.frontend(), stack.frontend()]
-    finally:
-        stack.close()
 
 
 class Page(Client):

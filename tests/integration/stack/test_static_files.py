@@ -10,8 +10,7 @@ import httpx
 import pytest
 
 from tests.integration.stack.attacks import FORGED_PATHS, SECRET, raw_request
-from tests.integration.stack.conftest import check_keys
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, Stack, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 
 PAGE = "<!DOCTYPE html><title>page</title>" + "<p>words and more words</p>" * 200
@@ -53,14 +52,10 @@ class Site:
 @pytest.fixture(scope="module")
 def site(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     folder = tmp_path_factory.mktemp("site")
-    stack = Stack(valkey_server.url, folder=folder, logs=tmp_path_factory.mktemp("logs"))
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, folder=folder) as stack:
         site = Site(folder)
         site.start(stack)
         yield site
-    finally:
-        stack.close()
-    check_keys(valkey_server, stack)
 
 
 def test_several_folders_and_types_that_do_not_depend_on_the_machine(site: Site) -> None:

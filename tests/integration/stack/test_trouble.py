@@ -15,7 +15,7 @@ from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, RemoteError, result
-from tests.support.stack import Frontend, RestartableRedis, Service
+from tests.support.stack import RestartableRedis, Service
 from tests.support.waiting import wait_until, wait_until_blocking
 
 SAMPLE = "sample=served:Sample"
@@ -216,15 +216,15 @@ def test_frontend_processes_share_a_port_and_are_replaced(make_stack: MakeStack)
 
 
 @pytest.fixture
-def redis_server() -> Iterator[RestartableRedis]:
+def absent_redis() -> Iterator[RestartableRedis]:
     """Not started yet."""
     server = RestartableRedis()
     yield server
     server.stop()
 
 
-async def test_redis_may_come_last(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
-    stack = make_stack(redis_server.url)
+async def test_redis_may_come_last(make_stack: MakeStack, absent_redis: RestartableRedis) -> None:
+    stack = make_stack(absent_redis.url)
     frontend = stack.frontend(wait=False)
     worker = stack.worker(SAMPLE, wait=False)
     for service in (frontend, worker):
@@ -238,7 +238,7 @@ async def test_redis_may_come_last(make_stack: MakeStack, redis_server: Restarta
         assert len(warnings) <= 3, f"one line for each link, not one for each attempt: {warnings}"
         assert "Traceback" not in service.output
 
-    redis_server.start()
+    absent_redis.start()
     await wait_until(lambda: frontend.readiness()[0] == 200, "the frontend is ready")
     async with Client(frontend.websocket_url) as client:
         await client.hello()
@@ -246,9 +246,9 @@ async def test_redis_may_come_last(make_stack: MakeStack, redis_server: Restarta
         assert await client.call("sample.test_sum", [1, 2]) == 3
 
 
-async def test_redis_may_restart_under_load(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
-    redis_server.start()
-    stack = make_stack(redis_server.url)
+async def test_redis_may_restart_under_load(make_stack: MakeStack, absent_redis: RestartableRedis) -> None:
+    absent_redis.start()
+    stack = make_stack(absent_redis.url)
     worker = stack.worker(SAMPLE)
     frontend = stack.frontend()
     async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
@@ -257,9 +257,9 @@ async def test_redis_may_restart_under_load(make_stack: MakeStack, redis_server:
             await each.subscribe("sample.a", "sample.alarm")
         async with Calls(client) as calls, Calls(plain) as plain_calls:
             await wait_until(lambda: len(calls.answers) > 20 and len(plain_calls.answers) > 20, "calls run")
-            redis_server.stop()
+            absent_redis.stop()
             await wait_until(lambda: frontend.readiness()[0] == 503, "the frontend says that it is not ready")
-            redis_server.start()
+            absent_redis.start()
             await wait_until(lambda: frontend.readiness()[0] == 200, "the frontend is ready again")
         check_answers(calls)
         check_answers(plain_calls)
@@ -284,15 +284,14 @@ def check_answers(calls: Calls) -> None:
             assert answer["error"]["data"]["executed"] in ("no", "maybe"), answer
 
 
-async def test_waiting_for_redis_costs_next_to_nothing(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
-    redis_server.start()
-    stack = make_stack(redis_server.url)
+async def test_waiting_for_redis_costs_next_to_nothing(make_stack: MakeStack, absent_redis: RestartableRedis) -> None:
+    absent_redis.start()
+    stack = make_stack(absent_redis.url)
     services: list[Service] = [stack.worker(SAMPLE), stack.frontend()]
-    frontend = services[1]
-    assert isinstance(frontend, Frontend)
+    frontend = stack.first_frontend
     async with Client(frontend.websocket_url) as client:
         await client.subscribe("sample.a", "sample.b")
-        redis_server.stop()
+        absent_redis.stop()
         await wait_until(lambda: frontend.readiness()[0] == 503, "the outage is noticed")
         before = [service.cpu_s() for service in services]
         began = time.monotonic()
@@ -301,3 +300,4 @@ async def test_waiting_for_redis_costs_next_to_nothing(make_stack: MakeStack, re
         assert max(used) < 0.4, f"seconds of processor time within 1.5 s: {used}"
         assert len(frontend.output.splitlines()) < 30
         assert len(services[0].output.splitlines()) < 30
+        assert services[0].output.count("was not renewed") == 1, "an outage is told once"

@@ -1,29 +1,10 @@
-import dataclasses
-import enum
 from typing import Annotated, Any, ClassVar, Final
 
 import pytest
 
+from tests.unit.worker.shapes import Colour, Motor, Tree
 from wispy.worker import annotations
 from wispy.worker.annotations import UNKNOWN
-
-
-class Motor: ...
-
-
-class Colour(enum.Enum):
-    RED = "red"
-
-
-@dataclasses.dataclass
-class Tree:
-    size: int
-    branches: "list[Tree]" = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass
-class Garage:
-    motors: list[Motor]
 
 
 class Sample:
@@ -54,7 +35,7 @@ def test_schemas() -> None:
 
 
 def test_the_choices_of_an_enumeration_stand_in_the_schema() -> None:
-    colour = {"title": "Colour", "enum": ["red"]}
+    colour = {"title": "Colour", "enum": ["blue", "red"]}
     assert annotations.schema_of(Colour) == colour
     assert annotations.schema_of(Colour | None) == {"anyOf": [colour, {"type": "null"}]}
     assert annotations.schema_of(list[Colour]) == {"type": "array", "items": colour}

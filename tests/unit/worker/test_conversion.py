@@ -1,10 +1,8 @@
 """Values from pages, and the types that annotations ask for."""
 
 import collections.abc
-import dataclasses
 import datetime as dt
 import decimal
-import enum
 import math
 import uuid
 from typing import Annotated, Any, Final, Literal, Optional, Union
@@ -16,28 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.unit.worker.shapes import Colour, Garage, Motor, Tree
 from wispy.protocol.values import decode, encode
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.conversion import convert, converter_of, problem, takes_json
-
-
-class Motor: ...
-
-
-class Colour(enum.Enum):
-    RED = "red"
-    BLUE = "blue"
-
-
-@dataclasses.dataclass
-class Tree:
-    size: int
-    branches: "list[Tree]" = dataclasses.field(default_factory=list)
-
-
-@dataclasses.dataclass
-class Garage:
-    motors: list[Motor]
 
 
 @pytest.mark.parametrize(
