@@ -251,8 +251,8 @@ _REFERENCE_HEAD: Final = f"""\
 Made from the table in `wispy/metrics.py` by `make docs`; a test holds the two together. How to use them:
 [See what it does](../how-to/monitor.md#prometheus).
 
-- A frontend serves `/metrics` where [`metrics`](configuration.md) is on, a worker on its `health_port`. An all-in-one
-  program's frontend tells of its worker, too.
+- A frontend serves `/metrics` on its [`metrics_port`](configuration.md), or where `metrics` is on; a worker on its
+  `health_port`. An all-in-one program's frontend tells of its worker, too.
 - Every series has the label `process`: `frontend-0`, `frontend-1` and so on, or `worker`. Whichever process of
   `--processes N` gets a scrape, it asks the others, over sockets that their parent has given them, and answers for all;
   one that does not answer within half a second is missing. They are not added up: a process that is started again

@@ -23,13 +23,14 @@ from wispy.broker.embedded import RevivedServer
 from wispy.config.prepare import with_redis_url, without_draining
 from wispy.config.schema import Config
 from wispy.errors import StartError
-from wispy.frontend.kin import NoChild, Tell
+from wispy.frontend.kin import NoChild
 from wispy.frontend.processes import supervise, with_session_secret
-from wispy.frontend.server import listen, serve, url_of
+from wispy.frontend.server import Listening, listen, listen_for_metrics, serve, url_of
 from wispy.loops import calm_garbage_collector, new_event_loop
 from wispy.metrics import Snapshot
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
+from wispy.scrape import Tell
 from wispy.timing import wait_until
 from wispy.worker.process import Worker
 from wispy.worker.source import ObjectSource
@@ -91,14 +92,14 @@ class Parts:
         self._stop = asyncio.Event()
         if self._is_asked_to_stop:  # a signal came before there was an event to set
             self._stop.set()
-        sockets = self._listen() if self.has_web else []
+        sockets = Listening(self._listen(), listen_for_metrics(self.config)) if self.has_web else Listening([], [])
         self._warn_without_secret()
         server: RevivedServer | None = None
         web: _Web | None = None
         try:
             server = self._start_redis()
             if self.has_web:
-                self.url = url_of(self.config, sockets)
+                self.url = url_of(self.config, sockets.public)
                 web = _Web(self.config, sockets, self._fail, self._worker_metrics)
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._fail)
@@ -117,7 +118,7 @@ class Parts:
                 await self._worker.stop(self._drain_s)
             if server is not None:
                 server.stop()
-            for each in sockets:
+            for each in (*sockets.public, *sockets.metrics):
                 each.close()
         if self._error is not None:
             raise self._error
@@ -189,7 +190,7 @@ class _Web:
     def __init__(
         self,
         config: Config,
-        sockets: Sequence[socket.socket],
+        sockets: Listening,
         on_failure: Callable[[BaseException], None],
         beside: Tell,
     ) -> None:

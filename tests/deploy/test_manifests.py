@@ -21,7 +21,11 @@ from wispy.metrics import BY_NAME
 from wispy.parts import DRAIN_S, PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
-RENDERED = ["base", *sorted(f"overlays/{each.name}" for each in (ROOT / "k8s" / "overlays").iterdir())]
+RENDERED = [
+    "k8s/base",
+    *sorted(f"k8s/overlays/{each.name}" for each in (ROOT / "k8s" / "overlays").iterdir()),
+    "tests/kubernetes/overlay",
+]
 VERSIONS = ["1.32.0", "1.37.0"]
 """The oldest and the newest whose schemas there are."""
 SCHEMAS = "kubernetes-json-schema/v{}-local-strict"
@@ -40,7 +44,7 @@ def manifests(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
     if kubectl is None:
         pytest.skip("kubectl is missing: it renders the manifests")
     rendered = subprocess.run(
-        [kubectl, "kustomize", str(ROOT / "k8s" / request.param)],
+        [kubectl, "kustomize", str(ROOT / request.param)],
         capture_output=True,
         text=True,
         check=False,
@@ -98,11 +102,14 @@ def test_a_wrong_key_and_a_wrong_type_are_both_found() -> None:
     assert len(problems(wrong, VERSIONS[0])) == 2
 
 
+def configuration(manifests: list[dict[str, Any]]) -> dict[str, Any]:
+    (only,) = (each for each in of_kind(manifests, "ConfigMap").values() if "wispy.yaml" in each["data"])
+    return yaml.safe_load(only["data"]["wispy.yaml"])
+
+
 def test_the_configuration_is_one(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
-    maps = [each for each in of_kind(manifests, "ConfigMap").values() if "wispy.yaml" in each["data"]]
-    assert len(maps) == 1
     file = tmp_path / "wispy.yaml"
-    file.write_text(maps[0]["data"]["wispy.yaml"])
+    file.write_text(yaml.safe_dump(configuration(manifests)))
     told = subprocess.run(
         [command("wispy"), "config", "--config", str(file)], capture_output=True, text=True, check=False
     )
@@ -110,10 +117,25 @@ def test_the_configuration_is_one(manifests: list[dict[str, Any]], tmp_path: Pat
 
 
 def test_the_commands_take_their_arguments(manifests: list[dict[str, Any]]) -> None:
-    for name, deployment in of_kind(manifests, "Deployment").items():
-        if name in OURS:
-            command_name, *arguments = deployment["spec"]["template"]["spec"]["containers"][0]["args"]
-            COMMANDS[command_name].parser().parse_args(arguments)  # ends the test where it does not know one
+    for name in OURS:
+        (container,) = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        command_name, *arguments = container["args"]
+        COMMANDS[command_name].parser().parse_args(arguments)  # ends the test where it does not know one
+
+
+def test_the_ports_of_pods_are_those_that_wispy_opens(manifests: list[dict[str, Any]]) -> None:
+    """Else no probe reaches it, and no scraper."""
+    config = configuration(manifests)
+    for name in OURS:
+        (container,) = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        health = re.search(r"--health-port=(\d+)", " ".join(container["args"]))
+        opened = {
+            "http": config["port"],
+            "metrics": config.get("metrics_port"),
+            "health": int(health[1]) if health else None,
+        }
+        for port in container["ports"]:
+            assert opened[port["name"]] == port["containerPort"], name
 
 
 def test_selectors_select(manifests: list[dict[str, Any]]) -> None:
@@ -199,3 +221,26 @@ def test_monitors_find_ports_that_there_are(manifests: list[dict[str, Any]]) -> 
     for kind, endpoints in (("PodMonitor", "podMetricsEndpoints"), ("ServiceMonitor", "endpoints")):
         for monitor in of_kind(manifests, kind).values():
             assert {each["port"] for each in monitor["spec"][endpoints]} <= ports[kind]
+    services = of_kind(manifests, "Service").values()
+    for monitor in of_kind(manifests, "ServiceMonitor").values():
+        labels = [each["metadata"].get("labels", {}) for each in services]
+        assert [is_selected(monitor["spec"]["selector"], each) for each in labels].count(True) == 1
+    if of_kind(manifests, "ServiceMonitor"):
+        scraped = {"wispy-frontend": "metrics", "wispy-worker-scope": "health"}
+        for name, port in scraped.items():
+            assert is_let_in(manifests, name, port), f"Prometheus reaches {name}"
+
+
+def is_let_in(manifests: list[dict[str, Any]], name: str, port: str) -> bool:
+    """Whether pods of the namespace that Prometheus runs in reach this port."""
+    labels = pod_labels(of_kind(manifests, "Deployment")[name])
+    rules = (
+        rule
+        for policy in of_kind(manifests, "NetworkPolicy").values()
+        if is_selected(policy["spec"]["podSelector"], labels)
+        for rule in policy["spec"].get("ingress", [])
+    )
+    there = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    return any(
+        there in rule.get("from", []) and {"port": port, "protocol": "TCP"} in rule.get("ports", []) for rule in rules
+    )

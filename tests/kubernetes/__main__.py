@@ -9,11 +9,15 @@ killed worker, or where an update was lost or came twice. `--keep` leaves the no
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from tests.kubernetes.load import BEGUN
+from tests.support.waiting import wait_until_blocking
 
 ROOT = Path(__file__).resolve().parents[2]
 LAB = Path(os.environ.get("WISPY_LAB", ROOT.parent / "shared" / "lab"))
@@ -24,6 +28,7 @@ KILLS = 2
 """Of workers: by the kernel, and by SIGKILL."""
 
 ROLL_S = "180s"
+TAKE_OVER_S = 60.0
 
 
 def lab(*arguments: str, check: bool = True) -> str:
@@ -46,11 +51,40 @@ def pods(name: str) -> list[str]:
     return kubectl("get", "pods", "-l", f"app.kubernetes.io/name={name}", "-o", "name").replace("pod/", "").split()
 
 
-def owner() -> str:
-    """The pod that owns the object: it was the last one to say so."""
-    said = {pod: kubectl("logs", "--timestamps", pod) for pod in pods("wispy-worker")}
+def owner() -> str | None:
+    """The pod that owns the object: it was the last one to say so. A container that starts again says nothing yet."""
+    said = {pod: lab("k8s-node", "kubectl", "logs", "--timestamps", pod, check=False) for pod in pods("wispy-worker")}
     lines = [(line, pod) for pod, log in said.items() for line in log.splitlines() if "scope is served here" in line]
-    return max(lines)[1]
+    return max(lines)[1] if lines else None
+
+
+def ends(pod: str) -> str:
+    """How often a pod's container was started again, and why it ended last."""
+    state = ".status.containerStatuses[0]"
+    return kubectl(
+        "get", "pod", pod, "-o", f"jsonpath={{{state}.restartCount}} {{{state}.lastState.terminated.reason}}"
+    )
+
+
+def end_owner(how: Callable[[str], object], reason: str) -> None:
+    """End the owner's container, and wait until the standby has taken over and the container runs again."""
+    former = owner()
+    assert former is not None, "nobody owns the object"
+    how(former)
+    wait_until_blocking(lambda: ends(former) == f"1 {reason}", lambda: f"{former} ends: {ends(former)}", TAKE_OVER_S)
+    wait_until_blocking(lambda: owner() not in (None, former), "the standby has taken over", TAKE_OVER_S)
+    rolled()
+
+
+def kill(pod: str) -> None:
+    os.kill(int(lab("k8s-node", "pid", pod, "worker")), signal.SIGKILL)
+
+
+def starve(_pod: str) -> None:
+    """Ask the owner for more memory than it may have; there is no answer."""
+    asked = '{"jsonrpc": "2.0", "method": "scope.hog"}'
+    header = "Content-Type: application/json"
+    lab("k8s-node", "enter", "curl", "-s", "-H", header, "-d", asked, "http://wispy-frontend/rpc")
 
 
 def start_node() -> None:
@@ -77,24 +111,31 @@ def disturb() -> None:
     kubectl("delete", "pod", pods("wispy-frontend")[0], "--grace-period=0", "--force")
     rolled()
     print("kill the owner", flush=True)
-    os.kill(int(lab("k8s-node", "pid", owner(), "worker")), 9)
-    time.sleep(5)  # the take-over; it is what clients see that is checked
-    rolled()
+    end_owner(kill, "Error")
     print("let the owner run out of memory", flush=True)
-    asked = '{"jsonrpc": "2.0", "method": "scope.hog"}'
-    lab(
-        "k8s-node",
-        "enter",
-        "curl",
-        "-s",
-        "-H",
-        "Content-Type: application/json",
-        "-d",
-        asked,
-        "http://wispy-frontend/rpc",
+    end_owner(starve, "OOMKilled")
+
+
+def run() -> tuple[str, dict[str, Any]]:
+    """Disturb while clients call; how often pods were started again, and the books."""
+    load = subprocess.Popen(
+        [str(LAB / "k8s-node"), "enter", sys.executable, "-m", "tests.kubernetes.load", "http://wispy-frontend"],
+        stdout=subprocess.PIPE,
+        cwd=ROOT,
+        text=True,
     )
-    time.sleep(5)
-    rolled()
+    try:
+        assert load.stdout is not None
+        if load.stdout.readline().strip() != BEGUN:
+            sys.exit("the clients do not call")
+        disturb()
+        state = ".status.containerStatuses[0]"
+        columns = f"POD:.metadata.name,RESTARTS:{state}.restartCount,LAST:{state}.lastState.terminated.reason"
+        restarts = kubectl("get", "pods", "-o", f"custom-columns={columns}")
+        load.terminate()
+        return restarts, json.loads(load.communicate(timeout=60)[0])
+    finally:
+        load.kill()
 
 
 def problems(books: dict[str, Any]) -> list[str]:
@@ -112,22 +153,7 @@ def main() -> None:
     arguments = parser.parse_args()
     start_node()
     try:
-        load = subprocess.Popen(
-            [str(LAB / "k8s-node"), "enter", sys.executable, "-m", "tests.kubernetes.load", "http://wispy-frontend"],
-            stdout=subprocess.PIPE,
-            cwd=ROOT,
-            text=True,
-        )
-        time.sleep(5)
-        disturb()
-        restarts = kubectl(
-            "get",
-            "pods",
-            "-o",
-            "custom-columns=POD:.metadata.name,RESTARTS:.status.containerStatuses[0].restartCount,LAST:.status.containerStatuses[0].lastState.terminated.reason",
-        )
-        load.terminate()
-        books = json.loads(load.communicate(timeout=60)[0])
+        restarts, books = run()
     finally:
         if not arguments.keep:
             lab("k8s-node", "down")

@@ -1,9 +1,12 @@
 """Clients that call and subscribe without pause until SIGTERM; then the books, as JSON, on standard output.
 
+Its first line is `BEGUN`, when all of them hear and call.
+
 python -m tests.kubernetes.load http://wispy-frontend
 """
 
 import asyncio
+import itertools
 import json
 import random
 import signal
@@ -22,6 +25,10 @@ TIMEOUT_S = 20.0
 LONGEST_S = 0.3
 """Of a call's run, so that some run whenever something is killed."""
 
+BEGUN = "all clients hear and call"
+PROBE = "probe"
+"""What the keys of calls begin with that are made until every subscriber hears one; they are in no book."""
+
 SETTLE_S = 15.0
 """How long the last updates may take."""
 
@@ -34,6 +41,8 @@ class Books:
         """By key: `ok`, or what the error says of the execution."""
         self.seen: dict[str, Counter[str]] = {}
         self.gaps: list[str] = []
+        self.hearing: set[str] = set()
+        self.all_hear = asyncio.Event()
         self.stopping = asyncio.Event()
 
     def report(self) -> dict[str, Any]:
@@ -57,7 +66,12 @@ async def client(url: str, name: str, books: Books) -> None:
     """One session: callers and a subscriber."""
     seen = books.seen[name] = Counter()
     async with wispy.connect(url, connect_timeout_s=30) as rpc:
-        watching = asyncio.create_task(watch(rpc, seen, books))
+        watching = asyncio.create_task(watch(rpc, name, seen, books))
+        # A subscriber begins with what comes next: the first call that is booked waits for all of them.
+        for number in itertools.count():
+            if books.all_hear.is_set():
+                break
+            await rpc.call("scope.note", f"{PROBE}-{name}-{number}", 0.1)
         await asyncio.gather(*[call(rpc, f"{name}-{each}", books) for each in range(CALLERS)])
         for _ in range(int(SETTLE_S / 0.2)):
             if books.is_settled():
@@ -66,17 +80,21 @@ async def client(url: str, name: str, books: Books) -> None:
         watching.cancel()
 
 
-async def watch(rpc: Rpc, seen: Counter[str], books: Books) -> None:
+async def watch(rpc: Rpc, name: str, seen: Counter[str], books: Books) -> None:
     def missed(gap: Gap) -> None:
         books.gaps.append(f"{gap.first} to {gap.last}")
 
     async for key, _at in rpc.subscribe("scope.executed", on_gap=missed):
-        seen[key] += 1
+        if not key.startswith(PROBE):
+            seen[key] += 1
+        elif not books.all_hear.is_set():
+            books.hearing.add(name)
+            if len(books.hearing) == CLIENTS:
+                books.all_hear.set()
+                print(BEGUN, flush=True)
 
 
 async def call(rpc: Rpc, name: str, books: Books) -> None:
-    # A subscriber begins with what comes next: the first calls wait for all of them.
-    await asyncio.sleep(2)
     number = 0
     while not books.stopping.is_set():
         number += 1

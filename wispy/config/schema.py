@@ -92,9 +92,17 @@ class Config(Section, frozen=True):
     metrics: Annotated[
         Literal["auto"] | bool,
         about(
-            "whether frontends serve `/metrics`, to whoever can reach their port; auto: where `console` is on by itself"
+            "whether frontends serve `/metrics`, to whoever can reach their port, unless there is a `metrics_port`; "
+            "auto: where `console` is on by itself"
         ),
     ] = "auto"
+    metrics_port: Annotated[
+        Annotated[int, Meta(ge=0, le=65535)] | None,
+        about(
+            "port, at `address`, on which frontends serve `/metrics`, so that their own port does not: plain HTTP, for "
+            "scrapers only; 0: any free one; null: none"
+        ),
+    ] = None
     health_port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
         about(
@@ -162,6 +170,8 @@ class Config(Section, frozen=True):
     @property
     def has_metrics(self) -> bool:
         """Whether a program that is all in one serves `/metrics` on its port."""
+        if self.metrics_port is not None:
+            return False
         return self._is_private if self.metrics == "auto" else self.metrics
 
     @property

@@ -25,8 +25,6 @@ from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
 from wispy.frontend.handler import JSON, Handler, finish, refusal_in, set_retry_after
 from wispy.frontend.incoming import sweep
-from wispy.frontend.kin import Tell
-from wispy.frontend.metrics import snapshot
 from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
 from wispy.frontend.upload_rules import UploadFolder
@@ -37,6 +35,7 @@ from wispy.protocol import errors, jsonrpc
 from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 from wispy.resources import wispyjs_folder
+from wispy.scrape import Tell
 
 log = logging.getLogger("wispy.frontend")
 
@@ -268,16 +267,16 @@ class Ready(Handler):
 class Metrics(Handler):
     """`/metrics`: the numbers of this process and of those beside it, for Prometheus."""
 
-    def initialize(self, core: Core, others: Tell) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def initialize(self, core: Core, tell: Tell) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         super().initialize(core)
-        self._others = others
+        self._tell = tell
 
     async def get(self) -> None:
         from wispy.exposition import CONTENT_TYPE, exposition
 
-        others = await self._others()
+        text = exposition(await self._tell())
         self.set_header("Content-Type", CONTENT_TYPE)
-        finish(self, exposition([snapshot(self._core), *others]))
+        finish(self, text)
 
 
 class Missing(Handler):
@@ -300,12 +299,12 @@ class FrontendApplication(Application):
         return super().find_handler(request, **kwargs)
 
 
-def application(core: Core, others: Tell) -> Application:
+def application(core: Core, tell: Tell) -> Application:
     """The Tornado application of one frontend.
 
     Args:
         core: its parts.
-        others: tells the metrics of the processes beside it.
+        tell: tells the metrics of this process and of those beside it.
     """
     config = core.config
     base = re.escape(config.base_path)
@@ -318,7 +317,7 @@ def application(core: Core, others: Tell) -> Application:
         (f"{base}/openrpc.json", OpenRpc, given),
         (f"{base}/healthz", Health, given),
         (f"{base}/readyz", Ready, given),
-        *([(f"{base}/metrics", Metrics, {**given, "others": others})] if config.has_metrics else ()),
+        *([(f"{base}/metrics", Metrics, {**given, "tell": tell})] if config.has_metrics else ()),
         *_file_routes(config, base, uploading, files),
         # After them, so that a folder of the user's with this name stays his.
         *(console_routes(config, files) if config.has_console else ()),

@@ -11,12 +11,12 @@ Rules:
 import asyncio
 import logging
 import socket
-from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
 
 from wispy.metrics import Snapshot
+from wispy.scrape import Tell
 
 log = logging.getLogger("wispy.frontend")
 
@@ -25,9 +25,6 @@ PATIENCE_S: Final = 0.5
 
 MAX_LINE: Final = 16 << 20
 """Bytes of one answer: some 20 KB for each of 256 frontends, and 100 objects of 20 KB each."""
-
-Tell = Callable[[], Awaitable[list[Snapshot]]]
-"""Tells the numbers of some processes."""
 
 
 async def nobody() -> list[Snapshot]:

@@ -15,14 +15,15 @@ import secrets
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
 from wispy.config.schema import Config
-from wispy.frontend.kin import Family, Tell
+from wispy.frontend.kin import Family
+from wispy.frontend.server import Listening
 from wispy.resources import module_path
+from wispy.scrape import Tell
 from wispy.timing import wait_until
 
 log = logging.getLogger("wispy.frontend")
@@ -42,16 +43,16 @@ class Inheritance(msgspec.Struct):
 
     config: Config
     fds: list[int]
-    """The listening sockets."""
+    """The sockets that listen for everybody."""
+    metrics_fds: list[int]
+    """Those that listen for metrics."""
     kin: int
     """The socket to the parent."""
     name: str
     """Of the process, in metrics."""
 
 
-async def supervise(
-    config: Config, sockets: Sequence[socket.socket], processes: int, stop: asyncio.Event, beside: Tell
-) -> None:
+async def supervise(config: Config, sockets: Listening, processes: int, stop: asyncio.Event, beside: Tell) -> None:
     """Keep that many frontend processes running on these sockets until `stop` is set.
 
     Args:
@@ -77,9 +78,7 @@ def with_session_secret(config: Config) -> Config:
     return msgspec.structs.replace(config, session=session)
 
 
-async def _keep_running(
-    config: Config, sockets: Sequence[socket.socket], stop: asyncio.Event, family: Family, name: str
-) -> None:
+async def _keep_running(config: Config, sockets: Listening, stop: asyncio.Event, family: Family, name: str) -> None:
     loop = asyncio.get_running_loop()
     failures = 0
     while not stop.is_set():
@@ -103,18 +102,19 @@ async def _keep_running(
         await wait_until(stop.is_set, pause_s, look_every_s=0.1)
 
 
-def _start(config: Config, sockets: Sequence[socket.socket], kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
-    fds = [each.fileno() for each in sockets]
+def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
+    fds = [each.fileno() for each in sockets.public]
+    metrics_fds = [each.fileno() for each in sockets.metrics]
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "wispy.frontend", "--child"],
         stdin=subprocess.PIPE,
-        pass_fds=[*fds, kin.fileno()],
+        pass_fds=[*fds, *metrics_fds, kin.fileno()],
         process_group=0,  # Ctrl-C in a terminal is the parent's to handle
         env={**os.environ, "PYTHONPATH": module_path()},
     )
     assert child.stdin is not None
     try:
-        child.stdin.write(msgspec.json.encode(Inheritance(config, fds, kin.fileno(), name)) + b"\n")
+        child.stdin.write(msgspec.json.encode(Inheritance(config, fds, metrics_fds, kin.fileno(), name)) + b"\n")
         child.stdin.flush()
     except BrokenPipeError:
         log.debug("the frontend process %d ended at once", child.pid)
@@ -150,7 +150,8 @@ def _close(child: subprocess.Popen[bytes]) -> None:
         log.debug("the frontend process %d had closed its input", child.pid)
 
 
-def inherit(line: bytes) -> tuple[Inheritance, list[socket.socket], socket.socket]:
+def inherit(line: bytes) -> tuple[Inheritance, Listening, socket.socket]:
     """What the parent handed down; with the listening sockets, and the one to the parent."""
     given = msgspec.json.decode(line, type=Inheritance)
-    return given, [socket.socket(fileno=fd) for fd in given.fds], socket.socket(fileno=given.kin)
+    public, metrics = ([socket.socket(fileno=fd) for fd in fds] for fds in (given.fds, given.metrics_fds))
+    return given, Listening(public, metrics), socket.socket(fileno=given.kin)

@@ -6,10 +6,11 @@ import socket
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from tornado.httpserver import HTTPServer
-from tornado.netutil import bind_sockets
 
+from wispy import scrape
 from wispy.config.schema import LOOPBACK_NAMES, Config
 from wispy.errors import StartError
 from wispy.frontend.auth.verifying import verifier_of
@@ -32,6 +33,28 @@ IDLE_S = 75.0
 """How long an idle HTTP connection stays open: longer than the 60 s after which load balancers reuse one no more."""
 
 
+class Listening(NamedTuple):
+    """The sockets of a frontend; they listen."""
+
+    public: list[socket.socket]
+    """For pages, and for all who call."""
+    metrics: list[socket.socket]
+    """For `/metrics` alone; none where that has no port of its own."""
+
+
+def listen_for_metrics(config: Config) -> list[socket.socket]:
+    """Listen on `metrics_port`, if there is one.
+
+    Raises:
+        StartError: the port is in use, or the address is none of this machine's.
+    """
+    if config.metrics_port is None:
+        return []
+    sockets = scrape.bind(config.address, config.metrics_port, "choose another one with `metrics_port: N`")
+    log.info("metrics are told at %s", scrape.url_of(sockets, "/metrics"))
+    return sockets
+
+
 def listen(config: Config) -> list[socket.socket]:
     """Listen on the configured port and address, which nobody else may.
 
@@ -40,12 +63,8 @@ def listen(config: Config) -> list[socket.socket]:
             cannot be used.
     """
     tls_context(config)  # told here, where someone reads it, rather than by each process that serves
-    try:
-        sockets = bind_sockets(config.port, config.address or None, backlog=BACKLOG)
-    except (OSError, OverflowError) as error:
-        place = f"{config.address or 'any address'}, port {config.port}"
-        hint = "choose another one with --port N or `port: N`; 0 takes any free one"
-        raise StartError(f"cannot listen on {place}: {getattr(error, 'strerror', None) or error}; {hint}") from error
+    hint = "choose another one with --port N or `port: N`; 0 takes any free one"
+    sockets = scrape.bind(config.address, config.port, hint, BACKLOG)
     verifier_of(config.auth)
     if config.address not in LOOPBACK_NAMES and not config.auth.is_on:
         log.warning(
@@ -97,7 +116,7 @@ def url_of(config: Config, sockets: Sequence[socket.socket]) -> str:
 
 async def serve(
     config: Config,
-    sockets: Sequence[socket.socket],
+    sockets: Listening,
     stop: asyncio.Event,
     relatives: Relatives,
     process: str = "frontend-0",
@@ -116,22 +135,28 @@ async def serve(
     async def tell() -> list[Snapshot]:
         return [snapshot(core)]
 
+    async def tell_of_all() -> list[Snapshot]:
+        return [snapshot(core), *await relatives.ask()]
+
     relatives.tell = tell
     await core.start()
     server = HTTPServer(
-        application(core, relatives.ask),
+        application(core, tell_of_all),
         max_body_size=config.limits.http_body,
         idle_connection_timeout=IDLE_S,
         ssl_options=tls_context(config),
         xheaders=False,  # `forwarded` reads them, and from trusted proxies only
     )
+    for_metrics = scrape.serve(sockets.metrics, [("/metrics", scrape.Metrics, {"tell": tell_of_all})])
     try:
         # The sockets listen already: who connects meanwhile waits a moment, instead of being told that Redis is away.
         await wait_until(lambda: stop.is_set() or not core.reasons_not_ready(), CONNECT_S)
-        server.add_sockets(sockets)
+        server.add_sockets(sockets.public)
         await stop.wait()
         await core.drain()
         server.stop()
     finally:
+        for_metrics.stop()
         await core.stop()
         await server.close_all_connections()
+        await for_metrics.close_all_connections()

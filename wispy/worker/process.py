@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 from tornado.httpserver import HTTPServer
 
+from wispy import scrape
 from wispy.broker.address import RedisAddress
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys, status_reports
@@ -78,9 +79,8 @@ class Worker:
         self._links: tuple[Link, Subscriber] | None = None
         self._health: Health | None = None
         self._began = time.time()
-        self._health_sockets = (
-            [] if config.health_port is None else health_port.listen(config.health_port, config.address)
-        )
+        port = config.health_port
+        self._health_sockets = [] if port is None else scrape.bind(config.address, port, health_port.HINT)
 
     # --- the objects' thread ----------------------------------------------------------------------------------------
 
@@ -117,13 +117,9 @@ class Worker:
         io_loop = self._io_loop
         if io_loop is None or self._health is None or self._stopped.is_set():
             return []
-
-        async def collect() -> Snapshot:
-            return self._snapshot()
-
-        collecting = collect()
+        collecting = self._snapshots()
         try:
-            return [await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(collecting, io_loop))]
+            return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(collecting, io_loop))
         except RuntimeError:
             collecting.close()
             log.debug("the I/O thread has ended already")
@@ -191,9 +187,11 @@ class Worker:
             return None
         health = self._health
         assert health is not None
-        address, port = sockets[0].getsockname()[:2]
-        log.info("health is told at http://%s:%d/healthz", f"[{address}]" if ":" in address else address, port)
-        return health_port.serve(sockets, health, self._snapshot)
+        log.info("health is told at %s", scrape.url_of(sockets, "/healthz"))
+        return health_port.serve(sockets, health, self._snapshots)
+
+    async def _snapshots(self) -> list[Snapshot]:
+        return [self._snapshot()]
 
     def _snapshot(self) -> Snapshot:
         """The numbers of this process."""

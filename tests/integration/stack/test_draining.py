@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import itertools
 import signal
 
 import httpx
@@ -11,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
+from tests.integration.stack.load import Load
 from tests.support.roamer import Roamer
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
@@ -29,44 +29,10 @@ def start(make_stack: MakeStack, drain_s: float) -> tuple[Stack, list[Frontend]]
     return stack, [stack.frontend(), stack.frontend()]
 
 
-class Load:
-    """Clients that call without a pause; what the object is to have run, each once."""
-
-    def __init__(self) -> None:
-        self.names: list[str] = []
-        self.ended = [0] * CLIENTS
-        self._go_on = True
-
-    async def run(self, number: int, roamer: Roamer) -> None:
-        async def call_on(lane: int) -> None:
-            for turn in itertools.count():
-                if not self._go_on:
-                    return
-                name = f"{number}-{lane}-{turn}"
-                self.names.append(name)
-                await roamer.call("sample.note_run", name)
-                self.ended[number] += 1
-
-        async with asyncio.TaskGroup() as group:
-            for lane in range(AT_ONCE):
-                group.create_task(call_on(lane))
-
-    def stop(self) -> None:
-        self._go_on = False
-
-    async def wait_for_more(self, calls: int) -> None:
-        goal = [ended + calls for ended in self.ended]
-        await wait_until(
-            lambda: all(ended >= wanted for ended, wanted in zip(self.ended, goal, strict=True)),
-            lambda: f"each client goes on: {self.ended}, wanted {goal}",
-            30,
-        )
-
-
 async def test_no_call_fails_and_none_runs_twice(make_stack: MakeStack) -> None:
     _, (going, staying) = start(make_stack, 1.0)
     urls = [going.websocket_url, staying.websocket_url]
-    load = Load()
+    load = Load(CLIENTS, AT_ONCE)
     async with contextlib.AsyncExitStack() as open_clients:
         # All begin at the one that goes.
         roamers = [await open_clients.enter_async_context(Roamer(urls)) for _ in range(CLIENTS)]

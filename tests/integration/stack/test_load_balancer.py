@@ -1,5 +1,7 @@
 """Two frontends and one worker behind a load balancer."""
 
+import asyncio
+import contextlib
 import shutil
 import signal
 from pathlib import Path
@@ -7,10 +9,20 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import InvalidStatus
 
+import wispy
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.load import Load
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack, free_port
 from tests.support.waiting import wait_until
+from wispy.client import Gap, Rpc
+
+CLIENTS = 4
+AT_ONCE = 2
+"""Calls that each client has in flight."""
+ASKED = "is anybody there?"
+CALLS = 20
+"""Calls of each before a frontend ends, and before it comes again."""
 
 HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
@@ -122,6 +134,50 @@ async def test_calls_and_updates_go_across_both_frontends(make_stack: MakeStack,
             await again.subscribe("sample.alarm", since={"sample.alarm": at})
             await again.call("sample.test_sum", [1, 2])
             assert again.updates("sample.alarm") == left.updates("sample.alarm")[1:], "it goes on where it stopped"
+
+
+@pytest.mark.skipif(HAPROXY is None, reason="there is no haproxy here")
+async def test_frontends_are_rolled_behind_haproxy_and_no_call_fails(make_stack: MakeStack, tmp_path: Path) -> None:
+    """As an upgrade does it: one after the other ends and comes again, while clients call and subscribe."""
+    stack = make_stack(**{"session.secret": "a secret that the frontends share", "websocket.drain": 1})
+    stack.worker("sample=served:Sample")
+    frontends = [stack.frontend(port=free_port()), stack.frontend(port=free_port())]
+    address, balancer = start_balancer(stack, "haproxy", tmp_path, frontends)
+    url = f"ws://{address}/ws"
+    await wait_until(lambda: relays_to(url, 2), lambda: f"the balancer relays to both: {balancer.output}")
+    load, heard, gaps = Load(CLIENTS, AT_ONCE), list[str](), list[Gap]()
+
+    async def hear(rpc: Rpc) -> None:
+        async for value, _at in rpc.subscribe("sample.alarm", on_gap=gaps.append):
+            heard.append(value["text"])
+
+    async with contextlib.AsyncExitStack() as open_clients, asyncio.TaskGroup() as group:
+        clients = [await open_clients.enter_async_context(wispy.connect(f"http://{address}")) for _ in range(CLIENTS)]
+        hearing = group.create_task(hear(clients[0]))
+        await wait_until(lambda: is_heard(clients[1], heard), "the subscriber hears")
+        for number, client in enumerate(clients):
+            group.create_task(load.run(number, client))
+        for turn, frontend in enumerate(frontends):
+            await load.wait_for_more(CALLS)
+            frontend.send(signal.SIGTERM)
+            await clients[1].call("sample.alarm", f"while {turn} drains")
+            await wait_until(lambda frontend=frontend: not frontend.is_running, lambda: "it ends by itself")
+            assert frontend.process.returncode == 0
+            await load.wait_for_more(CALLS)
+            again = await asyncio.to_thread(stack.frontend, port=int(frontend.address.rpartition(":")[2]))
+            await wait_until(lambda: relays_to(url, 2), lambda again=again: f"it is back: {again.output}")
+        load.stop()
+        await wait_until(lambda: "while 1 drains" in heard, lambda: f"each alarm is heard: {heard}")
+        hearing.cancel()
+    assert [text for text in heard if text != ASKED] == ["while 0 drains", "while 1 drains"]
+    assert not gaps
+    async with Client(url) as client:
+        assert sorted(await client.get("sample.ran")) == sorted(load.names), "each call ran, and once"
+
+
+async def is_heard(caller: Rpc, heard: list[str]) -> bool:
+    await caller.call("sample.alarm", ASKED)
+    return bool(heard)
 
 
 async def relays_to(url: str, frontends: int) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Service
+from tests.support.stack import Frontend, Service, command, flags
 from tests.support.waiting import wait_until
 from wispy.metrics import METRICS
 
@@ -215,6 +216,34 @@ async def test_any_process_tells_of_all(make_stack: MakeStack) -> None:
         assert "result" in await asyncio.to_thread(frontend.post, "sample.test_sum", 1, 2)
     for _ in range(5):
         assert (await scrape(frontend)).of("wispy_frontend_requests_total") == 20
+
+
+async def test_a_port_of_its_own_tells_of_all_processes(make_stack: MakeStack) -> None:
+    """Also while `metrics` is on: the public port shows nothing of it."""
+    stack = make_stack(multiprocessed="true", metrics_port=0)
+    stack.worker(SAMPLE)
+    frontend = stack.frontend("--processes", "2")
+    base = frontend.wait_until_says(r"metrics are told at (http://\S+)/metrics")[1]
+
+    async def tells_of_both() -> bool:
+        return (await asyncio.to_thread(Scrape, base)).labels("process") == {"frontend-0", "frontend-1"}
+
+    await wait_until(tells_of_both, "both processes are told of")
+    for path, url in (("/metrics", frontend.url), ("/", base), ("/rpc", base), ("/healthz", base)):
+        response = await asyncio.to_thread(httpx.get, f"{url}{path}", trust_env=False)
+        assert response.status_code == 404, f"{url}{path}"
+
+
+def test_a_metrics_port_in_use_is_told(make_stack: MakeStack) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        stack = make_stack()
+        settings = flags({"port": 0, "redis.url": stack.redis_url, "metrics_port": port})
+        frontend = stack.run([command("wispy-frontend"), *settings])
+        assert frontend.wait() != 0
+    assert frontend.says(f"cannot listen on 127.0.0.1, port {port}: .*; choose another one with `metrics_port: N`")
 
 
 async def test_metrics_are_served_where_they_are_wanted(make_stack: MakeStack) -> None:
