@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from wispy.protocol import answer_log, errors, memory
 from wispy.protocol.answer_log import Row
+from wispy.protocol.client_session import MAX_OPEN
 from wispy.protocol.memory import CLOCK_ERROR_MS, Known, Memory, SessionMemory
 from wispy.protocol.relay import (
     ERROR,
@@ -648,7 +649,9 @@ class Client:
 
     def block(self, requests: list[RelayedRequest], names_stragglers: bool) -> SessionRequests:
         if names_stragglers:
-            ack, still_open = self.last_id, sorted(self.waits)[:64]
+            # As many as a block may name: what waits behind them is not spoken of.
+            still_open = sorted(self.waits)[: MAX_OPEN + 1]
+            ack = still_open.pop() - 1 if len(still_open) > MAX_OPEN else self.last_id
         else:
             ack, still_open = min(self.waits, default=self.last_id + 1) - 1, list[int]()
         return SessionRequests(self.name, RUN, ack, still_open, requests)
