@@ -709,7 +709,7 @@
     /**
      * @param {string[]} names full ones
      * @param {(name: string) => Listener} listenerOf
-     * @returns {Promise<void>} when the server has confirmed them
+     * @returns {Promise<void>} when the server has confirmed them, but for those that were removed before
      */
     async add(names, listenerOf) {
       const subscriptions = names.map((name) => this.#subscriptions.get(name) ?? new Subscription(name));
@@ -738,6 +738,7 @@
       }
       if (subscription.listeners.size === 0) {
         this.#subscriptions.delete(name);
+        subscription.confirm(); // nobody is to wait for an answer that means nothing any more
         if (this.#open && subscription.state !== "wanted") {
           this.#requests.immediate("rpc.unsubscribe", { channels: [name] }, () => {}, (error) => {
             if (this.#open) { // a lost connection has left it, too

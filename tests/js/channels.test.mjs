@@ -100,6 +100,15 @@ test("when the last handler is removed the channel is left, and its updates are 
   assert.deepEqual([one.calls, two.calls], [[], [[2, "a"]]]);
 });
 
+test("who subscribes does not wait for a channel that is left before it was confirmed", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const added = lab.rpc.sample.rpcWebsocket.addChannelHandlers({ a: recorder() });
+  lab.rpc.sample.rpcWebsocket.removeChannelHandlers("a");
+  assert.deepEqual(socket.methods, ["rpc.subscribe", "rpc.unsubscribe"]);
+  assert.equal(await Promise.race([added, settled().then(() => "it waits")]), undefined);
+});
+
 test("after leaving and joining again, what the first subscription still sends is not heard", (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

@@ -285,6 +285,7 @@ class Hub:
                 log.info("%s: Redis has less than was heard of it, and no owner yet", feed.name)
             except BrokerError as error:
                 log.info("%s: missed updates cannot be read yet: %s", feed.name, error)
+            self.flush()  # what was found is not held back by what was not
             await asyncio.sleep(REPAIR_RETRY_S)
         self._go_live(feed)
 

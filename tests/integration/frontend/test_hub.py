@@ -189,6 +189,23 @@ async def test_the_next_owner_is_followed_without_a_gap(stage: Stage, channel: s
     assert not listener.gaps
 
 
+async def test_what_a_repair_has_found_does_not_wait_for_what_redis_has_not_got_yet(stage: Stage) -> None:
+    listener = await stage.listen("event")
+    await stage.owner.publish("event", 1)
+    await wait_until(lambda: listener.values == [1], "the first is delivered")
+    await stage.owner.publish_unheard("event", 2)
+    feed = await stage.hub.join("sample.event")
+    stage.hub._subscriber.after_read = lambda: None  # no message comes by whose end this would be delivered anyway
+    stage.hub._updated(feed, b'["%b",4,4]' % stage.owner.epoch.encode())
+    stage.hub.release(feed)
+    await wait_until(lambda: listener.values == [1, 2], "the second is delivered while the third is looked for")
+    stage.hub._subscriber.after_read = stage.hub.flush
+    await stage.owner.publish("event", 3)
+    await stage.owner.publish_unheard("event", 4)
+    await wait_until(lambda: listener.values == [1, 2, 3, 4], "all are delivered, once")
+    assert not listener.gaps
+
+
 async def test_after_a_loss_of_data_what_a_reader_has_is_not_said_to_be_missing(stage: Stage) -> None:
     """It has 1 to 4; Redis lost 3 and 4, and the next owner uses these numbers again."""
     listener = await stage.listen("event")

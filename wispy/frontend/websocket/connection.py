@@ -210,15 +210,14 @@ class DetachedConnection(asyncio.Protocol):
                     self._read_on()
                     return
                 opcode, payload = event
-                if CONTINUATION < opcode < CLOSE:
-                    if self._state == _OPEN:
-                        self._handler.message_received(payload, opcode == TEXT)
-                        if self._paused:
-                            break
-                elif opcode:
+                if opcode >= CLOSE:
                     self._take_control(opcode, payload)
                     if self._state == _ENDING:
                         return
+                elif opcode != CONTINUATION and self._state == _OPEN:
+                    self._handler.message_received(payload, opcode == TEXT)
+                    if self._paused:
+                        break
             else:
                 # Also so that the peer's end of data is not seen before its last frames.
                 self._hold_back()
