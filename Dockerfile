@@ -3,7 +3,10 @@
 #
 #   docker build -t wispy:dev .
 
-FROM python:3.13-slim AS build
+# By digest, so that it is the same tomorrow; docs/how-to/containers.md says how to take a newer one.
+ARG PYTHON_IMAGE=python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
+
+FROM ${PYTHON_IMAGE} AS build
 WORKDIR /build
 # The environment holds no pip: what runs in the end can install nothing into it.
 RUN python -m venv --without-pip /opt/wispy && python -m venv /opt/build
@@ -20,7 +23,7 @@ COPY wispyjs wispyjs
 RUN /opt/build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /build/wheels . && \
     pip --python /opt/wispy/bin/python install --no-cache-dir --no-deps --no-index /build/wheels/*.whl
 
-FROM python:3.13-slim
+FROM ${PYTHON_IMAGE}
 LABEL org.opencontainers.image.title="wispy" \
       org.opencontainers.image.description="A live Python object in every browser" \
       org.opencontainers.image.licenses="MIT"

@@ -1,6 +1,7 @@
 """The container image: linted, built, and run as it is in production: read-only, without rights, stopped by SIGTERM."""
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = ["Dockerfile", "examples/live_plot/Dockerfile", "wispy/cli/template/Dockerfile.txt"]
 LAB = Path(os.environ.get("WISPY_LAB", ROOT.parent / "shared" / "lab"))
 """Tools that make a base image where no container registry can be reached, and podman for a machine without systemd."""
+BASE = "python:3.13-slim"
+"""The lab's is no image that has the digest in the Dockerfile."""
 BUILD_TIMEOUT_S = 900
 """A new machine installs podman and makes the base image first: two minutes of an idle one."""
 START_TIMEOUT_S = 60.0
@@ -27,6 +30,13 @@ def test_nothing_is_to_be_said_against_a_dockerfile(name: str) -> None:
     assert (linted.returncode, linted.stdout) == (0, "")
 
 
+def test_both_stages_begin_with_one_image_that_is_named_by_digest() -> None:
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("FROM ")] == ["${PYTHON_IMAGE}"] * 2
+    (base,) = (line for line in lines if line.startswith("ARG "))
+    assert re.fullmatch(rf"ARG PYTHON_IMAGE={re.escape(BASE)}@sha256:[0-9a-f]{{64}}", base)
+
+
 class Engine:
     """podman or docker: builds images and runs containers, all in the machine's own network."""
 
@@ -35,7 +45,7 @@ class Engine:
         self._program = "podman" if self.has_lab or shutil.which("podman") else "docker"
         self._env = {**os.environ, "CONTAINERS_CONF": str(LAB / "containers.conf")} if self.has_lab else None
         if self.has_lab:
-            self._must(str(LAB / "base-image"), "python:3.13-slim")
+            self._must(str(LAB / "base-image"), BASE)
         elif shutil.which(self._program) is None or self.ask("info").returncode != 0:
             pytest.skip("neither podman nor docker works here: no image can be built")
 
@@ -98,7 +108,7 @@ class Container:
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     engine = Engine()
-    engine.build(".", "wispy:test")
+    engine.build(".", "wispy:test", *(("--build-arg", f"PYTHON_IMAGE={BASE}") if engine.has_lab else ()))
     engine.build(
         "examples/live_plot",
         "wispy-demo:test",

@@ -1,7 +1,10 @@
 """The numbers of a frontend process, as of a moment."""
 
+from typing import get_args
+
 from wispy.broker.metrics import tell_links
 from wispy.frontend.core import Core
+from wispy.limits import FrontendLimit
 from wispy.metrics import Snapshot
 
 
@@ -17,8 +20,8 @@ def snapshot(core: Core) -> Snapshot:
     told.put("wispy_frontend_sessions", core.sessions_open)
     told.put("wispy_frontend_requests", core.dispatcher.requests)
     told.put("wispy_frontend_requests_in_flight", core.relay.in_flight)
-    for limit, times in counts.limits.items():
-        told.put("wispy_frontend_limit_hits", times, limit)
+    for limit in get_args(FrontendLimit):  # those too that were not met: where a series begins, Prometheus sees no rise
+        told.put("wispy_frontend_limit_hits", counts.limits.get(limit, 0), limit)
     told.put("wispy_frontend_channels", core.hub.channels)
     told.put("wispy_frontend_deliveries", core.hub.deliveries)
     told.put("wispy_frontend_updates_conflated", counts.conflated)

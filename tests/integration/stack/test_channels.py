@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.integration.stack.conftest import running_stack
@@ -210,7 +211,7 @@ async def test_a_position_that_is_none_is_refused(client: Client) -> None:
 @pytest.fixture(scope="module")
 def tight_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Small bounds, so that a reader is slow soon."""
-    bounds = {"websocket.write_buffer": "16KiB", "limits.reply_bytes": "512KiB"}
+    bounds = {"websocket.write_buffer": "16KiB", "limits.reply_bytes": "512KiB", "metrics": "true"}
     with running_stack(valkey_server, tmp_path_factory, **bounds) as stack:
         yield stack
 
@@ -288,6 +289,8 @@ async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_st
         slow.read_on()
         assert await slow.wait_until_closed() == 1008
         assert "slow reader" in slow.close_reason
+    metrics = (await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False)).text
+    assert 'wispy_frontend_slow_readers_closed_total{process="frontend-0"} 1.0\n' in metrics
 
 
 @pytest.mark.parametrize("option", ["websocket.shell=tornado", "websocket.compression=true"])

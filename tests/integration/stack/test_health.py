@@ -8,7 +8,7 @@ import httpx
 from tests.integration.stack.conftest import MakeStack
 from tests.support.relay import Relay
 from tests.support.rpc_client import Client
-from tests.support.stack import RestartableRedis, Service, free_port
+from tests.support.stack import RestartableRedis, Service, command, flags, free_port
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
@@ -56,6 +56,25 @@ async def test_a_hanging_object_ends_its_workers_health_and_is_named(make_stack:
         release.touch()
         assert await held == "held"
         await asyncio.to_thread(wait_for_health, worker, "healthz", 200, "ok")
+
+
+async def test_a_program_that_is_all_in_one_tells_of_its_objects_on_its_health_port(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack()
+    settings = flags({"port": 0, "redis.url": stack.redis_url, "redis.prefix": stack.prefix, "health_port": 0})
+    arguments = [command("wispy"), "serve", *settings, *flags({"health_hang": "1 s"}), "--object", SAMPLE]
+    program = stack.run(arguments)
+    page = program.wait_until_says(r"wispy serves .+ at (http://\S+)/")[1]
+    await asyncio.to_thread(wait_for_health, program, "readyz", 200, "ready")
+    release = tmp_path / "release"
+    async with Client(f"{page.replace('http', 'ws')}/ws") as client:
+        held = asyncio.create_task(client.call("sample.hold", [str(release)]))
+        await asyncio.to_thread(wait_for_health, program, "healthz", 503, "sample.hold (call, request")
+        served = await asyncio.to_thread(httpx.get, f"{page}/healthz", trust_env=False)
+        assert served.text == "ok\n", "pages are served"
+        release.touch()
+        assert await held == "held"
 
 
 def test_a_constructor_that_hangs_ends_health_and_is_never_ready(make_stack: MakeStack) -> None:

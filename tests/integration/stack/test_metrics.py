@@ -3,20 +3,33 @@
 import asyncio
 import functools
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import get_args
 
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.stack.conftest import MakeStack
+from tests.support.relay import Relay
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Service, command, flags
+from tests.support.stack import Frontend, RestartableRedis, Service, command, flags
 from tests.support.waiting import wait_until
+from wispy.broker.embedded import EmbeddedServer
+from wispy.limits import FrontendLimit
 from wispy.metrics import METRICS
 
 SAMPLE = "sample=served:Sample"
+
+
+@pytest.fixture
+def redis_server() -> Iterator[RestartableRedis]:
+    """Without persistence; running."""
+    server = RestartableRedis()
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture
@@ -111,6 +124,15 @@ async def test_the_numbers_are_those_of_what_was_done(make_stack: MakeStack) -> 
     assert "object" not in {label for family in here.families for sample in family.samples for label in sample.labels}
 
 
+async def test_each_metric_is_told_before_there_is_anything_to_tell(make_stack: MakeStack) -> None:
+    """A counter that appears when it is 1 has never risen, as Prometheus sees it: no alert would tell of it."""
+    stack = make_stack()
+    told = [await scrape(each) for each in (stack.worker(SAMPLE), stack.frontend())]
+    assert {family.name for each in told for family in each.families} == {metric.name for metric in METRICS}
+    limits = set[str]().union(*(each.labels("limit") for each in told))
+    assert limits >= set(get_args(FrontendLimit))
+
+
 async def test_how_long_a_call_took_and_waited(make_stack: MakeStack, tmp_path: Path) -> None:
     """One call holds the objects' thread; the one behind it waits."""
     stack = make_stack()
@@ -159,6 +181,15 @@ async def test_deliveries_slow_readers_and_lag(make_stack: MakeStack) -> None:
         writer.transport.abort()
         assert slow.of("wispy_frontend_slow_readers_total") >= 1
         assert slow.of("wispy_frontend_updates_dropped_total") == 0
+    # Of events none is skipped: too many are dropped, and told.
+    writer = await raw_subscriber(frontend, "sample.alarm")
+    async with Client(frontend.websocket_url) as client:
+        for number in range(200):
+            await client.call("sample.alarm", ["x" * 200_000 + str(number)])
+        await scrape_until(
+            frontend, lambda scrape: scrape.of("wispy_frontend_updates_dropped_total") > 0, "events are dropped"
+        )
+        writer.transport.abort()
 
 
 async def raw_subscriber(frontend: Frontend, channel: str) -> asyncio.StreamWriter:
@@ -174,7 +205,7 @@ async def raw_subscriber(frontend: Frontend, channel: str) -> asyncio.StreamWrit
     text = f'{{"jsonrpc":"2.0","id":1,"method":"rpc.subscribe","params":{{"channels":["{channel}"]}}}}'.encode()
     assert len(text) < 126
     writer.write(bytes((0x81, 0x80 | len(text), 0, 0, 0, 0)) + text)  # a mask of zeros
-    await reader.readuntil(b'"value":')
+    await reader.readuntil(b'"result":')
     return writer
 
 
@@ -187,6 +218,55 @@ async def test_a_take_over_is_counted_by_the_next_owner(make_stack: MakeStack) -
     worker.kill()
     await scrape_until(standby, lambda scrape: scrape.of("wispy_object_owned") == 1, "the standby has taken over")
     assert (await scrape(standby)).of("wispy_object_takeovers_total") == 1
+
+
+async def test_a_redis_that_comes_again_without_its_data(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
+    stack = make_stack(redis_server.url)
+    worker, frontend = stack.worker(SAMPLE), stack.frontend()
+    async with Client(frontend.websocket_url) as client:
+        await client.subscribe("sample.a")
+        redis_server.stop()
+        away = await scrape_until(frontend, lambda scrape: scrape.of("wispy_ready") == 0, "the frontend is not ready")
+        assert away.of("wispy_link_up") == 0
+        redis_server.start()
+        here = await scrape_until(
+            frontend, lambda scrape: scrape.of("wispy_frontend_gaps_recovered_total") > 0, "the channel goes on"
+        )
+    assert here.of("wispy_frontend_gaps_total") >= here.of("wispy_frontend_gaps_recovered_total")
+    owner = await scrape_until(worker, lambda scrape: scrape.of("wispy_object_owned") == 1, "the object is owned again")
+    assert owner.of("wispy_object_takeovers_total") == 2
+    assert owner.of("wispy_object_lease_losses_total") == 1
+    for each in (here, owner):
+        for link in ("commands", "subscription"):
+            assert each.of("wispy_link_reconnects_total", link=link) >= 1
+            assert each.of("wispy_link_up", link=link) == 1
+
+
+async def test_events_that_history_has_no_more(make_stack: MakeStack, valkey_server: EmbeddedServer) -> None:
+    """A frontend is deaf while more is published than is kept."""
+    async with Relay(valkey_server.url) as relay:
+        stack = make_stack(**{"redis.probe_interval": 1})
+        await asyncio.to_thread(stack.worker, SAMPLE)
+        hearing = await asyncio.to_thread(stack.frontend)
+        frontend = await asyncio.to_thread(stack.frontend, "--redis", relay.url)
+        async with Client(frontend.websocket_url) as client:
+            await client.subscribe("sample.alarm")
+            relay.is_deafening = True
+            async with Client(hearing.websocket_url) as other:
+                for number in range(8):  # 5 are kept
+                    await other.call("sample.alarm", [str(number)])
+            deaf = await scrape_until(
+                frontend, lambda scrape: scrape.of("wispy_subscription_deaf") == 1, "the frontend is deaf"
+            )
+            assert deaf.of("wispy_ready") == 0
+            assert deaf.of("wispy_frontend_gaps_told_total") == 0
+            relay.is_deafening = False
+            told = await scrape_until(
+                frontend, lambda scrape: scrape.of("wispy_frontend_gaps_told_total") == 1, "a gap is told"
+            )
+            await client.wait_for_update("sample.alarm", {"text": "7"})
+        assert told.of("wispy_subscription_deaf") == 0
+        await asyncio.to_thread(stack.close)
 
 
 async def test_limits_that_were_hit(make_stack: MakeStack) -> None:
