@@ -7,6 +7,7 @@ its own error is fine; any other exception is a find.
 
 import json
 import math
+import re
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -34,16 +35,19 @@ from wispy.worker.requests import to_call
 # --- JSON-RPC messages ------------------------------------------------------------------------------------------------
 
 BATCH_LIMIT: Final = 8
+DIGITS_LIMIT: Final = 20
+LONG_NUMBER: Final = re.compile(r"\d{%d}" % (DIGITS_LIMIT + 1))
 
 
 def message(data: bytes) -> None:
     """A message is read as Python's own JSON reads it, or refused by an answer that is JSON."""
     try:
-        parsed = jsonrpc.parse(data, batch_limit=BATCH_LIMIT)
+        parsed = jsonrpc.parse(data, batch_limit=BATCH_LIMIT, digits_limit=DIGITS_LIMIT)
     except jsonrpc.InvalidMessageError as error:
         answer = json.loads(error.reply())
         assert answer["error"]["data"] == {"executed": "no", "retryable": False}
         return
+    json.loads(data, parse_int=check_digits, parse_float=check_digits)
     reference = strictly(data)
     assert isinstance(parsed, list) is isinstance(reference, list)
     entries = parsed if isinstance(parsed, list) else [parsed]
@@ -54,6 +58,10 @@ def message(data: bytes) -> None:
             json.loads(entry.reply())
         else:
             check_request(entry, plain)
+
+
+def check_digits(number: str) -> None:
+    assert LONG_NUMBER.search(number) is None, number
 
 
 def check_request(request: jsonrpc.Request, plain: dict[str, Any]) -> None:
