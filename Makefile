@@ -16,6 +16,7 @@ PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips)
 # Set-up, each step once: again when what it depends on has changed.
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
+FUZZ := $(VENV)/.installed-fuzz
 NODE := node_modules/.installed
 
 $(BIN)/python:
@@ -29,11 +30,15 @@ $(DEV): pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@
 
+$(FUZZ): pyproject.toml | $(DEV)
+	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
+	touch $@
+
 $(NODE): package-lock.json | $(DEV)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos k8s-e2e conformance docs lock screenshots
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos fuzz k8s-e2e conformance docs lock screenshots
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -82,6 +87,9 @@ bench: $(DEV) ## measure calls, fan-out and memory against bare Tornado
 
 chaos: $(DEV) programs ## break things at random under load for SECONDS (900), and keep the books
 	$(BIN)/python -m tests.chaos --seconds $(or $(SECONDS),900) $(if $(SEED),--seed $(SEED))
+
+fuzz: $(FUZZ) ## fuzz codec and paths, guided by coverage, for SECONDS (600), and keep what leads to new code
+	$(BIN)/python -m tests.security.fuzz --seconds $(or $(SECONDS),600)
 
 k8s-e2e: $(DEV) ## roll and kill pods under load on a real Kubernetes node (needs root and the lab's k8s-node)
 	$(BIN)/python -u -m tests.kubernetes

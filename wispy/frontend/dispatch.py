@@ -125,6 +125,9 @@ class Dispatcher:
         members = request.wispy
         retry = members is not None and members.retry
         id = _session_id(request.id)
+        if members is not None and members.ack >= id:
+            # The owner would take it for answered, and nobody would ever answer it.
+            raise errors.INVALID_REQUEST(f"the answer to {id} cannot have come yet (wispy.ack)")
         if not retry:
             if id <= session.last_id:
                 raise errors.INVALID_REQUEST(f"the ids of a session rise: {id} does not come after {session.last_id}")

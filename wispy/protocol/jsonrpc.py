@@ -30,6 +30,9 @@ MAX_ID_BYTES: Final = 200
 """Bytes of the JSON text of an id. It is kept while its request is in flight and sent back with the answer; a UUID has
 38, and nobody needs an id that costs more than its request."""
 
+MAX_REASON: Final = 300
+"""Characters of why a message is no request: the text may repeat a part of it, which may be of any length."""
+
 MAX_RUN_BYTES: Final = 64
 """Characters of a server's run id: Redis and Valkey have 40."""
 
@@ -221,7 +224,7 @@ def _explain(data: bytes | msgspec.Raw, error: Exception) -> InvalidMessageError
     except msgspec.DecodeError as malformed:
         return _explain_malformed(data, malformed)
     return InvalidMessageError(
-        INVALID_REQUEST(f"the message is not a JSON-RPC 2.0 request: {error}"), _recover_id(data)
+        INVALID_REQUEST(f"the message is not a JSON-RPC 2.0 request: {str(error)[:MAX_REASON]}"), _recover_id(data)
     )
 
 

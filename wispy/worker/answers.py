@@ -55,6 +55,8 @@ def arguments_of(call: Call) -> tuple[list[Any], dict[str, Any]]:
     if _type_of(given) is list:
         return given, extra
     if _type_of(given) is dict:
+        for name in given.keys() & extra.keys():
+            raise errors.INVALID_PARAMS(f"the argument {name[:100]!r} is there twice, in args and in kwargs")
         return [], {**given, **extra}
     raise errors.INVALID_PARAMS("arguments are an array, or an object of named ones")
 

@@ -176,7 +176,7 @@ class Describer:
         return is_code(value) or self._tables.is_restricted(value)
 
     def _table_of(self, value: Any) -> ClassTable | None:
-        return None if value is UNKNOWN or isinstance(value, Enum) else self._tables.of_value(value)
+        return None if value is UNKNOWN or issubclass(type(value), Enum) else self._tables.of_value(value)
 
 
 @lru_cache(maxsize=256)  # the whole file is taken apart for each, which takes milliseconds of the object's own time

@@ -23,6 +23,9 @@ from wispy.worker import annotations, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.conversion import Converter
 
+MAX_REASON: Final = 500
+"""Characters of why arguments are refused: the text may repeat a name that a caller has chosen, of any length."""
+
 _NAMED_KINDS: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _PLAIN_KINDS: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
@@ -142,7 +145,7 @@ class Signature:
             raise self._refusal(f"got an unexpected keyword argument {name[:100]!r}")
 
     def _refusal(self, reason: str) -> RPCError:
-        return errors.INVALID_PARAMS(f"{self.function.__name__}(): {reason}")
+        return errors.INVALID_PARAMS(f"{self.function.__name__}(): {reason[:MAX_REASON]}")
 
     def describe(self) -> list[dict[str, Any]]:
         """The parameters: name, kind, whether required, type, default where JSON can say it, and schema."""

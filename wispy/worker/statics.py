@@ -43,7 +43,8 @@ def home_of(module: object) -> str:
 
 def is_code(value: Any) -> bool:
     """Whether a value is a part of the program rather than data: a module, a class, a function, a frame."""
-    return isinstance(value, _CODE)
+    # Not `isinstance`: where the type does not match, that asks `value.__class__`, which of proxies is code.
+    return issubclass(cast(type[object], type(value)), _CODE)
 
 
 def plain_function(static: Any) -> Any:

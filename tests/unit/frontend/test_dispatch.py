@@ -126,6 +126,16 @@ def test_what_leads_nowhere_is_answered_once_and_a_notification_in_silence(
     assert relay.submitted == []
 
 
+@pytest.mark.parametrize(("ack", "is_taken"), [(6, True), (7, False), (2**80, False)])
+def test_an_answer_that_cannot_have_come_is_not_acknowledged(
+    dispatcher: Dispatcher, relay: RecordingRelay, ack: int, is_taken: bool
+) -> None:
+    client = Client(open_plain())
+    start(dispatcher, client, "lamp.on", id=7, wispy={"ack": ack})
+    assert len(relay.submitted) == is_taken
+    assert client.codes == [] if is_taken else [errors.INVALID_REQUEST.code]
+
+
 # --- ids --------------------------------------------------------------------------------------------------------------
 
 

@@ -211,3 +211,9 @@ def test_a_request_keeps_no_more_of_a_message_than_it_needs() -> None:
     """Its id is a copy: it stays while the request is in flight, and the message may be large."""
     request = read(b'{"jsonrpc":"2.0","id":5,"method":"a","params":[1]}')
     assert type(request.id) is bytes
+
+
+def test_a_refusal_is_short_whatever_was_sent() -> None:
+    refused = read_or_error(b'{"jsonrpc":"' + b"x" * 1_000_000 + b'","id":1,"method":"a"}')
+    assert refused.code == INVALID_REQUEST.code
+    assert len(refused.message) < 400

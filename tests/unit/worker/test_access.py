@@ -242,6 +242,28 @@ def refusal(function: Callable[..., Any], *args: Any) -> RPCError:
     return caught.value
 
 
+class Lazy:
+    """As proxies and lazy objects do, it works out what it is when it is asked for its class."""
+
+    __module__ = "elsewhere"
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        return fire("__class__")
+
+
+def test_what_a_proxy_pretends_to_be_is_not_asked() -> None:
+    machine = Machine()
+    machine.anything = Lazy()
+    machine.data["lazy"] = Lazy()
+    for ask in (access(machine).get, access(machine).delete, access(machine).resolve_call, access(machine).source):
+        for where in ("anything.x", "data.lazy.x"):
+            assert refusal(ask, path(where)).code == errors.NOT_FOUND.code
+    access(machine).describe(())
+    access(machine).interface()
+    assert fired == []
+
+
 # --- what is allowed ------------------------------------------------------------------------------------------------
 
 

@@ -137,3 +137,9 @@ def test_what_fits_as_it_is_is_not_copied() -> None:
     assert Signature(adds, is_bound=True).bind(args, {})[0] is args
     with pytest.raises(RPCError, match=r"adds\(\): args\[1\]: expected int, got float"):
         Signature(adds, is_bound=True).bind([1, 2.5], {})
+
+
+def test_a_refusal_is_short_whatever_the_caller_has_sent() -> None:
+    with pytest.raises(RPCError) as caught:
+        Signature(plain, is_bound=True).bind([1], {"x" * 1_000_000: 2})
+    assert len(caught.value.message) < 600

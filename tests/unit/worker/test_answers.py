@@ -1,0 +1,23 @@
+"""What the params of a call come to."""
+
+import pytest
+
+from wispy.protocol import errors
+from wispy.protocol.errors import RPCError
+from wispy.worker.answers import arguments_of
+from wispy.worker.calls import Call
+
+
+def call(params: bytes, kwargs: bytes = b"") -> Call:
+    return Call("session", 1, "call", ("f",), params, kwargs)
+
+
+def test_named_arguments_come_in_two_places_that_go_together() -> None:
+    assert arguments_of(call(b"[1]", b'{"b":2}')) == ([1], {"b": 2})
+    assert arguments_of(call(b'{"a":1}', b'{"b":2}')) == ([], {"a": 1, "b": 2})
+
+
+def test_an_argument_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(RPCError, match="'a' is there twice") as caught:
+        arguments_of(call(b'{"a":1}', b'{"a":2}'))
+    assert caught.value.code == errors.INVALID_PARAMS.code
