@@ -19,6 +19,8 @@ def snapshot(core: Core) -> Snapshot:
     told.put("wispy_frontend_requests_in_flight", core.relay.in_flight)
     for limit, times in counts.limits.items():
         told.put("wispy_frontend_limit_hits", times, limit)
+    if core.websockets.too_big:
+        told.put("wispy_frontend_limit_hits", core.websockets.too_big, "websocket_max_message_size")
     told.put("wispy_frontend_channels", core.hub.channels)
     told.put("wispy_frontend_deliveries", core.hub.deliveries)
     told.put("wispy_frontend_updates_conflated", counts.conflated)
