@@ -80,7 +80,5 @@ def allow_files(wanted: int) -> int:
     except (ValueError, OSError):  # macOS has a limit beside the limit
         goal = least
     if goal < wanted:
-        log.warning(
-            "only %d files may be open (ulimit -n): limits.connections and http_connections need %d", goal, wanted
-        )
+        log.info("only %d files may be open (ulimit -n): limits.connections and http_connections need %d", goal, wanted)
     return goal

@@ -39,10 +39,12 @@ def worker_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPat
     tokens = tmp_path_factory.mktemp("tokens") / "tokens.yaml"
     write_tokens(tokens, alice=["operator"], bob=[])
     logs = tmp_path_factory.mktemp("logs")
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=logs, **{"session.secret": SECRET, "auth.tokens": tokens})
+    config: dict[str, Any] = {"session.secret": SECRET, "auth.tokens": tokens}
+    stack = Stack(valkey_server.url, folder=FOLDER, logs=logs, **config)
     try:
         stack.worker("sample=served:Sample")
-        stack.worker("guarded=served:Sample", **{"auth.kind": "tokens"})
+        guarded: dict[str, Any] = {"auth.kind": "tokens"}
+        stack.worker("guarded=served:Sample", **guarded)
         yield stack
     finally:
         stack.close()
