@@ -42,7 +42,7 @@ FrontendLimit = Literal[
 ]
 """What a frontend counts in `wispy_frontend_limit_hits`."""
 
-ObjectLimit = Literal["reply_bytes", "snapshot_bytes", "channels_per_object", "rate"]
+ObjectLimit = Literal["reply_bytes", "snapshot_bytes", "rate"]
 """What a worker counts in `wispy_object_limit_hits`."""
 
 FRONTEND: Final = "wispy_frontend_limit_hits"
@@ -195,8 +195,8 @@ LIMITS: Final = (
         "limits.channels_per_object",
         "object",
         "all of their names travel with each listing",
-        "an exception to the object's code",
-        WORKER,
+        "an exception in the object's own code",
+        None,
     ),
 )
 

@@ -156,6 +156,12 @@ METRICS: Final = (
         _OBJECT,
         "Requests answered with an error before they came to the object: too old, malformed, cancelled.",
     ),
+    Metric(
+        "wispy_object_limit_hits",
+        "counter",
+        ("object", "limit"),
+        "What a [limit](limits.md) of an owner has turned away.",
+    ),
     Metric("wispy_object_queue_seconds", "histogram", _OBJECT, "From when a request was sent to its start."),
     Metric("wispy_object_run_seconds", "histogram", _OBJECT, "From a request's start to its end."),
     Metric("wispy_object_total_seconds", "histogram", _OBJECT, "From when a request was sent to its answer."),

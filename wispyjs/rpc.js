@@ -497,7 +497,8 @@
       const isHarmless = error.executed === "no" && error.retryable;
       const isAllowed = request.idempotent && error.code === CODE.outcomeUnknown;
       const limit = Math.min(Backoff.MAX_MS, Requests.REPEAT_BASE_MS * 2 ** request.repeats);
-      const waitMs = Backoff.MIN_MS + this.#random() * limit;
+      // Who is told for how long he asks too often need not find it out.
+      const waitMs = Math.max(Backoff.MIN_MS + this.#random() * limit, Number(error.data.retry_in_ms) || 0);
       if (
         !(isHarmless || isAllowed) ||
         request.bound ||

@@ -94,6 +94,20 @@ test("an error of the server carries its code and data", async (t) => {
   assert.deepEqual([error.executed, error.retryable, error.data.type], ["yes", false, "ValueError"]);
 });
 
+test("who asks too often waits as long as he is told, and asks again", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const called = lab.rpc.sample.f();
+  const first = socket.last;
+  socket.refuse(first, -32010, { executed: "no", retryable: true, retry_in_ms: 5000 }, "too often");
+  lab.pass(4900);
+  assert.equal(socket.last.id, first.id);
+  lab.pass(200);
+  assert.ok(socket.last.id > first.id);
+  socket.answer(socket.last, "done");
+  assert.equal(await called, "done");
+});
+
 test("a lost session: what was sent is maybe executed, what waited leaves in the next one", async (t) => {
   const lab = new Lab(t);
   lab.hello = { limits: { in_flight: 2 } };

@@ -198,19 +198,19 @@ class Core:
         self.websockets.flush()
 
     def _opened(self, session: Session) -> None:
-        self.counts.opened += 1
         session.opened_at = self.websockets.loop.time()
-        self.sessions[session] = None
-        if self.gate is not None:
-            self.gate.opened(session)
         try:
-            if len(self.sessions) > self.config.limits.connections:
+            if self.is_full:
                 self.counts.hit("connections")
                 raise errors.OVERLOADED(FULL)
             self.quotas.opened(session)
         except errors.RPCError as error:  # its handshake began when there was room
             session.turn_away(error.message)
             return
+        self.counts.opened += 1
+        self.sessions[session] = None
+        if self.gate is not None:
+            self.gate.opened(session)
         if self.is_draining:  # its handshake began before
             self._send_away(session)
 

@@ -20,8 +20,9 @@ def snapshot(core: Core) -> Snapshot:
     told.put("wispy_frontend_sessions", core.sessions_open)
     told.put("wispy_frontend_requests", core.dispatcher.requests)
     told.put("wispy_frontend_requests_in_flight", core.relay.in_flight)
+    limits = counts.limits | {"websocket_max_message_size": core.websockets.too_big}
     for limit in get_args(FrontendLimit):  # those too that were not met: where a series begins, Prometheus sees no rise
-        told.put("wispy_frontend_limit_hits", counts.limits.get(limit, 0), limit)
+        told.put("wispy_frontend_limit_hits", limits.get(limit, 0), limit)
     told.put("wispy_frontend_channels", core.hub.channels)
     told.put("wispy_frontend_deliveries", core.hub.deliveries)
     told.put("wispy_frontend_updates_conflated", counts.conflated)

@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from tornado.httpserver import HTTPServer
-
 from wispy import scrape
 from wispy.config.schema import LOOPBACK_NAMES, Config
 from wispy.errors import StartError
 from wispy.frontend.auth.verifying import verifier_of
 from wispy.frontend.core import Core
 from wispy.frontend.http import application
+from wispy.frontend.http_server import BoundedHTTPServer
 from wispy.frontend.kin import Relatives
 from wispy.frontend.metrics import snapshot
 from wispy.metrics import Snapshot
@@ -28,9 +27,6 @@ BACKLOG = 1024
 
 CONNECT_S = 2.0
 """How long the first clients wait for the link to Redis; without it they are served as far as can be, and told."""
-
-IDLE_S = 75.0
-"""How long an idle HTTP connection stays open: longer than the 60 s after which load balancers reuse one no more."""
 
 
 class Listening(NamedTuple):
@@ -140,10 +136,11 @@ async def serve(
 
     relatives.tell = tell
     await core.start()
-    server = HTTPServer(
+    server = BoundedHTTPServer(
         application(core, tell_of_all),
+        core=core,
         max_body_size=config.limits.http_body,
-        idle_connection_timeout=IDLE_S,
+        idle_connection_timeout=config.limits.http_idle,
         ssl_options=tls_context(config),
         xheaders=False,  # `forwarded` reads them, and from trusted proxies only
     )

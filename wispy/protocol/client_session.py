@@ -296,7 +296,9 @@ class ClientSession:
         if not may_repeat or call.is_local or not self._in_order(call):
             return False
         backoff = call.backoff = call.backoff or Backoff(self._random, base_s=0.1, cap_s=2.0, minimum_s=0.02)
-        repeat_at = now + backoff.next_s()
+        # Who is told for how long he asks too often need not find it out.
+        told_ms = error.data.get("retry_in_ms")
+        repeat_at = now + max(backoff.next_s(), told_ms / 1000 if isinstance(told_ms, int) else 0.0)
         deadline = call.issued_at + PATIENCE_S if call.deadline is None else call.deadline
         if repeat_at >= deadline or len(self._pausing) >= MAX_WAITING:
             return False

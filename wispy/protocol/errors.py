@@ -155,7 +155,8 @@ OVERLOADED: Final = ErrorType(
     "too many requests are in flight",
     "no",
     True,
-    "The connection or the object has as many requests in flight as it may.",
+    "The object, the user or the address has as many requests in flight as it may, or as many connections or "
+    "subscriptions: then `retryable` is false.",
 )
 NO_OWNER: Final = ErrorType(
     "NO_OWNER", -32005, "no worker holds the object at present", "no", True, "No worker holds the object at present."

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, get_args
 
+from wispy.limits import ObjectLimit
 from wispy.metrics import COUNTED_AT, Histogram, Snapshot
 from wispy.protocol.status import ObjectReport
 from wispy.worker.calls import Call, Operation, Outcome
@@ -28,6 +29,7 @@ class ObjectCounts:
         "done",
         "dropped",
         "failed",
+        "limits",
         "publish",
         "queue",
         "refused",
@@ -62,6 +64,12 @@ class ObjectCounts:
         """Requests that were answered with an error and did not reach the runner."""
         self.updates = 0
         """Updates of channels."""
+        self.limits: dict[ObjectLimit, int] = {}
+        """How often each limit was reached. Each has one thread that counts it."""
+
+    def hit(self, limit: ObjectLimit) -> None:
+        """A limit was reached."""
+        self.limits[limit] = self.limits.get(limit, 0) + 1
 
     def add(self, other: "ObjectCounts") -> None:
         """Count what another one has counted."""
@@ -76,6 +84,8 @@ class ObjectCounts:
         self.queue.add(*other.queue.read())
         self.total.add(*other.total.read())
         self.publish.add(*other.publish.read())
+        for limit, times in list(other.limits.items()):  # the other threads may be counting
+            self.limits[limit] = self.limits.get(limit, 0) + times
 
     def observe_turn(self, calls: int, took_s: float, last_s: float | None) -> None:
         """Requests have run on the objects' loop, in one turn.
@@ -139,6 +149,8 @@ def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
         for operation, number in numbers.items():
             snapshot.put("wispy_object_requests", number, label, operation, outcome)
     snapshot.put("wispy_object_requests_turned_away", counts.turned_away, label)
+    for limit, times in counts.limits.items():
+        snapshot.put("wispy_object_limit_hits", times, label, limit)
     snapshot.put("wispy_object_busy_seconds", counts.busy_s, label)
     snapshot.put("wispy_object_updates", counts.updates, label)
     snapshot.put("wispy_object_updates_dropped", counts.dropped, label)

@@ -349,6 +349,7 @@ class Desk:
             self._stored_bytes -= self._stored.popleft()[1]
         if len(body) > self._max_reply_bytes:
             text = f"the result has {len(body)} bytes, the limit (limits.reply_bytes) is {self._max_reply_bytes}"
+            self._counts.hit("reply_bytes")
             self._answer_one(call, errors.TOO_LARGE(text, executed="yes"))
         elif self._stored_bytes + len(body) > STORED_QUOTA_BYTES:
             self._answer_one(call, errors.RESULT_GONE("too many large results wait to be fetched"))

@@ -243,6 +243,8 @@ class Executor:
     def refuse(self, call: Call, error: BaseException) -> None:
         """The call has ended with this exception: one of the protocol, or the object's."""
         if isinstance(error, RPCError):
+            if error.code == errors.RATE_LIMITED.code:
+                self._counts.hit("rate")
             self.end(call, error.to_json(), True, is_refused=True)
         else:
             self.end(call, self._errors.answer(call, error), True)

@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from wispy.broker.errors import BrokerError
 from wispy.broker.store import ObjectStore, StoredState
+from wispy.worker.counts import ObjectCounts
 from wispy.worker.stage import Stage
 
 log = logging.getLogger("wispy.worker")
@@ -27,12 +28,21 @@ class StateKeeper:
         store: the object's scripts.
         epoch: the lease's epoch.
         max_bytes: size of a state beyond which it is not stored.
+        counts: what is counted.
         on_fenced: called when another owner has acquired.
     """
 
     def __init__(
-        self, stage: Stage, store: ObjectStore, epoch: str, *, max_bytes: int, on_fenced: Callable[[], None]
+        self,
+        stage: Stage,
+        store: ObjectStore,
+        epoch: str,
+        *,
+        max_bytes: int,
+        counts: ObjectCounts,
+        on_fenced: Callable[[], None],
     ) -> None:
+        self._counts = counts
         self._stage = stage
         self._store = store
         self._epoch = epoch
@@ -79,6 +89,7 @@ class StateKeeper:
         if state is None or state == self._written:
             return
         if len(state.data) > self._max_bytes:
+            self._counts.hit("snapshot_bytes")
             log.error(
                 "the state of %s is not stored: it has %d bytes, the limit (limits.snapshot_bytes) is %d",
                 self._stage.name,

@@ -132,7 +132,12 @@ class Tenure:
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
         self._state = StateKeeper(
-            stage, self._store, self.epoch, max_bytes=config.limits.snapshot_bytes, on_fenced=self._lose
+            stage,
+            self._store,
+            self.epoch,
+            max_bytes=config.limits.snapshot_bytes,
+            counts=self.counts,
+            on_fenced=self._lose,
         )
         self._watch: CallWatch | None = None
 

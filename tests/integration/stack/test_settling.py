@@ -5,6 +5,7 @@ import signal
 
 import msgspec
 import redis
+from redis.client import PubSub
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.waiting import wait_until
@@ -47,7 +48,7 @@ async def test_an_owner_that_dies_between_two_settling_scripts_is_followed_by_on
     assert stack.frontend().post("quiet.ping")["result"] == "pong"
 
 
-def received(replies: "redis.client.PubSub") -> list[Reply]:
+def received(replies: PubSub) -> list[Reply]:
     """All answers that were published to a frontend."""
     answers: list[Reply] = []
     while message := replies.get_message(timeout=1):

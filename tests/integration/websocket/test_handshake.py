@@ -40,7 +40,7 @@ async def test_a_bad_upgrade_is_refused(
     settings: WebSocketSettings, headers: dict[str, str | None], status: int, header: str
 ) -> None:
     async with serve(settings) as server, connect(server.port) as client:
-        head = (await client.upgrade(b"", **headers)).decode().lower()
+        head = (await client.upgrade(b"", path="/", **headers)).decode().lower()
         assert head.startswith(f"http/1.1 {status} ")
         assert header in head
         assert server.handlers == []

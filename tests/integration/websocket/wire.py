@@ -88,7 +88,7 @@ def _header(first: int, length: int) -> bytes:
     return bytes((first, 0x80 | 127)) + length.to_bytes(8, "big")
 
 
-def upgrade_request(**headers: str | None) -> bytes:
+def upgrade_request(path: str = "/", **headers: str | None) -> bytes:
     """Return a client's handshake. `headers` change single lines (`sec_websocket_key`); None leaves one out."""
     lines: dict[str, str | None] = {
         "host": "localhost",
@@ -99,7 +99,7 @@ def upgrade_request(**headers: str | None) -> bytes:
     }
     lines |= headers
     head = [f"{name.replace('_', '-')}: {value}" for name, value in lines.items() if value is not None]
-    return "\r\n".join(["GET / HTTP/1.1", *head, "", ""]).encode()
+    return "\r\n".join([f"GET {path} HTTP/1.1", *head, "", ""]).encode()
 
 
 class WireClient:
@@ -109,9 +109,9 @@ class WireClient:
         self.reader = reader
         self.writer = writer
 
-    async def upgrade(self, early: bytes = b"", **headers: str | None) -> bytes:
+    async def upgrade(self, early: bytes = b"", *, path: str = "/", **headers: str | None) -> bytes:
         """Shake hands, `early` being sent without waiting for the answer; returns the answer's head."""
-        self.writer.write(upgrade_request(**headers) + early)
+        self.writer.write(upgrade_request(path, **headers) + early)
         return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), _TIMEOUT_S)
 
     def pause(self) -> None:

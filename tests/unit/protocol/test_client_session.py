@@ -292,6 +292,18 @@ def test_what_did_not_run_and_may_be_tried_again_is_under_a_new_id(played: Playe
     assert (call.result, call.error) == (b"1", None)
 
 
+@pytest.mark.parametrize(("deadline", "is_repeated"), [(9.0, True), (8.0, False)])
+def test_who_asks_too_often_waits_as_long_as_he_is_told(played: Played, deadline: float, is_repeated: bool) -> None:
+    played.welcome()
+    call = played.call(deadline=deadline)
+    played.sent()
+    played.answer(call, errors.rate_limited("too often", 7.5), now=1.0)
+    assert (call.state is CallState.PAUSING) == is_repeated
+    assert not played.sent(8.4)
+    played.session.tick(8.6)
+    assert bool(played.sent(8.6)) == is_repeated
+
+
 @pytest.mark.parametrize(
     ("method", "error", "is_idempotent", "is_repeated"),
     [

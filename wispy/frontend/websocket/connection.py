@@ -223,6 +223,7 @@ class DetachedConnection(asyncio.Protocol):
                 self._hold_back()
                 self._go_on_later()
         except ProtocolError as error:
+            self._service.too_big += error.code == CloseCode.TOO_BIG
             self._fail(error.code, error.reason)
             return
         except Exception as error:

@@ -26,6 +26,8 @@ class WebSocketService:
         self.keepalive = Keepalive(settings, self.loop)
         self.bytes_in = 0
         self.bytes_out = 0
+        self.too_big = 0
+        """Messages beyond `max_message_size`."""
         # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
         # connections does not schedule a thousand.
         self._to_flush: list[Flushable] = []

@@ -32,6 +32,9 @@ class NotingProtocol(WebSocketProtocol13):
     first_close: tuple[int, str] | None = None
     """Of the first Close frame, ours or the peer's."""
 
+    is_too_big = False
+    """A message was larger than it may be."""
+
     flush: Callable[[], None] | None = None
     """Called before the Close is written: what this turn has sent so far goes before it."""
 
@@ -41,6 +44,8 @@ class NotingProtocol(WebSocketProtocol13):
         if code is not None and not is_close_code(code):
             # Tornado would echo whatever number the peer made up.
             code, reason = CloseCode.PROTOCOL_ERROR, "invalid Close code"
+        if code == CloseCode.TOO_BIG and not self.client_terminated:  # else it is the peer's, and echoed
+            self.is_too_big = True
         # Tornado also comes here to tidy up after a connection that broke.
         if self.first_close is None and not self.stream.closed():
             self.first_close = (CloseCode.NO_STATUS if code is None else code, reason or self.close_reason or "")
@@ -126,6 +131,7 @@ class TornadoConnection:
         if self._lost:
             return
         self._lost = True
+        self._service.too_big += self._protocol.is_too_big
         self._service.keepalive.discard(self)
         self.resume_reading()
         self._outbox.clear()
