@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.integration.stack.conftest import check_keys
 from tests.integration.stack.gate import Gate
@@ -25,7 +24,7 @@ from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol import errors
 
 FOLDER = Path(__file__).parent
-SLOW = 0.2
+SLOW = 0.02
 """A second: what is used up stays so for the length of a test's next lines."""
 
 BEHIND: dict[str, Any] = {"metrics": "true", "trusted_proxies": "[127.0.0.1]"}
@@ -128,7 +127,7 @@ async def test_an_address_has_its_rate_over_all_of_its_doors(start: StartFronten
         assert codes(post.json()) == [0, RATE_LIMITED]
         refused = await second.error("sample.note_run", ["it did not run"])
         assert (refused.code, refused.data["executed"], refused.data["retryable"]) == (RATE_LIMITED, "no", True)
-        assert 3000 < refused.data["retry_in_ms"] <= 5001
+        assert 20_000 < refused.data["retry_in_ms"] <= 50_001
         assert "limits.request_rate_per_address" in refused.message
         async with client_of(frontend, "192.0.2.2") as neighbour:
             assert "it did not run" not in await neighbour.get("sample.ran")
@@ -145,9 +144,9 @@ async def test_each_request_of_a_batch_counts_and_is_answered(start: StartFronte
 
 
 async def test_who_waits_as_told_is_served(start: StartFrontend) -> None:
-    frontend = start(request_rate_per_session=4, burst=0.25)
+    frontend = start(request_rate_per_session=0.5)
     async with client_of(frontend) as client:
-        for _ in range(3):
+        for _ in range(2):
             assert await client.call("sample.test_sum", [1, 2]) == 3
             refused = await client.error("sample.test_sum", [1, 2])
             await asyncio.sleep(refused.data["retry_in_ms"] / 1000)  # what is tested: the time that was told
@@ -289,7 +288,7 @@ async def test_many_at_the_same_moment_are_not_more_than_they_may_be(start: Star
 async def ask(client: Client) -> Client | None:
     try:
         await client.call("sample.test_sum", [1, 2])
-    except Exception:
+    except (ConnectionClosed, asyncio.CancelledError):  # while it sent, or while it waited for the answer
         await wait_until(lambda: client.close_code is not None, "it is closed")
         return None
     return client
@@ -300,7 +299,9 @@ async def test_how_often_an_address_may_connect(start: StartFrontend, shell: str
     for _ in range(2):
         async with client_of(frontend) as client:
             assert await client.call("sample.test_sum", [1, 2]) == 3
-    assert await status_of(client_of(frontend)) == (429, "5")
+    status, seconds = await status_of(client_of(frontend))
+    assert status == 429
+    assert 20 < int(seconds or 0) <= 50
     async with client_of(frontend, "192.0.2.2"):
         pass
     assert hits(frontend) == {"connection_rate_per_address": 1}
@@ -321,21 +322,28 @@ async def test_connections_of_a_user(start: StartFrontend, shell: str) -> None:
 
 
 async def test_connections_that_say_nothing_are_bounded(start: StartFrontend, shell: str) -> None:
-    frontend = start(shell, http_connections=4, http_idle=2)
+    frontend = start(shell, http_connections=4)
     host, _, port = frontend.address.partition(":")
-    async with client_of(frontend) as client:
-        silent = [await asyncio.open_connection(host, int(port)) for _ in range(4)]
-        await client.call("sample.test_sum", [1, 2])
+    async with client_of(frontend) as client, AsyncExitStack() as stack:
+        for _ in range(4):
+            _, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
         reader, writer = await asyncio.open_connection(host, int(port))
+        stack.callback(writer.close)
         assert (await reader.read()).startswith(b"HTTP/1.1 503 ")
-        writer.close()
-        began = time.monotonic()
-        assert [await each.read() for each, _ in silent] == [b""] * 4  # they are closed
-        assert time.monotonic() - began < 10
-        for _, each in silent:
-            each.close()
         assert await client.call("sample.test_sum", [1, 2]) == 3
-    assert hits(frontend) == {"http_connections": 1}
+    await wait_until(lambda: frontend.readiness()[0] == 200, "those that are gone make room")
+    assert hits(frontend)["http_connections"] >= 1
+
+
+async def test_who_says_nothing_has_to_go(start: StartFrontend) -> None:
+    frontend = start(http_idle=0.5)
+    host, _, port = frontend.address.partition(":")
+    for said in (b"", b"GET / HTTP/1.1\r\nHost: "):
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(said)
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        writer.close()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="platform: processes have no such limit")
@@ -404,7 +412,7 @@ async def test_how_often_may_be_subscribed(start: StartFrontend) -> None:
         await client.subscribe("sample.a", "sample.b")
         refused = await client.error("rpc.subscribe", {"channels": ["sample.log", "sample.alarm"]})
         assert (refused.code, refused.data["executed"]) == (RATE_LIMITED, "no")
-        assert 3000 < refused.data["retry_in_ms"] <= 5001
+        assert 20_000 < refused.data["retry_in_ms"] <= 50_001
         await client.subscribe("sample.log")
         assert await client.call("sample.test_sum", [1, 2]) == 3
     assert hits(frontend) == {"subscription_rate_per_session": 1}
@@ -449,7 +457,7 @@ async def test_a_body_that_does_not_come(start: StartFrontend) -> None:
 
 
 async def test_who_guesses_tokens_is_slowed_down(start: StartFrontend, shell: str) -> None:
-    limits = {"auth.kind": "tokens", "auth.failed_logins": 2, "auth.login_time": 1}
+    limits = {"auth.kind": "tokens", "auth.failed_logins": 2, "auth.login_time": 4}
     frontend = start(shell, request_rate_per_address=SLOW, burst=4 / SLOW, **limits)
     async with client_of(frontend) as client:
         for _ in range(2):
@@ -460,10 +468,11 @@ async def test_who_guesses_tokens_is_slowed_down(start: StartFrontend, shell: st
         assert answer.status_code == 401
     answer = frontend.post_text(json.dumps(request(1)), X_Forwarded_For="192.0.2.1", Authorization="Bearer alice-token")
     assert (answer.status_code, answer.json()["error"]["code"]) == (429, RATE_LIMITED)
-    assert 4 <= int(answer.headers["Retry-After"]) <= 5
+    assert 20 < int(answer.headers["Retry-After"]) <= 50
     given = {"X-Forwarded-For": "192.0.2.1", "Authorization": "Bearer alice-token"}
     document = get(f"{frontend.url}/openrpc.json", **given)
-    assert (document.status_code, document.headers["Retry-After"]) == (429, "5")
+    assert document.status_code == 429
+    assert 20 < int(document.headers["Retry-After"]) <= 50
     async with client_of(frontend, "192.0.2.2") as client:
-        await wait_until(lambda: client.close_code == 4401, "who says nothing has to go")
+        await wait_until(lambda: client.close_code == 4401, "who says nothing has to go", 20)
     assert hits(frontend) == {"failed_logins": 1, "request_rate_per_address": 2, "login_time": 1}
