@@ -7,17 +7,16 @@ own, which know nothing of each other, as two people's browsers do.
 import re
 import shutil
 import sys
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, async_playwright
+from playwright.async_api import Browser, async_playwright
 
-from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab
+from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab, tabs_of
 from tests.support.leaks import child_processes
 from tests.support.waiting import wait_until_blocking
 
@@ -79,37 +78,17 @@ def clean_loop(browser: Browser) -> Iterator[None]:
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)
 
 
-@asynccontextmanager
-async def _tabs_of(browser: Browser) -> AsyncGenerator[OpenTab]:
-    """`await open_tab(url)`: a page in a browser context of its own. No script on it may fail unnoticed."""
-    contexts: list[BrowserContext] = []
-    tabs: list[Tab] = []
-
-    async def open_tab(url: str, **options: Any) -> Tab:
-        context = await browser.new_context(**options)
-        contexts.append(context)
-        tab = Tab(await context.new_page())
-        tabs.append(tab)
-        await tab.page.goto(url)
-        return tab
-
-    yield open_tab
-    for context in contexts:
-        await context.close()
-    assert [tab.errors for tab in tabs if tab.errors] == []
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_tab(browser: Browser) -> AsyncIterator[OpenTab]:
     """A page in Chromium."""
-    async with _tabs_of(browser) as open_tab:
+    async with tabs_of(browser) as open_tab:
         yield open_tab
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_in_each(each_browser: Browser) -> AsyncIterator[OpenTab]:
     """A page in Chromium, and then in Firefox."""
-    async with _tabs_of(each_browser) as open_tab:
+    async with tabs_of(each_browser) as open_tab:
         yield open_tab
 
 

@@ -1,11 +1,12 @@
 """A page with what happened on it, and a program that serves one."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import psutil
-from playwright.async_api import ConsoleMessage, Page, Response
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Response
 
 from tests.support.stack import Service
 from tests.support.waiting import wait_until
@@ -96,3 +97,23 @@ OpenTab = Callable[..., Awaitable[Tab]]
 Start = Callable[..., Program]
 Serve = Callable[[str], Program]
 Show = Callable[..., Awaitable[Tab]]
+
+
+@asynccontextmanager
+async def tabs_of(browser: Browser) -> AsyncGenerator[OpenTab]:
+    """`await open_tab(url)`: a page in a browser context of its own. No script on it may fail unnoticed."""
+    contexts: list[BrowserContext] = []
+    tabs: list[Tab] = []
+
+    async def open_tab(url: str, **options: Any) -> Tab:
+        context = await browser.new_context(**options)
+        contexts.append(context)
+        tab = Tab(await context.new_page())
+        tabs.append(tab)
+        await tab.page.goto(url)
+        return tab
+
+    yield open_tab
+    for context in contexts:
+        await context.close()
+    assert [tab.errors for tab in tabs if tab.errors] == []

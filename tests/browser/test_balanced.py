@@ -1,6 +1,5 @@
 """Two frontends and a worker as processes of their own, and a load balancer in front: pages lose nothing."""
 
-import shutil
 import signal
 import socket
 import subprocess
@@ -12,6 +11,7 @@ import httpx
 import pytest
 
 from tests.browser.support import FOLDER, ROOT, OpenTab, Tab
+from tests.support.balancers import HAPROXY
 from tests.support.stack import Frontend, Stack
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 SERVED_BY = "x-served-by"
 
-HAPROXY = """
+CONFIG = """
 global
     maxconn 200
 defaults
@@ -66,15 +66,14 @@ class Balanced:
 
     def _balance(self, folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         """Start haproxy on a socket that is open already, so that its port is certainly free."""
-        program = shutil.which("haproxy", path="/usr/sbin:/usr/bin")
-        if program is None:
+        if HAPROXY is None:
             pytest.skip("there is no haproxy (apt-get install haproxy)")
         with socket.create_server(("127.0.0.1", 0)) as listener:
             host, port = listener.getsockname()
             servers = "\n".join(f"    server f{n} {each.address}" for n, each in enumerate(self.frontends))
             file = folder / "haproxy.cfg"
-            file.write_text(HAPROXY.format(fd=listener.fileno(), servers=servers))
-            command = [program, "-db", "-f", str(file)]
+            file.write_text(CONFIG.format(fd=listener.fileno(), servers=servers))
+            command = [HAPROXY, "-db", "-f", str(file)]
             with (folder / "haproxy.log").open("wb") as log:
                 balancer = subprocess.Popen(command, pass_fds=[listener.fileno()], stdout=log, stderr=log)
         return balancer, f"http://{host}:{port}"

@@ -4,7 +4,6 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -12,7 +11,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.accessibility import serious_findings
-from tests.browser.support import FOLDER, Program, Start, Tab, frontend_of
+from tests.browser.support import FOLDER, Program, Start, Tab, frontend_of, tabs_of
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
@@ -28,23 +27,16 @@ OpenConsole = Callable[..., Awaitable[Tab]]
 async def consoles_in(browser: Browser) -> AsyncGenerator[OpenConsole]:
     """`await open_console(program, "#/sample", width=360)`: the console in a browser context of its own. Nothing on it
     may fail, be refused by its own policy, or be missing."""
-    contexts: list[Any] = []
     tabs: list[Tab] = []
+    async with tabs_of(browser) as open_tab:
 
-    async def open_console(program: Program, place: str = "", *, width: int = 1280, dark: bool = False) -> Tab:
-        scheme = "dark" if dark else "light"
-        context = await browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
-        contexts.append(context)
-        tab = Tab(await context.new_page())
-        tabs.append(tab)
-        await tab.page.goto(f"{program.url}/console/{place}")
-        return tab
+        async def open_console(program: Program, place: str = "", *, width: int = 1280, dark: bool = False) -> Tab:
+            looks = {"viewport": {"width": width, "height": 800}, "color_scheme": "dark" if dark else "light"}
+            tabs.append(await open_tab(f"{program.url}/console/{place}", **looks))
+            return tabs[-1]
 
-    yield open_console
-    for context in contexts:
-        await context.close()
+        yield open_console
     for tab in tabs:
-        assert tab.errors == []
         assert tab.missing == []
         assert [text for text in tab.console if "Content Security Policy" in text or "Trusted" in text] == []
 

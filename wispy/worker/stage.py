@@ -16,6 +16,7 @@ from wispy.broker.store import StoredState
 from wispy.config.schema import Config
 from wispy.errors import StartError
 from wispy.protocol.values import encode
+from wispy.worker.answers import text_of
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.hooks import HookError, HookKind
 from wispy.worker.runner import Runner
@@ -269,7 +270,7 @@ class Stage:
         """Do something in the objects' thread and wait for it, for as long as object code occupies it.
 
         Raises:
-            StartError: the object's own code failed; its text is for the log.
+            StartError: the object's own code failed, of which the cause tells; all of it is for the log.
         """
         done: asyncio.Future[ResultT] = self._io_loop.create_future()
 
@@ -289,8 +290,10 @@ class Stage:
             except StartError as error:
                 failure = error
             except BaseException as error:
-                log.exception("the object %s cannot be served: its own code failed", self.name)
-                failure = StartError(f"the object {self.name} cannot be served: {type(error).__name__}: {error}")
+                failure = StartError(
+                    f"the object {self.name} cannot be served: {type(error).__name__}: {text_of(error)}"
+                )
+                failure.__cause__ = error
             self._tell_io(settle, result, failure)
 
         self._objects_loop.call_soon_threadsafe(do)

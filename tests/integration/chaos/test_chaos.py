@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.run import run
-from tests.chaos.world import HAPROXY
+from tests.support.balancers import HAPROXY
 
 SECONDS = 45
 """Of faults: each of them takes some four on average."""

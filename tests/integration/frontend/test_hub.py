@@ -206,14 +206,20 @@ async def test_what_a_repair_has_found_does_not_wait_for_what_redis_has_not_got_
     assert not listener.gaps
 
 
+async def heard_four_of_which_two_are_lost(stage: Stage, channel: str) -> Listener:
+    """Of a reader that has 1 to 4, while Redis has 1 and 2 again."""
+    listener = await stage.listen(channel)
+    for number in range(1, 5):
+        await stage.owner.publish(channel, number)
+    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
+    await stage.owner.lose(channel, 2)
+    return listener
+
+
 async def test_after_a_loss_of_data_what_a_reader_has_is_not_said_to_be_missing(stage: Stage) -> None:
     """It has 1 to 4; Redis lost 3 and 4, and the next owner uses these numbers again."""
-    listener = await stage.listen("event")
     former = stage.owner.epoch
-    for number in range(1, 5):
-        await stage.owner.publish("event", number)
-    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
-    await stage.owner.lose("event", 2)
+    listener = await heard_four_of_which_two_are_lost(stage, "event")
     await stage.owner.acquire()
     await wait_until(lambda: bool(listener.gaps), "the reader is told at once that some may be missing")
     await stage.owner.publish("event", 5)
@@ -224,12 +230,8 @@ async def test_after_a_loss_of_data_what_a_reader_has_is_not_said_to_be_missing(
 
 async def test_after_a_loss_of_data_the_owner_itself_knows_what_is_missing(stage: Stage) -> None:
     """It has published up to 6, the last of them in vain, and acquires again on a server that has 2."""
-    listener = await stage.listen("event")
     former = stage.owner.epoch
-    for number in range(1, 5):
-        await stage.owner.publish("event", number)
-    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
-    await stage.owner.lose("event", 2)
+    listener = await heard_four_of_which_two_are_lost(stage, "event")
     await stage.owner.acquire(given_out=GivenOut(generation_of(former), {"event": 6}))
     await stage.owner.publish("event", 7)
     await wait_until(lambda: len(listener.values) == 5, "the next one is delivered")
@@ -238,11 +240,7 @@ async def test_after_a_loss_of_data_the_owner_itself_knows_what_is_missing(stage
 
 
 async def test_after_a_loss_of_data_a_value_is_the_next_owners(stage: Stage) -> None:
-    listener = await stage.listen("value")
-    for number in range(1, 5):
-        await stage.owner.publish("value", number)
-    await wait_until(lambda: len(listener.values) == 4, "all four are delivered")
-    await stage.owner.lose("value", 2)
+    listener = await heard_four_of_which_two_are_lost(stage, "value")
     await stage.owner.link.call("HSET", stage.owner.store.keys.values, "value", "2:2")
     await stage.owner.acquire()
     await stage.owner.publish("value", 7)

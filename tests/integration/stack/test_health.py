@@ -1,6 +1,7 @@
 """What the worker's health port says, and the frontend's `/readyz`, when something is wrong."""
 
 import asyncio
+import time
 from pathlib import Path
 
 import httpx
@@ -88,9 +89,14 @@ def test_a_constructor_that_hangs_ends_health_and_is_never_ready(make_stack: Mak
 def test_a_worker_whose_object_cannot_be_made_is_not_ready(make_stack: MakeStack) -> None:
     stack = make_stack(health_port=0)
     worker = stack.worker("broken=unwell:Broken", wait=False)
-    worker.wait_until_says("trying again")
+    worker.wait_until_says("trying again in 1 s")
     wait_for_health(worker, "readyz", 503, "broken: ")
     assert health_of(worker, "healthz")[0] == 200
+    worker.wait_until_says("trying again in 4 s")
+    assert worker.output.count("Traceback") == 1, "its author is told once where it happened"
+    asked = time.monotonic()
+    worker.stop()
+    assert time.monotonic() - asked < 3, "it is not waited for"
 
 
 def test_a_worker_is_ready_again_once_redis_is(make_stack: MakeStack, redis_server: RestartableRedis) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import shutil
 import signal
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from websockets.exceptions import InvalidStatus
 import wispy
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.load import Load
+from tests.support.balancers import HAPROXY, NGINX
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack, free_port
 from tests.support.waiting import wait_until
@@ -23,9 +23,6 @@ AT_ONCE = 2
 ASKED = "is anybody there?"
 CALLS = 20
 """Calls of each before a frontend ends, and before it comes again."""
-
-HAPROXY = shutil.which("haproxy", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
-NGINX = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin")
 
 HAPROXY_CONFIG = """
 defaults

@@ -19,6 +19,7 @@ from wispy.protocol.client_session import (
     MAX_WAITING,
     OPEN_WINDOW,
     PATIENCE_S,
+    REPEAT_S,
     ClientSession,
 )
 from wispy.protocol.errors import RPCError
@@ -379,10 +380,27 @@ def test_an_idempotent_call_that_may_have_run_is_never_said_not_to_have(played: 
     played.answer(call, errors.OUTCOME_UNKNOWN(), now=1.0)
     played.session.tick(2.0)
     played.sent(2.0)
-    played.answer(call, errors.NOT_STARTED(), now=PATIENCE_S * 2)  # the second copy did not run; too late for a third
+    played.answer(call, errors.NOT_STARTED(), now=REPEAT_S * 2)  # the second copy did not run; too late for a third
     (settled,) = played.settled
     assert settled.error is not None
     assert settled.error.executed == "maybe"
+
+
+def test_a_call_without_a_time_out_is_not_repeated_for_ever(played: Played) -> None:
+    """Who reads from an object that nobody serves is told so while he still waits for it."""
+    played.welcome()
+    call = played.call("rpc.get")
+    for now in (0.0, REPEAT_S / 2):
+        played.session.tick(now)
+        assert len(played.sent(now)) == 1
+        played.answer(call, errors.NO_OWNER(), now=now + 0.1)
+    assert call.state is CallState.PAUSING
+    played.session.tick(REPEAT_S - 0.1)
+    played.sent(REPEAT_S - 0.1)
+    played.answer(call, errors.NO_OWNER(), now=REPEAT_S)
+    (settled,) = played.settled
+    assert settled.error is not None
+    assert settled.error.code == errors.NO_OWNER.code
 
 
 def test_a_repeated_call_leaves_before_those_that_wait(played: Played) -> None:
