@@ -92,11 +92,14 @@ class Parts:
         self._stop = asyncio.Event()
         if self._is_asked_to_stop:  # a signal came before there was an event to set
             self._stop.set()
-        sockets = Listening(self._listen(), listen_for_metrics(self.config)) if self.has_web else Listening([], [])
-        self._warn_without_secret()
+        sockets = Listening([], [])
         server: RevivedServer | None = None
         web: _Web | None = None
         try:
+            if self.has_web:
+                sockets.public.extend(self._listen())
+                sockets.metrics.extend(listen_for_metrics(self.config))
+            self._warn_without_secret()
             server = self._start_redis()
             if self.has_web:
                 self.url = url_of(self.config, sockets.public)
