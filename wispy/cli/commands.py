@@ -81,7 +81,7 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--object", action="append", default=[], dest="objects", metavar="OBJECT", required=True, help=OBJECT_HELP
     )
-    add_arguments(parser, ("redis.url", "health_port", "autoreload"))
+    add_arguments(parser, ("redis.url", "health_port", "shared", "autoreload"))
 
 
 def _connection(parser: argparse.ArgumentParser) -> None:
@@ -324,6 +324,7 @@ WORKER: Final = Command(
     (
         ("wispy-worker --redis redis://redis.example --object thermostat:Thermostat", ""),
         ("wispy-worker --health-port 8081 --object thermostat:Thermostat", "with probes and metrics"),
+        ("wispy-worker --shared --object model:Model", "one of many workers of a stateless object"),
     ),
 )
 

@@ -25,6 +25,7 @@ class ObjectCounts:
 
     __slots__ = (
         "busy_s",
+        "claimed",
         "done",
         "dropped",
         "failed",
@@ -62,6 +63,8 @@ class ObjectCounts:
         """Requests that were answered with an error and did not reach the runner."""
         self.updates = 0
         """Updates of channels."""
+        self.claimed = 0
+        """Entries of lost workers that were answered, of a shared object."""
 
     def add(self, other: "ObjectCounts") -> None:
         """Count what another one has counted."""
@@ -72,6 +75,7 @@ class ObjectCounts:
         self.turned_away += other.turned_away
         self.updates += other.updates
         self.dropped += other.dropped
+        self.claimed += other.claimed
         self.run.add(*other.run.read())
         self.queue.add(*other.queue.read())
         self.total.add(*other.total.read())
@@ -140,6 +144,7 @@ def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
             snapshot.put("wispy_object_requests", number, label, operation, outcome)
     snapshot.put("wispy_object_requests_turned_away", counts.turned_away, label)
     snapshot.put("wispy_object_busy_seconds", counts.busy_s, label)
+    snapshot.put("wispy_object_entries_claimed", counts.claimed, label)
     snapshot.put("wispy_object_updates", counts.updates, label)
     snapshot.put("wispy_object_updates_dropped", counts.dropped, label)
     snapshot.put_histogram("wispy_object_queue_seconds", counts.queue, label)
