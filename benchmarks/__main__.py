@@ -19,7 +19,7 @@ from benchmarks.scenarios import contests
 from benchmarks.systems import BenchmarkError
 from benchmarks.targets import judge
 
-SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow"]
+SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow", "shared"]
 FULL = Plan(rounds=5, seconds=3, warmup_s=1)
 QUICK = Plan(rounds=1, seconds=1, warmup_s=0.5)
 COMPARISON = Plan(rounds=15, seconds=1, warmup_s=0.5)
@@ -114,6 +114,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         chosen,
         idle=everything or arguments.command == "idle",
         slow=everything or arguments.command == "slow",
+        shared=everything or arguments.command == "shared",
         progress=_progress,
     )
     machine["load average"] += f" at the start, {_load_average()} at the end"
