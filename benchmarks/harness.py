@@ -221,17 +221,22 @@ def run_idle(plan: Plan, connections: int, progress: Progress) -> Idle:
         progress(f"{connections:,} idle connections: {system.name}")
         with running(plan.server_cpus, system):
             if isinstance(system, Wispy):
-                unconnected = _cpu_share(system)
-            job = _job(plan, IdleLoad(connections), system, "/broadcast", warmup_s=IDLE_SETTLE_S, seconds=IDLE_WATCH_S)
-            result = run_generator(job)
-            if not isinstance(result, IdleMeasure):
-                raise BenchmarkError(f"the load generator answered {type(result).__name__} to an idle load")
-            measures.append(result)
+                unconnected = cpu_share(system)
+            measures.append(measure_idle(plan, connections, system))
     baseline, ours = measures
     return Idle(ours, baseline, unconnected)
 
 
-def _cpu_share(system: System) -> float:
+def measure_idle(plan: Plan, connections: int, system: System) -> IdleMeasure:
+    """Open so many connections to a system, and look at what they take while they do nothing."""
+    job = _job(plan, IdleLoad(connections), system, "/broadcast", warmup_s=IDLE_SETTLE_S, seconds=IDLE_WATCH_S)
+    result = run_generator(job)
+    if not isinstance(result, IdleMeasure):
+        raise BenchmarkError(f"the load generator answered {type(result).__name__} to an idle load")
+    return result
+
+
+def cpu_share(system: System) -> float:
     """The part of one core that a system uses while nobody is connected."""
     time.sleep(IDLE_SETTLE_S)
     start, before = time.monotonic(), cpu_of(system.watch)
