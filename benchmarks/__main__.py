@@ -11,17 +11,21 @@ from pathlib import Path
 
 import msgspec
 
+from benchmarks.capacity import run_capacity, run_checks, run_memory_checks, table
 from benchmarks.harness import Plan, Results, run_all, run_comparison
 from benchmarks.loadgen import raise_file_limit
 from benchmarks.profile import profile
 from benchmarks.report import markdown, text
 from benchmarks.scenarios import contests
-from benchmarks.systems import BenchmarkError
+from benchmarks.systems import ROOT, BenchmarkError
 from benchmarks.targets import judge
+from wispy.capacity.measurements import read
 
-SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow"]
+SCENARIOS = ["calls", "fanout", "idle", "fairness", "rate", "slow", "shared"]
 FULL = Plan(rounds=5, seconds=3, warmup_s=1)
 QUICK = Plan(rounds=1, seconds=1, warmup_s=0.5)
+CAPACITY = Plan(rounds=3, seconds=3, warmup_s=1)
+MEASURED = ROOT / "wispy" / "capacity" / "measured.json"
 COMPARISON = Plan(rounds=15, seconds=1, warmup_s=0.5)
 """Many short windows: neighbours in time are alike, also on a machine that others use."""
 
@@ -34,6 +38,9 @@ def main() -> int:
     try:
         if arguments.command == "profile":
             profile(_plan(arguments), arguments.role, arguments.top, arguments.flamegraph)
+            return 0
+        if arguments.command == "capacity":
+            _capacity(arguments)
             return 0
         if arguments.command == "compare":
             _compare(arguments)
@@ -62,6 +69,10 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
         command.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables for the docs")
         command.add_argument("--check", action="store_true", help="exit status 1 if a target is missed")
+    sizing = commands.add_parser("capacity", help="measure what `wispy capacity` calculates with, and check it")
+    _add_plan(sizing)
+    sizing.add_argument("--write", action="store_true", help=f"measure anew, into {MEASURED.relative_to(ROOT)}")
+    sizing.add_argument("--check", action="store_true", help="compare the model with two loads of everything at once")
     comparing = commands.add_parser("compare", help="a call here beside one in another tree of the project, in turns")
     _add_plan(comparing)
     comparing.add_argument("tree", type=Path, help="a work tree in which `make setup` was run")
@@ -95,6 +106,20 @@ def _plan(arguments: argparse.Namespace, full: Plan = FULL) -> Plan:
     )
 
 
+def _capacity(arguments: argparse.Namespace) -> None:
+    plan = _plan(arguments, CAPACITY)
+    if arguments.write or not arguments.check:
+        measured = run_capacity(plan, _machine(), _progress)
+        data = msgspec.json.format(msgspec.json.encode(measured)) + b"\n"
+        if arguments.write:
+            MEASURED.write_bytes(data)
+        else:
+            print(data.decode(), end="")
+    if arguments.check:
+        measured = read()
+        print(table([*run_checks(plan, measured, _progress), *run_memory_checks(plan, measured, _progress)]))
+
+
 def _compare(arguments: argparse.Namespace) -> None:
     machine = _machine()
     results = run_comparison(_plan(arguments, COMPARISON), machine, arguments.tree.resolve(), _progress)
@@ -114,6 +139,7 @@ def _measure(arguments: argparse.Namespace) -> int:
         chosen,
         idle=everything or arguments.command == "idle",
         slow=everything or arguments.command == "slow",
+        shared=everything or arguments.command == "shared",
         progress=_progress,
     )
     machine["load average"] += f" at the start, {_load_average()} at the end"

@@ -17,6 +17,8 @@ from benchmarks.scenarios import (
     COMPARED,
     IDLE_CONNECTIONS,
     SATURATION,
+    SHARED_CALLS,
+    SHARING,
     STALLED_WARMUP_S,
     Contest,
     Entry,
@@ -28,6 +30,10 @@ IDLE_WATCH_S = 10.0
 
 FRONTEND_SHARE = 0.2
 """Of one core, for each frontend process of the scaling: the generator then takes less than half of the machine."""
+
+
+WORKER_SHARE = 0.2
+"""Of one core, for each worker that shares an object: four of them then take less than one of two cores."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -110,6 +116,20 @@ class Slow(msgspec.Struct):
         return [beside.groups[0].p99_ms / without.groups[0].p99_ms for beside, without in pairs]
 
 
+class Shared(msgspec.Struct):
+    """Calls of an object that several workers share, by number of workers and by round."""
+
+    title: str
+    measures: dict[int, list[Measure]]
+    share: float | None
+    """Of one core, for each worker; None where it could not be limited."""
+
+    def gains(self, workers: int) -> list[float]:
+        """Calls a second of so many workers over those of one, by round."""
+        pairs = zip(self.measures[workers], self.measures[1], strict=True)
+        return [many.per_second / one.per_second for many, one in pairs]
+
+
 class Comparison(msgspec.Struct):
     """One load, of this tree of the project and of another one, by round."""
 
@@ -133,6 +153,7 @@ class Results(msgspec.Struct):
     idle: Idle | None = None
     scaling: Scaling | None = None
     slow: Slow | None = None
+    shared: list[Shared] = msgspec.field(default_factory=list[Shared])
     comparisons: list[Comparison] = msgspec.field(default_factory=list[Comparison])
 
 
@@ -200,17 +221,22 @@ def run_idle(plan: Plan, connections: int, progress: Progress) -> Idle:
         progress(f"{connections:,} idle connections: {system.name}")
         with running(plan.server_cpus, system):
             if isinstance(system, Wispy):
-                unconnected = _cpu_share(system)
-            job = _job(plan, IdleLoad(connections), system, "/broadcast", warmup_s=IDLE_SETTLE_S, seconds=IDLE_WATCH_S)
-            result = run_generator(job)
-            if not isinstance(result, IdleMeasure):
-                raise BenchmarkError(f"the load generator answered {type(result).__name__} to an idle load")
-            measures.append(result)
+                unconnected = cpu_share(system)
+            measures.append(measure_idle(plan, connections, system))
     baseline, ours = measures
     return Idle(ours, baseline, unconnected)
 
 
-def _cpu_share(system: System) -> float:
+def measure_idle(plan: Plan, connections: int, system: System) -> IdleMeasure:
+    """Open so many connections to a system, and look at what they take while they do nothing."""
+    job = _job(plan, IdleLoad(connections), system, "/broadcast", warmup_s=IDLE_SETTLE_S, seconds=IDLE_WATCH_S)
+    result = run_generator(job)
+    if not isinstance(result, IdleMeasure):
+        raise BenchmarkError(f"the load generator answered {type(result).__name__} to an idle load")
+    return result
+
+
+def cpu_share(system: System) -> float:
     """The part of one core that a system uses while nobody is connected."""
     time.sleep(IDLE_SETTLE_S)
     start, before = time.monotonic(), cpu_of(system.watch)
@@ -243,6 +269,24 @@ def run_slow(plan: Plan, progress: Progress) -> Slow:
     return slow
 
 
+def run_shared(plan: Plan, progress: Progress) -> list[Shared]:
+    """Measure how calls scale with the workers of a shared object, each of which has a part of a core."""
+    free = msgspec.structs.replace(plan, pin=False)
+    systems = {workers: Wispy(sharing=workers) for workers in SHARING}
+    runs: list[Shared] = []
+    with running([], *systems.values()):
+        pids = [pid for system in systems.values() for pid in system.watch["worker"]]
+        with capped(pids, WORKER_SHARE) as is_capped:
+            for title, load in SHARED_CALLS.items():
+                run = Shared(title, {workers: [] for workers in SHARING}, WORKER_SHARE if is_capped else None)
+                runs.append(run)
+                for turn in range(plan.rounds):
+                    progress(f"a shared object, {title}: round {turn + 1} of {plan.rounds}")
+                    for workers, system in systems.items():
+                        run.measures[workers].append(measure(free, load, system))
+    return runs
+
+
 def run_comparison(plan: Plan, machine: dict[str, str], tree: Path, progress: Progress) -> Results:
     """Measure a call in this tree and in another one, in turns: what a change costs."""
     ours, theirs = Wispy(), Wispy(root=tree)
@@ -259,7 +303,14 @@ def run_comparison(plan: Plan, machine: dict[str, str], tree: Path, progress: Pr
 
 
 def run_all(
-    plan: Plan, machine: dict[str, str], chosen: list[Contest], *, idle: bool, slow: bool, progress: Progress
+    plan: Plan,
+    machine: dict[str, str],
+    chosen: list[Contest],
+    *,
+    idle: bool,
+    slow: bool,
+    shared: bool,
+    progress: Progress,
 ) -> Results:
     """Run what was chosen; the scaling of frontends belongs to the fan-out."""
     results = Results(machine, plan)
@@ -271,4 +322,6 @@ def run_all(
         results.idle = run_idle(plan, IDLE_CONNECTIONS, progress)
     if slow:
         results.slow = run_slow(plan, progress)
+    if shared:
+        results.shared = run_shared(plan, progress)
     return results

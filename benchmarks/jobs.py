@@ -11,7 +11,7 @@ from benchmarks.publisher import UPDATE_LENGTH
 #   plain   JSON-RPC without rpc.hello, as any client sends it
 #   hello   a session with ids, acknowledgements and stamps, as a browser has it
 Dialect = Literal["echo", "plain", "hello"]
-Method = Literal["add", "add_async", "get"]
+Method = Literal["add", "add_async", "get", "wait", "compute"]
 Watch = dict[str, list[int]]  # role of a server process ("frontend") -> process ids
 
 

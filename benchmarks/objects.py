@@ -1,9 +1,13 @@
-"""The object that wispy serves in the benchmarks."""
+"""The objects that wispy serves in the benchmarks."""
 
+import time
 from collections.abc import Callable
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from benchmarks.publisher import Publisher
+
+WAIT_S: Final = 0.005
+COMPUTE_S: Final = 0.001
 
 
 class Bench:
@@ -46,3 +50,23 @@ class Bench:
         for _ in range(count):
             self._events.publish()
         return self._events.number
+
+
+class Stateless:
+    """What several workers may share: it adds, after a while."""
+
+    def add(self, a: int, b: int) -> int:
+        """At once."""
+        return a + b
+
+    def wait(self, a: int, b: int) -> int:
+        """After waiting, as for another server: the worker's thread is taken, and no core is."""
+        time.sleep(WAIT_S)
+        return a + b
+
+    def compute(self, a: int, b: int) -> int:
+        """After a computation of so much CPU time."""
+        until = time.thread_time() + COMPUTE_S
+        while time.thread_time() < until:
+            pass
+        return a + b

@@ -5,7 +5,7 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.harness import Comparison, Idle, Results, Row, Scaling, Slow
+from benchmarks.harness import Comparison, Idle, Results, Row, Scaling, Shared, Slow
 from benchmarks.jobs import Measure
 from benchmarks.scenarios import BESIDE_STALLED
 from benchmarks.targets import Verdict, judge
@@ -38,6 +38,8 @@ def tables(results: Results) -> list[Table]:
         made.append(_slow_table(results.slow))
     if results.idle is not None:
         made.append(_idle_table(results.idle))
+    if results.shared:
+        made.append(_shared_table(results.shared))
     if results.comparisons:
         made.append(_comparison_table(results.comparisons))
     closing = [_verdict_table(judge(results)), _problem_table(results.rows, results.slow)]
@@ -195,6 +197,31 @@ def _slow_table(slow: Slow) -> Table:
     )
     head = ["", "p50 ms", "p99 ms", "deliveries /s", "frontend us", "frontend MiB"]
     return Table("Subscribers that read nothing", head, body, note)
+
+
+def _shared_table(runs: Sequence[Shared]) -> Table:
+    head = ["calls", "workers", "calls /s", "x one worker", "spread", "p50 ms", "p99 ms", *(f"{r} us" for r in ROLES)]
+    body = [
+        [
+            run.title,
+            str(workers),
+            _rate(measures),
+            f"{median(run.gains(workers)):.2f}",
+            f"{min(run.gains(workers)):.2f}-{max(run.gains(workers)):.2f}",
+            _latency(measures, "p50_ms"),
+            _latency(measures, "p99_ms"),
+            *_by_role(measures),
+        ]
+        for run in runs
+        for workers, measures in run.measures.items()
+    ]
+    share = runs[0].share
+    limit = f"Each worker has at most {share:.0%} of a core" if share is not None else "No worker's core was limited"
+    note = (
+        f"{limit}: two cores cannot show four workers that compute. All processes share all cores. us: CPU "
+        "microseconds of these servers for one call, what the call itself computes included."
+    )
+    return Table("A shared object", head, body, note)
 
 
 def _idle_table(idle: Idle) -> Table:

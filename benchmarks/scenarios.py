@@ -21,6 +21,14 @@ SMALL_BATCH = 4
 LARGE_BATCH = 16
 SATURATION = FanoutLoad(SUBSCRIBERS, batch=SMALL_BATCH)
 
+# A shared object: its calls take a while, and there are more of them than all workers can run.
+SHARING = (1, 2, 4)
+SHARED_CALLS = {
+    "each waits 5 ms": CallLoad("hello", [Group(16, 1)], "wait"),
+    "each computes for 1 ms": CallLoad("hello", [Group(16, 1)], "compute"),
+    "none takes any time": CallLoad("hello", [Group(64, 8)]),
+}
+
 # What two trees of the project are compared by.
 COMPARED = {
     "64 connections, 1 in flight": CallLoad("hello", [Group(64, 1)]),

@@ -125,14 +125,16 @@ class Wispy(System):
 
     Args:
         processes: frontend processes.
+        sharing: workers that share a stateless object; 0: one worker owns `Bench`.
         root: another tree of the project, with an environment of its own in `.venv` (`make setup`).
     """
 
     name = "wispy"
 
-    def __init__(self, *, processes: int = 1, root: Path = ROOT) -> None:
+    def __init__(self, *, processes: int = 1, sharing: int = 0, root: Path = ROOT) -> None:
         super().__init__()
         self._processes = processes
+        self._sharing = sharing
         self._root = root
         self._scripts = Path(sys.executable).parent if root == ROOT else root / ".venv" / "bin"
 
@@ -140,13 +142,20 @@ class Wispy(System):
         broker = EmbeddedServer.start()
         self._stops.append(broker.stop)
         redis = ("--redis", broker.url)
-        bench = ("--object", "bench=benchmarks.objects:Bench")
-        worker = self._serve(str(self._scripts / "wispy-worker"), *bench, *redis, root=self._root)
+        bench = ("--object", f"bench=benchmarks.objects:{'Stateless' if self._sharing else 'Bench'}")
+        shared = ("--shared",) if self._sharing else ()
+        workers = [
+            self._serve(str(self._scripts / "wispy-worker"), *bench, *shared, *redis, root=self._root)
+            for _ in range(self._sharing or 1)
+        ]
         ports = ("--port", str(self.port), "--processes", str(self._processes))
         frontend = self._serve(str(self._scripts / "wispy-frontend"), *ports, *redis, root=self._root)
-        _wait(lambda: _get(self.port, "/readyz") == HTTPStatus.OK, "the frontend is ready", [worker, frontend])
-        _wait(lambda: _call(self.port, "bench.add", [4, 5]) == 9, "a call works", [worker, frontend])
-        self.watch = {"valkey": [broker.pid], "frontend": frontend.pids, "worker": worker.pids}
+        _wait(lambda: _get(self.port, "/readyz") == HTTPStatus.OK, "the frontend is ready", [*workers, frontend])
+        _wait(lambda: _call(self.port, "bench.add", [4, 5]) == 9, "a call works", [*workers, frontend])
+        if self._sharing:
+            _wait(lambda: all("is served here" in each.output() for each in workers), "all workers serve", workers)
+        pids = [pid for worker in workers for pid in worker.pids]
+        self.watch = {"valkey": [broker.pid], "frontend": frontend.pids, "worker": pids}
 
     def url(self, path: str) -> str:
         del path

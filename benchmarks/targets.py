@@ -6,11 +6,14 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.harness import Idle, Results, Row, Scaling, Slow
+from benchmarks.harness import Idle, Results, Row, Scaling, Shared, Slow
 
 IDLE_BYTES_PER_CONNECTION = 8 * 1024
 IDLE_CPU_SHARE = 0.01
 SCALING = 1.6
+SHARED_SCALING = {"each waits 5 ms": 3.5, "each computes for 1 ms": 3.0}
+"""What four workers of a shared object give, over one."""
+
 FAIR_SHARE = 0.5
 NEIGHBOUR_P50_MS = 3
 NEIGHBOUR_P99_RATIO = 1.5
@@ -50,6 +53,8 @@ def _judge(results: Results) -> Iterator[Verdict]:
             yield Verdict(f"{row.contest}, {row.entry}: wrong or missing answers", wrong, "at most", 0)
     if results.scaling is not None:
         yield _scaling(results.scaling)
+    for shared in results.shared:
+        yield from _shared(shared)
     if results.slow is not None:
         yield from _slow(results.slow)
     if results.idle is not None:
@@ -68,6 +73,17 @@ def _fairness(row: Row) -> Verdict:
 def _scaling(scaling: Scaling) -> Verdict:
     gains = [two.per_second / one.per_second for one, two in zip(scaling.one, scaling.two, strict=True)]
     return Verdict("a second frontend process: deliveries/s", median(gains), "at least", SCALING, "x those of one")
+
+
+def _shared(shared: Shared) -> Iterator[Verdict]:
+    what = f"a shared object, {shared.title}"
+    if shared.title in SHARED_SCALING:
+        most = max(shared.measures)
+        gain, target = median(shared.gains(most)), SHARED_SCALING[shared.title]
+        yield Verdict(f"{what}: {most} workers, calls/s", gain, "at least", target, "x those of one")
+    wrong = sum(sum(measure.errors.values()) for measures in shared.measures.values() for measure in measures)
+    if wrong:
+        yield Verdict(f"{what}: wrong or missing answers", wrong, "at most", 0)
 
 
 def _slow(slow: Slow) -> Iterator[Verdict]:

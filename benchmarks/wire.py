@@ -36,6 +36,8 @@ REPLY_DECODER = msgspec.json.Decoder(Reply)
 _BODIES: dict[Method, bytes] = {
     "add": b'"method":"bench.add","params":[%d,5]',
     "add_async": b'"method":"bench.add_async","params":[%d,5]',
+    "wait": b'"method":"bench.wait","params":[%d,5]',
+    "compute": b'"method":"bench.compute","params":[%d,5]',
     "get": b'"method":"rpc.get","params":{"path":"bench.value"}',
 }
 GET_RESULT = 42  # Bench.value

@@ -21,5 +21,9 @@ class StartError(WispyError):
     """The process cannot start as it was asked to; the text says what to change."""
 
 
+class UnservableError(StartError):
+    """What is to be served cannot be, however often it is tried; the text says what to change."""
+
+
 class BrokerError(WispyError):
     """Redis is out of reach or refused a command."""

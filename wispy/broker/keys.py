@@ -25,11 +25,15 @@ class ObjectKeys:
     base: str
     # hash. The lease: epoch ("<generation>-<nonce>"), generation, renewals, renewed_ms, run_id, lease_ms,
     # released (0 or 1), holder (who, for people). Written by acquire, renew and release only; every other script checks
-    # its epoch.
+    # its epoch. Of a shared object, with "kind" = "shared", it is written by join, beat and leave, for all workers.
     owner: str
-    # stream, field "e" = one entry: requests of one frontend. Made by acquire only (XADD is NOMKSTREAM); one consumer
-    # group, named by the epoch. An entry is deleted when its last request is final; bounded by in_flight_per_object.
+    # stream, field "e" = one entry: requests of one frontend. Made by acquire or join only (XADD is NOMKSTREAM); one
+    # consumer group, named by the epoch. An entry is deleted when its last request is final; bounded by
+    # in_flight_per_object.
     requests: str
+    # zset, of a shared object only: worker -> when it last said that it lives (Redis' clock, ms). Who has not for a
+    # lease is removed by the others.
+    workers: str
     # hash. The owner's memory: "<session>:<id>" -> reply, "s:<session>" -> "<acknowledged id>:<last seen, ms>", and
     # ":<id>,<id>..." where some up to that id are open, "since" -> "<run id>:<ms>" (since when it is complete).
     # Bounded by the owner: acknowledgement and byte quotas.
@@ -53,8 +57,8 @@ class ObjectKeys:
     @classmethod
     def of(cls, prefix: str, name: str) -> "ObjectKeys":
         base = f"{prefix}{{{name}}}:"
-        parts = ("owner", "requests", "log", "channels", "heads", "values", "interface", "state", "notices", "cancels")
-        return cls(base, *(base + part for part in parts))
+        parts = ("owner", "requests", "workers", "log", "channels", "heads", "values", "interface", "state")
+        return cls(base, *(base + part for part in (*parts, "notices", "cancels")))
 
     def history(self, channel: str) -> str:
         """Stream: the newest updates of a channel. Entry id "<offset>-1", field "v" = JSON. MAXLEN = history length."""

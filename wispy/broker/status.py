@@ -18,6 +18,7 @@ class ObjectStatus:
     unread: int  # entries that no owner has read
     oldest_unread_ms: int | None  # when the oldest of them was written, on the server's clock
     server_ms: int  # the server's clock
+    workers: int  # that share it; 0 for an object that has one owner
 
 
 class ObjectStatuses:
@@ -30,8 +31,8 @@ class ObjectStatuses:
     async def of(self, name: str) -> ObjectStatus:
         """The status of the object `name`; raises `BrokerError`."""
         keys = self._keys.of(name)
-        reply: list[Any] = await self._script.run((keys.owner, keys.requests))
-        epoch, generation, renewed_ms, lease_ms, released, holder, unread, oldest, server_ms = reply
+        reply: list[Any] = await self._script.run((keys.owner, keys.requests, keys.workers))
+        epoch, generation, renewed_ms, lease_ms, released, holder, unread, oldest, server_ms, workers = reply
         now_ms = int(server_ms)
         # A renewal comes after each third of a lease: an owner that misses a whole one has lost it, or is about to.
         is_owned = released == b"0" and now_ms - int(renewed_ms or 0) <= int(lease_ms)
@@ -42,4 +43,5 @@ class ObjectStatuses:
             unread=int(unread),
             oldest_unread_ms=int(oldest.partition(b"-")[0]) if oldest else None,
             server_ms=now_ms,
+            workers=int(workers),
         )

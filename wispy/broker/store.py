@@ -41,6 +41,7 @@ class LeaseRecord:
     lease_ms: int  # how long the owner may go without a renewal
     released: bool
     holder: str  # who, for people
+    shared: bool = False  # all workers of a shared object renew it together
 
 
 @dataclass(frozen=True)
@@ -106,17 +107,21 @@ class ObjectStore:
         self._write_state = Script(link, "write_state")
         self._snapshot = Script(link, "snapshot")
         self._withdraw = Script(link, "withdraw")
+        self._missing = Script(link, "missing")
 
     # -- the lease
 
     async def read_record(self) -> LeaseRecord | None:
         """The lease record; None if nobody has held the lease for days."""
-        names = ("epoch", "generation", "renewals", "run_id", "lease_ms", "released", "holder")
+        names = ("epoch", "generation", "renewals", "run_id", "lease_ms", "released", "holder", "kind")
         reply: list[bytes | None] = await self._link.call("HMGET", self.keys.owner, *names)
-        epoch, generation, renewals, run_id, lease_ms, released, holder = ((value or b"").decode() for value in reply)
+        epoch, generation, renewals, run_id, lease_ms, released, holder, kind = (
+            (value or b"").decode() for value in reply
+        )
         if not epoch:
             return None
-        return LeaseRecord(epoch, int(generation), int(renewals), run_id, int(lease_ms), released == "1", holder)
+        is_free, is_shared = released == "1", kind == "shared"
+        return LeaseRecord(epoch, int(generation), int(renewals), run_id, int(lease_ms), is_free, holder, is_shared)
 
     async def acquire(
         self,
@@ -146,10 +151,12 @@ class ObjectStore:
         if server is None:
             raise LinkDown("not connected to Redis")
         keys = self.keys
-        record = (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
         reply: list[bytes] | None = await self._acquire.run(
-            (keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface, keys.state),
-            *record,
+            (
+                *(keys.owner, keys.requests, keys.log, keys.heads, keys.values, keys.channels, keys.interface),
+                *(keys.state, keys.workers),
+            ),
+            *what_was(seen),
             nonce,
             lease_ms,
             holder,
@@ -217,7 +224,7 @@ class ObjectStore:
         args.extend(entries)
         args.extend(chain.from_iterable(messages))
         keys = (self.keys.owner, self.keys.requests, self.keys.log)
-        self._finish.send(keys, args, lambda reply: on_reply(_outcome(reply)))
+        self._finish.send(keys, args, lambda reply: on_reply(outcome_of(reply)))
 
     def publish(self, epoch: str, updates: Sequence[Update], on_reply: OnOutcome) -> None:
         """Publish updates in order, in one step.
@@ -231,7 +238,7 @@ class ObjectStore:
             args += (channel, offset, value, int(retain), history)
             if history:
                 keys.append(self.keys.history(channel))
-        self._publish.send(keys, args, lambda reply: on_reply(_outcome(reply)))
+        self._publish.send(keys, args, lambda reply: on_reply(outcome_of(reply)))
 
     async def declare(self, epoch: str, channels: Mapping[str, bytes], removed: Sequence[str] = ()) -> bool:
         """Declare channels (name to JSON); the `removed` go with head, value and history. False: the epoch is over."""
@@ -318,6 +325,18 @@ class ObjectStore:
 
     # -- frontends
 
+    async def is_shared(self) -> bool:
+        """Whether the object's requests are given to several workers."""
+        return await self._link.call("HGET", self.keys.owner, "kind") == b"shared"
+
+    async def missing(self, entry_ids: Sequence[str]) -> set[str]:
+        """Which of these entries are in the stream no more: whatever they asked for is final."""
+        found: set[str] = set()
+        for start in range(0, len(entry_ids), PAGE):
+            gone: list[bytes] = await self._missing.run((self.keys.requests,), *entry_ids[start : start + PAGE])
+            found.update(entry_id.decode() for entry_id in gone)
+        return found
+
     async def withdraw(self, entry_id: str) -> bool:
         """Take back an entry that no owner has received; True: it was the only copy, and no owner will see it."""
         return await self._withdraw.run((self.keys.requests,), entry_id) == 1
@@ -335,7 +354,13 @@ class ObjectStore:
                 return found
 
 
-def _outcome(reply: Any) -> bool | BrokerError:
+def what_was(seen: LeaseRecord | None) -> tuple[Argument, Argument, Argument]:
+    """What a script compares with the record, to know that it still is what was seen."""
+    return (seen.epoch, seen.renewals, int(seen.released)) if seen else ("", "", "")
+
+
+def outcome_of(reply: Any) -> bool | BrokerError:
+    """What a script that checks the epoch has done, for who sent it: True, False (the epoch is over), or why not."""
     return reply if isinstance(reply, BrokerError) else reply == 1
 
 

@@ -81,7 +81,29 @@ def _worker(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--object", action="append", default=[], dest="objects", metavar="OBJECT", required=True, help=OBJECT_HELP
     )
-    add_arguments(parser, ("redis.url", "health_port", "autoreload"))
+    add_arguments(parser, ("redis.url", "health_port", "shared", "autoreload"))
+
+
+def _capacity(parser: argparse.ArgumentParser) -> None:
+    def add(name: str, kind: Callable[[str], object], default: object, meaning: str) -> None:
+        parser.add_argument(name, type=kind, default=default, metavar="N", help=meaning)
+
+    add("--connections", _count, 0, "open websockets")
+    add("--updates", _amount, 0.0, "updates that all objects publish in a second")
+    add("--followers", _count, None, "connections that get each update; else all of them")
+    add("--calls", _amount, 0.0, "calls in a second")
+    add("--call-ms", _amount, 0.0, "milliseconds for which a call holds its object's thread; else none")
+    add("--objects", _count, 1, "objects that calls and updates are spread over; else one")
+    parser.add_argument("--shared", action="store_true", help="objects are served by several workers (--shared)")
+    parser.add_argument(
+        "--utilisation",
+        type=_part,
+        default=0.6,
+        metavar="PART",
+        help="for which part of the time a process may be busy; else 0.6",
+    )
+    parser.add_argument("--measured", metavar="FILE", help="measurements of another machine (benchmarks capacity)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _connection(parser: argparse.ArgumentParser) -> None:
@@ -195,6 +217,20 @@ def _count(text: str) -> int:
     return value
 
 
+def _amount(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1e9:
+        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to a thousand million")
+    return value
+
+
+def _part(text: str) -> float:
+    value = float(text)
+    if not 0 < value <= 1:
+        raise argparse.ArgumentTypeError(f"{text} is no part above 0, and at most 1")
+    return value
+
+
 COMMANDS: Final = (
     Command(
         "wispy serve",
@@ -299,6 +335,19 @@ COMMANDS: Final = (
         "The file keeps a hash: who reads it cannot log in by it.",
     ),
     Command(
+        "wispy capacity",
+        "Calculate how many frontends, workers and Redis servers a load takes, and which of them is full first",
+        "wispy.cli.capacity:capacity",
+        _capacity,
+        (
+            ("wispy capacity --connections 20000 --updates 10 --calls 500", "each update goes to all"),
+            ("wispy capacity --connections 5000 --updates 200 --followers 50 --objects 40", "to 50 of them"),
+            ("wispy capacity --calls 300 --call-ms 20 --shared", "how many workers share it"),
+        ),
+        "It calculates with what the benchmarks have measured; docs/how-to/scale.md tells how well. "
+        "The exit status is 1 where no number of processes is enough.",
+    ),
+    Command(
         "wispy config",
         "Check the configuration, and print it with the source of each value",
         "wispy.cli.serving:show_config",
@@ -324,6 +373,7 @@ WORKER: Final = Command(
     (
         ("wispy-worker --redis redis://redis.example --object thermostat:Thermostat", ""),
         ("wispy-worker --health-port 8081 --object thermostat:Thermostat", "with probes and metrics"),
+        ("wispy-worker --shared --object model:Model", "one of many workers of a stateless object"),
     ),
 )
 

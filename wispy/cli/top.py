@@ -147,11 +147,12 @@ def _counted(sample: Row) -> list[Row]:
 
 
 def _identity(row: Row) -> tuple[str, str]:
-    """Whose totals these are: another owner begins at 0."""
+    """Whose totals these are: another owner begins at 0, and so do other workers."""
     if "name" not in row:
         return "", row["id"]
     owner = row["owner"]
-    return row["name"], owner["id"] if owner else ""
+    # A worker of a shared object that joins or goes takes its counts along.
+    return row["name"], f"{owner['id']} {row['workers']}" if owner else ""
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------
@@ -183,7 +184,7 @@ def _object(row: Row, now: int) -> tuple[Any, ...]:
     owner, queue, rates = row["owner"], row["queue"], row["rates"]
     return (
         row["name"],
-        f"{owner['host']} pid {owner['pid']}" if owner else "NO OWNER",
+        _owner(row),
         _since(owner, now) if owner else "-",
         queue["length"],
         "-" if queue["oldest_ms"] is None else _age(queue["oldest_ms"] / 1000),
@@ -193,6 +194,12 @@ def _object(row: Row, now: int) -> tuple[Any, ...]:
         "-" if rates is None else _rate(rates["errors"] + rates["refused"]),
         "-" if rates is None else _rate(rates["updates"]),
     )
+
+
+def _owner(row: Row) -> str:
+    if row["owner"] is None:
+        return "NO OWNER"
+    return f"{row['workers']} workers" if row["workers"] else f"{row['owner']['host']} pid {row['owner']['pid']}"
 
 
 def _frontend(row: Row, now: int) -> tuple[Any, ...]:

@@ -121,6 +121,13 @@ class Config(Section, frozen=True):
     add_attributes: Annotated[
         bool, about("whether objects get wispy's own attributes, such as `publish`, where they have none of that name")
     ] = True
+    shared: Annotated[
+        bool,
+        about(
+            "whether objects are stateless and served by all workers that name them, each with an instance of its own; "
+            "else one worker at a time owns an object"
+        ),
+    ] = False
     allowed_origins: Annotated[
         tuple[str, ...],
         about(
@@ -185,7 +192,10 @@ class Config(Section, frozen=True):
         if own is not None:
             return own
         return InstanceConfig(
-            interface=self.interface, func_caller=self.func_caller, add_attributes=self.add_attributes
+            interface=self.interface,
+            func_caller=self.func_caller,
+            add_attributes=self.add_attributes,
+            shared=self.shared,
         )
 
 

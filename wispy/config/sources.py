@@ -29,6 +29,7 @@ FLAGS = {
     "processes": "--processes",
     "health_port": "--health-port",
     "autoreload": "--autoreload",
+    "shared": "--shared",
 }
 
 # Kubernetes tells each pod of each service near it: a service called wispy becomes WISPY_PORT=tcp://10.0.0.1:80,

@@ -8,6 +8,8 @@ Rules (DESIGN section 5):
   for an entry that it withdrew before an owner took it. In all other cases it says `maybe`.
 - What a broken link leaves unacknowledged, and what is in flight when the reply subscription broke, is sent again as
   retries, in order, in entries of its own; the owner knows copies.
+- An object that several workers share has nobody who knows copies: nothing is sent again, and what is in doubt is
+  `maybe`. Each request is an entry of its own there, for the next worker that is free.
 """
 
 import asyncio
@@ -31,6 +33,12 @@ log = logging.getLogger("wispy.frontend")
 
 MAX_WAIT_S: Final = 7 * 86400.0
 """The longest that a caller may wait: as long as the object's keys live."""
+
+LOOK_S: Final = 0.02
+"""Seconds between two looks at deadlines: many that lie close together cost one look."""
+
+LOST_REPLY_S: Final = 1.0
+"""How long an answer may be on its way after its entry has gone: the subscription may be behind the link."""
 
 GRACE_S: Final = 2.0
 """How much longer than the owner's own deadlines a frontend waits: the owner's answer says more than its own."""
@@ -84,6 +92,8 @@ class ObjectRelay:
         """What is not answered, in the order in which it was sent."""
         self.is_open = False
         """Whether the reply channel is subscribed to."""
+        self._is_shared = False
+        """Whether several workers share the object."""
         self._is_flush_due = False
         self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
         relay.tasks.start(self._open(), f"opening of {object_name}")
@@ -148,6 +158,7 @@ class ObjectRelay:
                 self._refuse_queue(errors.NOT_FOUND())
                 self._relay.forget(self.object_name)
                 return
+            self._is_shared = await self._store.is_shared()
             async with asyncio.timeout(self._max_start_delay_s):
                 await self._relay.subscriber.subscribe(replies, self._relay.take_replies)
         except (BrokerError, TimeoutError) as error:
@@ -173,7 +184,10 @@ class ObjectRelay:
         self._is_flush_due = False
         queue, self._queue = self._queue, []
         size, self._queue_bytes = self._queue_bytes, 0
-        if len(queue) > relay.MAX_ENTRY_REQUESTS or size > relay.MAX_ENTRY_BYTES:
+        if self._is_shared:
+            for flight in queue:
+                self._send([flight])
+        elif len(queue) > relay.MAX_ENTRY_REQUESTS or size > relay.MAX_ENTRY_BYTES:
             self._send_in_parts(queue)
         elif queue:
             self._send(queue)
@@ -259,7 +273,8 @@ class ObjectRelay:
                     self._fail(flight, errors.OUTCOME_UNKNOWN("the owner did not answer in time"))
             if entry in self._entries:
                 due = min(flight.deadline for flight in entry.open_flights())
-                self._timer.at(due if entry.is_asked else min(due, entry.sent_at + start_delay_s))
+                due = due if entry.is_asked else min(due, entry.sent_at + start_delay_s)
+                self._timer.at(max(due, now + LOOK_S))
 
     async def _withdraw(self, entry: OpenEntry) -> None:
         """Take back an entry that no owner has taken within the start delay."""
@@ -271,17 +286,43 @@ class ObjectRelay:
             log.info("requests to %s were not withdrawn: %s", self.object_name, error)
             return
         if withdrawn:
-            self._fail_all(entry, errors.NO_OWNER())
+            no_worker = "no worker of the object was free in time" if self._is_shared else None
+            self._fail_all(entry, errors.NO_OWNER(no_worker))
 
     # --- broken links -----------------------------------------------------------------------------------------------
 
     def resend_unacknowledged(self) -> None:
         """The link is back: send again what may not have arrived."""
-        self._resend([entry for entry in self._entries if entry.id is None])
+        unacknowledged = [entry for entry in self._entries if entry.id is None]
+        if self._is_shared:
+            self._give_up(unacknowledged)
+        else:
+            self._resend(unacknowledged)
 
     def resend_all(self) -> None:
         """The reply subscription is back: answers may have been missed, so that all is asked for again."""
-        self._resend(list(self._entries))
+        if self._is_shared:
+            self._relay.tasks.start(self._give_up_lost(), f"lost answers of {self.object_name}")
+        else:
+            self._resend(list(self._entries))
+
+    async def _give_up_lost(self) -> None:
+        """Give up what a shared object has answered while nobody listened: an entry goes with its answer."""
+        entries = {entry.id: entry for entry in self._entries if entry.id is not None}
+        missing: set[str] | None = None
+        while missing is None:
+            await self._link.wait_connected()
+            try:
+                missing = await self._store.missing(list(entries))
+            except (LinkDown, LinkLost) as error:
+                log.info("lost answers of %s are looked for when the link is back: %s", self.object_name, error)
+        await asyncio.sleep(LOST_REPLY_S)
+        self._give_up([entry for entry_id, entry in entries.items() if entry_id in missing])
+
+    def _give_up(self, entries: list[OpenEntry]) -> None:
+        for entry in entries:
+            for flight in entry.open_flights():
+                self._fail(flight, errors.OUTCOME_UNKNOWN())
 
     def _resend(self, entries: list[OpenEntry]) -> None:
         for entry in entries:

@@ -23,7 +23,7 @@ from wispy.broker.status import ObjectStatus, ObjectStatuses
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.dispatch import Caller
 from wispy.protocol import errors
-from wispy.protocol.status import MAX_SESSIONS, FrontendRow, ObjectReport, Report, SessionRow
+from wispy.protocol.status import MAX_SESSIONS, FrontendRow, ObjectReport, Report, SessionRow, added
 
 log = logging.getLogger("wispy.frontend")
 
@@ -138,7 +138,10 @@ class Status:
             raise errors.UNAVAILABLE()
         frontends = [report.frontend for report in reports if report.frontend is not None]
         frontends.sort(key=_since)
-        owned = {(each.name, each.epoch): each for report in reports for each in report.objects}
+        owned: dict[tuple[str, str], ObjectReport] = {}
+        for each in (each for report in reports for each in report.objects):
+            former = owned.get((each.name, each.epoch))
+            owned[each.name, each.epoch] = each if former is None else added(former, each)
         rows = [
             _object_row(name, each, owned.get((name, each.epoch or "")))
             for name, each in zip(names, statuses, strict=True)
@@ -173,12 +176,16 @@ class Status:
 
 
 def _object_row(name: str, status: ObjectStatus, report: ObjectReport | None) -> dict[str, Any]:
-    """An object, as `rpc.status` shows it; without its owner's report where that did not come."""
+    """An object, as `rpc.status` shows it; without its owner's report where that did not come.
+
+    Of a shared object the counts are those of all workers, and the owner stands for the one that has joined last.
+    """
     waits_since = [status.oldest_unread_ms, report.oldest_ms if report else None]
     oldest_ms = min((each for each in waits_since if each is not None), default=None)
     return {
         "name": name,
         "owner": _owner(status),
+        "workers": status.workers,
         "queue": {
             "length": status.unread + (report.waiting if report else 0),
             "oldest_ms": None if oldest_ms is None else max(0, status.server_ms - oldest_ms),

@@ -26,13 +26,15 @@ class Record(Protocol):
 class LeaseWatch:
     """Tells, from what a standby has seen, when the lease is free."""
 
-    __slots__ = ("_seen", "_since")
+    __slots__ = ("_seen", "_since", "lives")
 
     def __init__(self) -> None:
         self._seen: tuple[str, int, int] | None = None
         """Epoch, renewal count and connection that were seen last."""
         self._since = 0.0
         """When this was seen first: seconds on the standby's monotonic clock."""
+        self.lives = False
+        """Whether the lease was renewed, or acquired, since it was seen first."""
 
     def is_free(self, record: Record | None, connection: int, now: float) -> bool:
         """Whether the lease may be acquired.
@@ -46,6 +48,7 @@ class LeaseWatch:
             return True
         seen = (record.epoch, record.renewals, connection)
         if seen != self._seen:
+            self.lives = self.lives or (self._seen is not None and self._seen[:2] != seen[:2])
             self._seen = seen
             self._since = now
             return False

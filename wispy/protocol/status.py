@@ -29,6 +29,20 @@ class ObjectReport(msgspec.Struct):
     """When the oldest of those was sent."""
 
 
+def added(one: ObjectReport, other: ObjectReport) -> ObjectReport:
+    """What two workers that share an object say of it, together."""
+    oldest = [each.oldest_ms for each in (one, other) if each.oldest_ms is not None]
+    return ObjectReport(
+        name=one.name,
+        epoch=one.epoch,
+        counts={key: one.counts.get(key, 0) + other.counts.get(key, 0) for key in one.counts | other.counts},
+        busy_ms=one.busy_ms + other.busy_ms,
+        running=one.running + other.running,
+        waiting=one.waiting + other.waiting,
+        oldest_ms=min(oldest, default=None),
+    )
+
+
 class FrontendRow(msgspec.Struct):
     """One frontend process."""
 

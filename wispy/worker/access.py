@@ -93,10 +93,19 @@ class Access:
         target: the object.
         interface: what of it is served, by the configuration.
         hidden: names of wispy's own on the object, which are not served.
+        is_constant: whether nothing of the object may be set or deleted, because it is one of several.
     """
 
-    def __init__(self, target: object, interface: Interface, *, hidden: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        target: object,
+        interface: Interface,
+        *,
+        hidden: frozenset[str] = frozenset(),
+        is_constant: bool = False,
+    ) -> None:
         self._target = target
+        self._is_constant = is_constant
         self._interface = interface
         self._tables = ClassTables(type(target), interface, hidden)
         self._table = None if type(target) in CONTAINERS else self._tables.root
@@ -104,7 +113,7 @@ class Access:
         self._methods = self._bound_methods()
         self._own_methods: dict[Any, Member | None] = {}
         """Functions in attributes of instances, with their signatures."""
-        self._describer = Describer(self._tables, interface)
+        self._describer = Describer(self._tables, interface, is_constant=is_constant)
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
         """The object's methods that everybody may call, ready for that: nearly every request is for one of them."""
@@ -160,6 +169,7 @@ class Access:
     def set(self, path: tuple[str, ...], value: Any, roles: frozenset[str] = NO_ROLES) -> None:
         """Give an attribute, a property or an item another value, as it came from a page."""
         place = self._place(path, roles)
+        self._check_changeable(place)
         if place.table is None:
             containers.set_item(self._own_container(place, path, roles), place.name, value)
             return
@@ -175,6 +185,7 @@ class Access:
     def delete(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> None:
         """Delete an attribute or an item, or through a property that has a deleter."""
         place = self._place(path, roles)
+        self._check_changeable(place)
         if place.table is None:
             containers.delete_item(self._own_container(place, path, roles), place.name)
             return
@@ -185,6 +196,11 @@ class Access:
         if member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
         delattr(place.holder, place.name)
+
+    def _check_changeable(self, place: Place) -> None:
+        if self._is_constant:
+            reason = "the object is shared by several workers, and the others would not know"
+            raise errors.INVALID_PARAMS(f"{place.name} cannot be set or deleted: {reason}")
 
     def _check_replaceable(self, place: Place, table: ClassTable, member: Member) -> None:
         current = table.current(place.holder, place.name, member)

@@ -115,7 +115,7 @@ class Channels:
         name: the object's name, for logs and errors.
         events: event channels, and how many updates each keeps in its history; None: as all channels.
         history: how many updates a channel keeps, where nothing else is said.
-        limit: how many channels the object may have.
+        limit: how many channels the object may have; 0 for a shared one.
     """
 
     def __init__(self, name: str, events: Mapping[str, int | None], *, history: int, limit: int) -> None:
@@ -159,6 +159,8 @@ class Channels:
             raise ValueError(f"{name!r} cannot be the name of a channel of {self._name}")
         if not is_event and name in self._event_history:
             raise ValueError(f"{name!r} is an event channel of {self._name}: use publish({name!r}, value)")
+        if not self._limit:
+            raise ValueError(f"{self._name} is shared by several workers: it cannot have channels")
         if len(self.values) + len(self._event_history) >= self._limit + is_event:
             raise ValueError(f"{self._name} may have {self._limit} channels (limits.channels_per_object), not more")
 

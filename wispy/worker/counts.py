@@ -26,6 +26,7 @@ class ObjectCounts:
 
     __slots__ = (
         "busy_s",
+        "claimed",
         "done",
         "dropped",
         "failed",
@@ -64,6 +65,8 @@ class ObjectCounts:
         """Requests that were answered with an error and did not reach the runner."""
         self.updates = 0
         """Updates of channels."""
+        self.claimed = 0
+        """Entries of lost workers that were answered, of a shared object."""
         self.limits: dict[ObjectLimit, int] = {}
         """How often each limit was reached. Each has one thread that counts it."""
 
@@ -80,6 +83,7 @@ class ObjectCounts:
         self.turned_away += other.turned_away
         self.updates += other.updates
         self.dropped += other.dropped
+        self.claimed += other.claimed
         self.run.add(*other.run.read())
         self.queue.add(*other.queue.read())
         self.total.add(*other.total.read())
@@ -152,6 +156,7 @@ def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
     for limit, times in counts.limits.items():
         snapshot.put("wispy_object_limit_hits", times, label, limit)
     snapshot.put("wispy_object_busy_seconds", counts.busy_s, label)
+    snapshot.put("wispy_object_entries_claimed", counts.claimed, label)
     snapshot.put("wispy_object_updates", counts.updates, label)
     snapshot.put("wispy_object_updates_dropped", counts.dropped, label)
     snapshot.put_histogram("wispy_object_queue_seconds", counts.queue, label)

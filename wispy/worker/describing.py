@@ -48,10 +48,12 @@ class Describer:
     Args:
         tables: the tables of its class and those of nested objects.
         interface: what is served, by the configuration.
+        is_constant: whether nothing of the object may be set.
     """
 
-    def __init__(self, tables: ClassTables, interface: Interface) -> None:
+    def __init__(self, tables: ClassTables, interface: Interface, *, is_constant: bool = False) -> None:
         self._tables = tables
+        self._is_constant = is_constant
         self._interface = interface
 
     def whole(self, target: object, table: ClassTable | None, roles: frozenset[str]) -> dict[str, Any]:
@@ -96,7 +98,8 @@ class Describer:
             "kind": "object" if self._table_of(value) is not None else member.kind.value,
             "type": _type_text(member, value),
             "schema": annotations.schema_of(member.annotation),
-            "settable": member.is_settable
+            "settable": not self._is_constant
+            and member.is_settable
             and member.rights.writable
             and (member.annotation is not UNKNOWN or value is UNKNOWN or containers.is_data(value)),
             "doc": _doc(member.static) if member.kind is Kind.PROPERTY else "",

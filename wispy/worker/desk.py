@@ -26,6 +26,7 @@ from wispy.protocol.envelope import MARK, Seal
 from wispy.protocol.identity import ANONYMOUS, Bearer, Identity
 from wispy.protocol.memory import Known, Memory, SessionMemory
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
+from wispy.protocol.shared_memory import SharedMemory
 from wispy.protocol.verdicts import Verdict, refusal
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
@@ -64,6 +65,8 @@ class OpenEntry(msgspec.Struct, eq=False, gc=False):
     id: str
     left: int
     """Requests that are not final."""
+    requests: int = 0
+    """How many it carries."""
 
 
 class Pending(Known, eq=False, gc=False):
@@ -101,7 +104,7 @@ class Desk:
         store: ObjectStore,
         keys: ObjectKeys,
         epoch: str,
-        memory: Memory,
+        memory: Memory | SharedMemory,
         *,
         max_start_delay_s: float,
         max_reply_bytes: int,
@@ -146,6 +149,14 @@ class Desk:
     def calls(self) -> list[Call]:
         """What the runner has."""
         return list(self._calls.values())
+
+    def open_entries(self) -> set[str]:
+        """The entries that were taken and may still be in the stream."""
+        entries = self._finishes.unconfirmed_entries()
+        for call in self._calls.values():
+            token: Pending = call.token
+            entries.add(token.entry.id)
+        return entries
 
     def _pending(self, session: str, id: int) -> Pending | None:
         known = self._memory.known(session, id)
@@ -212,6 +223,7 @@ class Desk:
         for block in entry.sessions:
             session = memory.open_block(block, now_ms)
             identity = self._who(block.bearer, now_ms)
+            opened.requests += len(block.requests)
             for request in block.requests:
                 token = Pending(None, None, None, frontend, opened)
                 verdict = memory.admit(session, request, token, block.run, now_ms)
@@ -320,7 +332,7 @@ class Desk:
             if entry is not None:
                 self._settle_blocks(entry.frontend, entry.sessions, now_ms, batch)
         if batch.entries:
-            log.warning("%d entries of %s were left by a former owner", len(batch.entries), self._keys.requests)
+            log.warning("%d entries of %s were left by a worker that is gone", len(batch.entries), self._keys.requests)
             self._finish(batch)
 
     def _settle_blocks(self, frontend: str, blocks: list[SessionRequests], now_ms: int, batch: Batch) -> None:

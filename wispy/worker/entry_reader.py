@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
+from wispy.broker.connection import Argument
 from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
@@ -92,16 +93,16 @@ class EntryReader:
         if room <= 0:
             return
         self._is_reading = True
-        count = max(1, room // MAX_ENTRY_REQUESTS)
-        self._link.send(
-            (
-                b"XREADGROUP", b"GROUP", self._group, b"owner", b"COUNT", count, b"BLOCK", BLOCK_MS, b"NOACK",
-                b"STREAMS", self._requests, b">",
-            ),
-            self._entries_read,
-            will_flush=True,
-        )  # fmt: skip
+        self._link.send(self._command(room), self._entries_read, will_flush=True)
         self._link.flush()
+
+    def _command(self, room: int) -> tuple[Argument, ...]:
+        """What reads the next entries, when `room` requests may be taken."""
+        count = max(1, room // MAX_ENTRY_REQUESTS)
+        return (
+            b"XREADGROUP", b"GROUP", self._group, b"owner", b"COUNT", count, b"BLOCK", BLOCK_MS, b"NOACK",
+            b"STREAMS", self._requests, b">",
+        )  # fmt: skip
 
     def _entries_read(self, reply: Any) -> None:
         self._is_reading = False
@@ -141,15 +142,15 @@ class EntryReader:
     async def _rejoin(self) -> None:
         try:
             while self._is_open():
-                if await self._set_cursor_back():
+                if await self._go_on():
                     break
                 await asyncio.sleep(READ_RETRY_S)
         finally:
             self._is_rejoining = False
         self.read()
 
-    async def _set_cursor_back(self) -> bool:
-        """Whether it is decided how to go on: it is set back, or the lease is lost."""
+    async def _go_on(self) -> bool:
+        """Set the cursor back to the last entry received. Whether that is decided: it is, or the lease is lost."""
         try:
             group = await self._store.rejoin(self._lease.epoch, self.last_id)
         except BrokerError as error:

@@ -18,6 +18,7 @@ from wispy.errors import BrokerError
 from wispy.protocol.answer_log import Row
 from wispy.protocol.memory import Memory
 from wispy.protocol.relay import Reply, reply_messages
+from wispy.protocol.shared_memory import SharedMemory
 
 log = logging.getLogger("wispy.worker")
 
@@ -70,7 +71,12 @@ class Finishes:
     """
 
     def __init__(
-        self, store: ObjectStore, keys: ObjectKeys, epoch: str, memory: Memory, on_fenced: Callable[[], None]
+        self,
+        store: ObjectStore,
+        keys: ObjectKeys,
+        epoch: str,
+        memory: Memory | SharedMemory,
+        on_fenced: Callable[[], None],
     ) -> None:
         self._store = store
         self._keys = keys
@@ -86,6 +92,10 @@ class Finishes:
     def __len__(self) -> int:
         """Batches that Redis has not confirmed."""
         return len(self._unconfirmed)
+
+    def unconfirmed_entries(self) -> set[str]:
+        """The finished entries that Redis may still have."""
+        return {entry for finish in self._unconfirmed.values() for entry in finish.entries}
 
     def send(self, batch: Batch) -> None:
         """Bring a batch to Redis, and what the memory has changed since the last one."""

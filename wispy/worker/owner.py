@@ -19,7 +19,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
-from wispy.errors import StartError
+from wispy.errors import StartError, UnservableError
 from wispy.metrics import Snapshot
 from wispy.protocol.ownership import LeaseWatch
 from wispy.protocol.positions import generation_of
@@ -27,6 +27,7 @@ from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime
 from wispy.worker.counts import ObjectCounts, tell_metrics
 from wispy.worker.entry_reader import BLOCK_MS
+from wispy.worker.shared_tenure import SharedTenure
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
 
@@ -67,7 +68,7 @@ class Owner:
         )
         self._links = Links(commands, reader)
         self._store = ObjectStore(commands, keys.of(stage.name))
-        self._tenure: Tenure | None = None
+        self._tenure: Tenure | SharedTenure | None = None
         self._stopping = False
         self._stop_asked = asyncio.Event()
         """Set with `_stopping`, for who waits."""
@@ -112,20 +113,21 @@ class Owner:
 
     async def _hold_once(self) -> None:
         try:
-            sent_at, acquired = await self._wait_for_lease()
-            if acquired is None:
+            tenure = await self._next_tenure()
+            if tenure is None:
                 return
-            tenure = Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage, self._given_out)
             self._tenure = tenure
             self._tenures += 1
             try:
                 await tenure.run()
                 self._last_failure = ""
             finally:
-                self._given_out = tenure.given_out
+                self._is_over(tenure)
                 self._losses += not tenure.is_given_back
                 self._former.add(tenure.counts)
                 self._tenure = None
+        except UnservableError:
+            raise
         except BrokerError as error:
             log.warning("%s: Redis failed, trying again: %s", self.stage.name, error)
             await asyncio.sleep(PAUSE_AFTER_FAULT_S)
@@ -145,8 +147,24 @@ class Owner:
             async with asyncio.timeout(self._pause_s):
                 await self._stop_asked.wait()
 
+    async def _next_tenure(self) -> Tenure | SharedTenure | None:
+        """Wait until this process may serve the object; None when it stops."""
+        sent_at, acquired = await self._wait_for_lease()
+        if acquired is None:
+            return None
+        return Tenure(self._links, self._keys, acquired, sent_at, self._config, self.stage, self._given_out)
+
+    def _is_over(self, tenure: Tenure | SharedTenure) -> None:
+        """Take note of what a tenure leaves."""
+        if isinstance(tenure, Tenure):
+            self._given_out = tenure.given_out
+
     async def _wait_for_lease(self) -> tuple[float, Acquired | None]:
-        """Be a standby until the lease is acquired; None when the process stops."""
+        """Be a standby until the lease is acquired; None when the process stops.
+
+        Raises:
+            UnservableError: other workers share the object.
+        """
         commands = self._links.commands
         watch = LeaseWatch()
         lease_s = self._config.lease.duration
@@ -161,7 +179,7 @@ class Owner:
                     record,
                     nonce=secrets.token_hex(4),
                     lease_ms=int(lease_s * 1000),
-                    holder=_holder(),
+                    holder=holder(),
                     known=self._known,
                     given_out=self._given_out,
                 )
@@ -169,6 +187,12 @@ class Owner:
                     self._is_standby = False
                     self._known = generation_of(acquired.epoch)
                     return sent_at, acquired
+            elif record is not None and record.shared:
+                if watch.lives:
+                    raise UnservableError(
+                        f"{self.stage.name} is shared by workers that were started with --shared ({record.holder} is "
+                        "one), and this one would own it alone: start it with --shared, too, or stop those"
+                    )
             elif not waiting:
                 waiting = self._is_standby = True
                 log.info("%s is owned by another process; this one stands by", self.stage.name)
@@ -215,6 +239,8 @@ class Owner:
         snapshot.put("wispy_object_queue_length", report.waiting if report else 0, label)
         snapshot.put("wispy_object_queue_age_seconds", oldest_s, label)
         snapshot.put("wispy_object_running", report.running if report else 0, label)
+        workers = tenure.workers if isinstance(tenure, SharedTenure) else 0
+        snapshot.put("wispy_object_workers", workers, label)
         snapshot.put("wispy_object_owned", self.is_serving, label)
         snapshot.put("wispy_object_takeovers", self._tenures, label)
         snapshot.put("wispy_object_lease_losses", self._losses, label)
@@ -225,6 +251,6 @@ class Owner:
             self._tenure.cancel(session, id)
 
 
-def _holder() -> str:
+def holder() -> str:
     """Who holds the lease, for people who look at the record."""
     return f"{socket.gethostname()} pid {os.getpid()}"

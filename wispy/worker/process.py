@@ -24,13 +24,14 @@ from wispy.broker.link import Link
 from wispy.broker.metrics import tell_links
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import Config
-from wispy.errors import StartError
+from wispy.errors import StartError, UnservableError
 from wispy.loops import new_event_loop
 from wispy.metrics import Snapshot, label_of
 from wispy.protocol.status import Report
 from wispy.worker import health_port
 from wispy.worker.health import Health
 from wispy.worker.owner import Owner
+from wispy.worker.shared_owner import SharedOwner
 from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
 
@@ -139,6 +140,8 @@ class Worker:
         try:
             with asyncio.Runner(loop_factory=lambda: self._io_loop) as runner:  # pyright: ignore[reportArgumentType]
                 runner.run(self._serve())
+        except UnservableError as caught:  # its text says it all to who started this
+            error = caught
         except BaseException as caught:
             log.exception("the worker's I/O failed")
             error = caught
@@ -215,17 +218,30 @@ class Worker:
 
     def _owner(self, source: ObjectSource, link: Link) -> Owner:
         stage = Stage(source, self._config, self._loop)
-        return Owner(stage, self._address, link, self._keys, self._config)
+        kind = SharedOwner if self._config.of_object(source.name).shared else Owner
+        return kind(stage, self._address, link, self._keys, self._config)
 
     async def _own_until_asked_to_stop(self) -> None:
         assert self._stop_asked is not None
+        refusals: list[UnservableError] = []
+
+        async def own(owner: Owner) -> None:
+            try:
+                await owner.run()
+            except UnservableError as error:  # the others are handed over as they should be
+                refusals.append(error)
+                stop_asked.set()
+
+        stop_asked = self._stop_asked
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(owner.run(), name=f"owner of {owner.stage.name}") for owner in self._owners]
+            tasks = [group.create_task(own(owner), name=f"owner of {owner.stage.name}") for owner in self._owners]
             await self._stop_asked.wait()
             await asyncio.gather(*[owner.release(self._drain_s) for owner in self._owners])
             _, waiting = await asyncio.wait(tasks, timeout=CLOSE_S)
             for task in waiting:
                 task.cancel()
+        if refusals:
+            raise refusals[0]
 
 
 def _log_failure(reply: object) -> None:

@@ -7,11 +7,11 @@ from typing import Any, cast
 import msgspec
 
 from wispy.config.schema import Config
-from wispy.errors import StartError
+from wispy.errors import StartError, UnservableError
 from wispy.worker.access import Access
 from wispy.worker.binding import EVENTS, VALUES, Binding, binding_of
 from wispy.worker.channels import Channels, event_channels
-from wispy.worker.hooks import Hooks
+from wispy.worker.hooks import HookKind, Hooks
 
 
 class ServedObject:
@@ -25,6 +25,7 @@ class ServedObject:
 
     Raises:
         StartError: what the object says of its channels cannot be; the text says what.
+        UnservableError: it has channels or a state, and is to be shared.
     """
 
     def __init__(self, name: str, target: object, config: Config, loop: asyncio.AbstractEventLoop) -> None:
@@ -38,14 +39,16 @@ class ServedObject:
         try:
             self.hooks = Hooks(target)
             events = event_channels(getattr(target, EVENTS, None) or ())
-            limit = config.limits.channels_per_object
-            self.channels = Channels(name, events, history=config.history.length, limit=limit)
             values = _declared_values(target)
+            if settings.shared:
+                _check_stateless(name, [*values, *events], self.hooks)
+            limit = 0 if settings.shared else config.limits.channels_per_object
+            self.channels = Channels(name, events, history=config.history.length, limit=limit)
             self._binding = Binding(name, target, self.channels, values, add_attributes=settings.add_attributes)
         except (TypeError, ValueError) as error:
             raise StartError(f"the object {name} cannot be served: {error}") from error
         hidden = self._binding.added | self.hooks.names | {VALUES, EVENTS}
-        self.access = Access(target, settings.interface, hidden=hidden)
+        self.access = Access(target, settings.interface, hidden=hidden, is_constant=settings.shared)
 
     def declaration(self, channel: str, kind: str) -> bytes:
         """What frontends are to know of a channel: its kind, and the roles of which a caller needs one to follow it.
@@ -58,6 +61,18 @@ class ServedObject:
     def close(self) -> None:
         """Give the object back as it was, with its values as they are now."""
         self._binding.release()
+
+
+def _check_stateless(name: str, channels: list[str], hooks: Hooks) -> None:
+    """Refuse what only an owner can have."""
+    what = f"channels ({', '.join(channels)})" if channels else ""
+    if HookKind.SNAPSHOT in hooks or HookKind.RESTORE in hooks:
+        what = "a state (@snapshot, @restore)"
+    if what:
+        raise UnservableError(
+            f"the object {name} cannot be shared: it has {what}, and each worker has an instance of its own; serve it "
+            "without `shared`, or take this out of its class"
+        )
 
 
 def _declared_values(target: object) -> dict[str, Any]:

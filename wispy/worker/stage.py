@@ -25,6 +25,7 @@ from wispy.worker.served import ServedObject
 from wispy.worker.source import ObjectSource
 
 if TYPE_CHECKING:
+    from wispy.worker.shared_tenure import SharedTenure
     from wispy.worker.tenure import Tenure
 
 log = logging.getLogger("wispy.worker")
@@ -76,11 +77,11 @@ class Stage:
             self._target = self._source.build()
         self._served = ServedObject(self.name, self._target, self._config, self._objects_loop)
 
-    async def begin(self, tenure: "Tenure") -> None:
+    async def begin(self, tenure: "Tenure | SharedTenure") -> None:
         """Run calls from now on; the first hand-over has the values that all channels have at the beginning."""
         await self._in_objects_thread(lambda: self._begin(tenure))
 
-    def _begin(self, tenure: "Tenure") -> None:
+    def _begin(self, tenure: "Tenure | SharedTenure") -> None:
         """On the objects' thread."""
         assert self._served is not None
 
@@ -225,6 +226,10 @@ class Stage:
         """Give calls to the runner, in their order; without any: the lease is good again, what was held may start."""
         if self._runner is not None:
             self._objects_loop.call_soon_threadsafe(self._runner.run, calls)
+
+    def after(self, callback: Callable[[], None]) -> None:
+        """Call `callback`, on the I/O thread, once the objects' thread has looked at what it was given before."""
+        self._objects_loop.call_soon_threadsafe(self._tell_io, callback)
 
     def cancel(self, session: str, id: int) -> None:
         """Cancel a call if it can still be."""

@@ -41,7 +41,7 @@ async def test_an_owner_that_dies_between_two_settling_scripts_is_followed_by_on
 
         third = await asyncio.to_thread(stack.worker, QUIET)
         assert server.xlen(f"{base}requests") == 0
-        assert third.says(r"entries of \S+ were left by a former owner")
+        assert third.says(r"entries of \S+ were left by a worker that is gone")
         answers = received(replies)
         assert {msgspec.json.decode(reply.body)["code"] for reply in answers} == {errors.OUTCOME_UNKNOWN.code}
         assert sorted(reply.id for reply in answers) == list(range(1, REQUESTS + 1)), "each is answered, by one of them"

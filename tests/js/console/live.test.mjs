@@ -77,6 +77,8 @@ test("rates between two answers", () => {
   assert.deepEqual(rates.get("s"), { requests: 10, updates: 20, busy: 0.01 });
   assert.equal(ratesOf(null, status(1000, object(1))).size, 0);
   assert.equal(ratesOf(status(1000, object(10)), status(3000, object(5, 2))).size, 0, "another owner counts anew");
+  const shared = { ...object(30), workers: 2 };
+  assert.equal(ratesOf(status(1000, object(10)), status(3000, shared)).size, 0, "so does another number of workers");
   assert.deepEqual([0, 0.25, 12.6].map(rateText), ["0", "0.3", "13"]);
 });
 

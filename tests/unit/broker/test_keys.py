@@ -56,5 +56,5 @@ def test_the_reference_page_names_every_script() -> None:
     page = (Path(__file__).parents[3] / "docs" / "reference" / "redis-schema.md").read_text("utf-8")
     scripts = importlib.resources.files("wispy.broker").joinpath("scripts").iterdir()
     names = [script.name.removesuffix(".lua") for script in scripts if script.name.endswith(".lua")]
-    assert len(names) == 11
+    assert len(names) == 16
     assert [name for name in names if f"| `{name}` |" not in page] == []

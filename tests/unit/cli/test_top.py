@@ -7,10 +7,13 @@ from wispy.cli.top import tables, with_rates
 NOTHING = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "updates"), 0)
 
 
-def an_object(name: str = "lamp", owner: str | None = "7-a", busy_ms: int = 0, **counts: int) -> dict[str, Any]:
+def an_object(
+    name: str = "lamp", owner: str | None = "7-a", busy_ms: int = 0, workers: int = 0, **counts: int
+) -> dict[str, Any]:
     return {
         "name": name,
         "owner": owner and {"id": owner, "host": "lab", "pid": 7, "generation": 7, "since_ms": 40_000},
+        "workers": workers,
         "queue": {"length": 2, "oldest_ms": 1500},
         "counts": NOTHING | counts,
         "busy_ms": busy_ms,
@@ -48,14 +51,20 @@ def test_rates_are_by_the_second_between_two_looks() -> None:
         None,
         a_sample(100_000, [], []),
         a_sample(100_000, [an_object(owner="6-z", calls=500)], [a_frontend("f0", requests=500)]),
+        a_sample(100_000, [an_object(workers=2)], [a_frontend("f0", requests=500)]),
         a_sample(102_000, [an_object()], [a_frontend()]),
     ],
-    ids=["the first look", "nobody was there", "others were", "no time has passed"],
+    ids=["the first look", "nobody was there", "others were", "workers were", "no time has passed"],
 )
 def test_there_is_no_rate_without_a_former_look_at_the_same(former: Any) -> None:
     rated = with_rates(a_sample(102_000, [an_object(calls=3)], [a_frontend(requests=3)]), former)
     assert rated["objects"][0]["rates"] is None
     assert rated["frontends"][0]["rates"] is None
+
+
+def test_a_shared_object_shows_how_many_workers_it_has() -> None:
+    lines = list(tables(with_rates(a_sample(100_000, [an_object(workers=3)], []), None)))
+    assert [line for line in lines if line.split()[:3] == ["lamp", "3", "workers"]]
 
 
 def test_the_tables() -> None:

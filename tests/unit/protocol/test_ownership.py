@@ -48,6 +48,15 @@ def test_waits_anew(record: Record, connection: int) -> None:
     assert watch.is_free(record, connection, 10.1 + LEASE_S)
 
 
+def test_an_owner_lives_if_it_was_seen_to_do_something() -> None:
+    watch = LeaseWatch()
+    for connection in (1, 2):  # what happened between the connections may be long ago
+        watch.is_free(HELD, connection, 0.0)
+        assert not watch.lives
+    watch.is_free(replace(HELD, renewals=1), 2, 0.5)
+    assert watch.lives
+
+
 def test_the_record_says_how_long_its_owner_may_be_silent() -> None:
     watch = LeaseWatch()
     slow = replace(HELD, lease_ms=60_000)

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Take the lease, if the record still is what the caller has seen.
--- KEYS  owner, requests, log, heads, values, channels, interface, state
+-- KEYS  owner, requests, log, heads, values, channels, interface, state, workers
 -- ARGV  seen epoch ("" = no record), seen renewals, seen released, nonce, lease ms, holder, run id, TTL ms, notices,
 --       newest generation that the caller knows of, former generation of the caller ("" = none, or not the last one),
 --       and of that: per channel its name and the newest offset that was given out
@@ -15,6 +15,7 @@ if record[1] and (record[2] ~= ARGV[2] or record[3] ~= ARGV[3]) then return fals
 
 -- All reads come before the first write: they fail on a key of a wrong type, and nothing is rolled back.
 local since = redis.call('HGET', log, 'since')
+redis.call('ZCARD', KEYS[9])
 redis.call('HLEN', heads)
 
 local function is_before(a, b)
@@ -74,8 +75,12 @@ if not since or since:match('^(.*):') ~= run_id then
 end
 lineage[#lineage + 1] = generation
 redis.call('HSET', owner, 'epoch', epoch, 'generation', generation, 'renewals', 0, 'renewed_ms', now, 'run_id', run_id,
-  'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0,
+  'lease_ms', lease_ms, 'released', 0, 'holder', holder, 'joins', 0, 'kind', 'owned',
   'lineage', table.concat(lineage, ' ', math.max(1, #lineage - 15)))
+
+-- What was shared before is not any more.
+redis.call('HDEL', owner, 'settled')
+redis.call('DEL', KEYS[9])
 
 -- What the caller had given out as the last owner, and Redis has not: nobody uses these offsets again.
 for i = 12, #ARGV, 2 do

@@ -1,8 +1,8 @@
 #!lua flags=no-writes
 -- What a person wants to know of an object: its lease, and what waits in the stream.
--- KEYS  owner, requests
--- Returns {epoch, generation, renewed ms, lease ms, released, holder, entries, oldest entry's id, now ms}: of the entries
--- only those that no owner has read; "" for what there is not.
+-- KEYS  owner, requests, workers
+-- Returns {epoch, generation, renewed ms, lease ms, released, holder, entries, oldest entry's id, now ms, workers}: of the
+-- entries only those that nobody has read; "" for what there is not; workers of a shared object, else 0.
 local lease = redis.call('HMGET', KEYS[1], 'epoch', 'generation', 'renewed_ms', 'lease_ms', 'released', 'holder')
 for i = 1, 6 do lease[i] = lease[i] or '' end
 
@@ -25,4 +25,5 @@ lease[7] = entries
 lease[8] = oldest
 local time = redis.call('TIME')
 lease[9] = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
+lease[10] = redis.call('ZCARD', KEYS[3])
 return lease

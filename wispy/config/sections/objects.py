@@ -95,3 +95,4 @@ class InstanceConfig(Section, frozen=True):
     interface: InterfaceConfig = InterfaceConfig()
     func_caller: FuncCallerConfig = FuncCallerConfig()
     add_attributes: Annotated[bool, about("as the key of the same name for all objects")] = True
+    shared: Annotated[bool, about("as the key of the same name for all objects")] = False

@@ -71,19 +71,20 @@ export function factsOf(status, now) {
   if (!status) {
     return "";
   }
-  const { owner, queue, counts } = status;
-  const owned = owner ? `owned by ${process(owner.host, owner.pid)} for ${ago(now, owner.since_ms)}` : "no owner at present";
+  const { owner, workers, queue, counts } = status;
+  const by = workers ? `shared by ${workers} workers` : owner && `owned by ${process(owner.host, owner.pid)}`;
+  const owned = owner ? `${by} for ${ago(now, owner.since_ms)}` : "no owner at present";
   const requests = counts ? ` · ${requestsOf(counts)} requests, ${counts.errors ?? 0} of them failed` : "";
   return `${owned} · ${queueText(queue) || "0"} waiting${requests}`;
 }
 
 /** @param {Status} status @param {Map<string, Rates>} rates */
 function objectsTable({ objects, clock_ms: now }, rates) {
-  const rows = objects.map(({ name, owner, queue, counts, running }) => {
+  const rows = objects.map(({ name, owner, workers, queue, counts, running }) => {
     const rate = rates.get(name);
     return [
       h("a", { href: `#/${encodeURIComponent(name)}` }, name),
-      owner ? process(owner.host, owner.pid) : h("span", { class: "failed" }, "no owner"),
+      owner ? (workers ? `${workers} workers` : process(owner.host, owner.pid)) : h("span", { class: "failed" }, "no owner"),
       owner ? ago(now, owner.since_ms) : "",
       queueText(queue),
       String(running ?? ""),

@@ -3,8 +3,8 @@
  *
  * @typedef {{[name: string]: number}} Counts
  * @typedef {{id: string, host: string, pid: number, generation?: number, since_ms: number}} Owner
- * @typedef {{name: string, owner: Owner | null, queue?: {length: number, oldest_ms: number | null}, counts?: Counts,
- *   busy_ms?: number, running?: number}} ObjectStatus
+ * @typedef {{name: string, owner: Owner | null, queue?: {length: number, oldest_ms: number | null}, workers?: number,
+ *   counts?: Counts, busy_ms?: number, running?: number}} ObjectStatus
  * @typedef {{id: string, host: string, pid: number, since_ms: number, connections: number, sessions: number,
  *   counts?: Counts}} FrontendStatus
  * @typedef {{id: string, frontend: string, since_ms: number, address?: string, user?: string | null,
@@ -34,7 +34,9 @@ export function ratesOf(before, now) {
   const rates = new Map();
   for (const each of now.objects) {
     const old = former.get(each.name);
-    if (old && seconds > 0 && old.owner?.generation === each.owner?.generation) {
+    // A worker that joins or goes takes its counts along.
+    const isSame = old?.owner?.generation === each.owner?.generation && old?.workers === each.workers;
+    if (old && seconds > 0 && isSame) {
       const perSecond = (/** @type {number} */ late, /** @type {number} */ early) => Math.max(0, late - early) / seconds;
       rates.set(each.name, {
         requests: perSecond(requestsOf(each.counts), requestsOf(old.counts)),

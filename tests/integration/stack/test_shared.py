@@ -1,0 +1,342 @@
+"""Objects that several workers share: whose work it is, what a lost one leaves, and what is refused."""
+
+import asyncio
+import json
+import re
+import signal
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import redis
+
+from tests.integration.stack.conftest import MakeStack
+from tests.support.books import Books
+from tests.support.rpc_client import Client
+from tests.support.stack import RestartableRedis, Stack
+from tests.support.waiting import wait_until
+from wispy.broker.embedded import EmbeddedServer
+from wispy.protocol.errors import INVALID_PARAMS, NO_OWNER, OUTCOME_UNKNOWN
+
+LEDGER = "ledger=stateless:Ledger"
+OBJECT = "ledger"
+SHARED: dict[str, Any] = {"shared": "true", "console": "true"}
+
+
+def ask(stack: Stack, *command: str | int) -> Any:
+    with redis.Redis(
+        unix_socket_path=stack.redis_url.removeprefix("unix://"), protocol=2, decode_responses=True
+    ) as connection:
+        return connection.execute_command(*command)
+
+
+def key(stack: Stack, name: str) -> str:
+    return f"{stack.prefix}{{{OBJECT}}}:{name}"
+
+
+def is_nothing_left(stack: Stack) -> bool:
+    """The stream is empty, and no worker has anything that it has not finished."""
+    pending = [group["pending"] for group in groups(stack)]
+    return ask(stack, "XLEN", key(stack, "requests")) == 0 and pending == [0]
+
+
+def groups(stack: Stack) -> list[dict[str, Any]]:
+    rows = ask(stack, "XINFO", "GROUPS", key(stack, "requests"))
+    return [dict(zip(row[::2], row[1::2], strict=True)) if isinstance(row, list) else row for row in rows]
+
+
+def lines(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.exists() else []
+
+
+async def results_come(books: Books, number: int = 30) -> None:
+    count = books.results
+    await wait_until(
+        lambda: books.results > count + number, lambda: f"calls run: {list(books.answers.items())[-3:]}", 20
+    )
+
+
+def check(books: Books, path: Path) -> None:
+    """Each call has an answer, ran at most once, and what was said of it is true. There is no order between workers."""
+    runs = Counter(lines(path))
+    assert set(books.sent) == set(books.answers), "each request has an answer"
+    assert [each for each, count in runs.items() if count > 1] == [], "nothing ran twice"
+    for each, answer in books.answers.items():
+        said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
+        assert runs[each] in {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said], (runs[each], answer)
+
+
+async def test_each_of_several_workers_gets_calls_and_each_call_runs_once(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack(**SHARED)
+    workers = [stack.worker(LEDGER) for _ in range(3)]
+    frontend = stack.frontend()
+    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+        await client.hello()
+        path = tmp_path / "executions"
+        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.01,)) as books:
+            await results_come(books, 100)
+        check(books, path)
+        by_worker = Counter(answer["result"] for answer in books.answers.values())
+        assert set(by_worker) == {worker.pid for worker in workers}
+        assert min(by_worker.values()) > len(books.sent) / 6, by_worker
+        assert len(await client.call("ledger.large", [3 << 20])) == 3 << 20, "more than a message has"
+        await wait_until(lambda: is_nothing_left(stack), "all is finished")
+        row = await status_of(client, lambda row: row["workers"] == 3)
+        assert row["counts"]["calls"] == len(books.sent) + 1
+        assert row["owner"] is not None
+
+
+async def status_of(client: Client, condition: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {}
+
+    async def holds() -> bool:
+        nonlocal row
+        (row,) = (await client.call("rpc.status"))["objects"]
+        return condition(row)
+
+    deadline = time.monotonic() + 10
+    while not await holds():
+        assert time.monotonic() < deadline, row
+        await asyncio.sleep(0.1)
+    return row
+
+
+async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_twice(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"})
+    workers = [stack.worker(LEDGER) for _ in range(3)]
+    frontend = stack.frontend()
+    gate, held = tmp_path / "gate", tmp_path / "held"
+    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+        await client.hello()
+        calls = [await client.start("ledger.note_and_wait", [str(held), f"held-{n}", str(gate)]) for n in range(12)]
+        await wait_until(lambda: len(lines(held)) == 12, "all calls run")
+        path = tmp_path / "executions"
+        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
+            await results_come(books)
+            for victim in workers[:2]:
+                victim.kill()
+                await results_come(books)
+            # Those of a lost worker are answered while it goes on; the others', when they end.
+            await wait_until(lambda: any(call.done() for call in calls), "what was lost is answered")
+            gate.touch()
+            answers = await asyncio.wait_for(asyncio.gather(*calls), 20)
+        check(books, path)
+        doubtful = [answer for answer in answers if "error" in answer]
+        assert 0 < len(doubtful) < 12
+        assert {answer["error"]["code"] for answer in doubtful} == {OUTCOME_UNKNOWN.code}
+        assert {answer["result"] for answer in answers if "result" in answer} == {workers[2].pid}
+        assert sorted(lines(held)) == sorted(f"held-{n}" for n in range(12)), "each ran once"
+        await wait_until(lambda: is_nothing_left(stack), "all is finished")
+        await status_of(client, lambda row: row["workers"] == 1)
+
+
+async def test_a_paused_worker_runs_nothing_that_others_have_answered_twice(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"})
+    paused, _ = [stack.worker(LEDGER) for _ in range(2)]
+    frontend = stack.frontend()
+    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+        await client.hello()
+        path = tmp_path / "executions"
+        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.02,)) as books:
+            for _ in range(2):
+                await results_come(books, 20)
+                paused.send(signal.SIGSTOP)
+                claims = len(books.executed("maybe"))
+                await wait_until(lambda claims=claims: len(books.executed("maybe")) > claims, "what it had is answered")
+                paused.send(signal.SIGCONT)
+                await wait_until(lambda: bool(paused.says("joins anew")), "it notices")
+                await status_of(client, lambda row: row["workers"] == 2)
+            await results_come(books)
+        check(books, path)
+
+
+async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED)
+    stack.worker(LEDGER)
+    frontend = stack.frontend()
+    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+        await client.hello()
+        path = tmp_path / "executions"
+        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.01,)) as books:
+            for _ in range(3):
+                other = stack.worker(LEDGER)
+                await results_come(books)
+                assert other.stop() == 0
+                await results_come(books)
+        check(books, path)
+        assert books.results == len(books.sent), "no failed and no doubtful call"
+
+
+async def test_what_waits_for_the_last_worker_is_for_the_next_one(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED, **{"func_caller.max_start_delay_default": "30s"})
+    first = stack.worker(LEDGER)
+    path = tmp_path / "executions"
+    async with Client(stack.frontend().websocket_url) as client:
+        await client.hello()
+        await client.call("ledger.note", [str(path), "first"])
+        slow = [await client.start("ledger.note_slowly", [str(path), f"{n}", 0.3]) for n in range(5)]
+        await wait_until(lambda: len(lines(path)) == 2, "the first of them runs")
+        assert first.stop() == 0
+        assert len(lines(path)) < 6, "some had not begun"
+        second = stack.worker(LEDGER)
+        answers = await asyncio.wait_for(asyncio.gather(*slow), 20)
+        assert {answer.get("result") for answer in answers} == {first.pid, second.pid}
+        assert sorted(lines(path)) == ["0", "1", "2", "3", "4", "first"]
+
+
+async def test_without_a_worker_calls_are_answered_in_time(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED, **{"func_caller.max_start_delay_default": "1s"})
+    worker = stack.worker(LEDGER)
+    async with Client(stack.frontend().websocket_url) as client:
+        await client.hello()
+        path = str(tmp_path / "executions")
+        await client.call("ledger.note", [path, "first"])
+        assert worker.stop() == 0
+        answer = await asyncio.wait_for(await client.start("ledger.note", [path, "second"]), 5)
+        assert answer["error"]["code"] == NO_OWNER.code
+        await wait_until(lambda: is_nothing_left(stack), "it was taken back")
+        stack.worker(LEDGER)
+        await client.call("ledger.note", [path, "third"])
+        assert lines(Path(path)) == ["first", "third"]
+
+
+async def test_a_copy_of_a_call_is_not_run(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED, **{"session.secret": "s" * 32})
+    stack.worker(LEDGER)
+    path, gate = tmp_path / "executions", tmp_path / "gate"
+    async with Client(stack.frontend().websocket_url) as first, Client(stack.frontend().websocket_url) as second:
+        hello = await first.hello()
+        await first.start("ledger.note_and_wait", [str(path), "once", str(gate)])
+        await wait_until(lambda: Path(f"{gate}.once").exists(), "it runs")
+        await second.hello(hello)
+        copy = {
+            "jsonrpc": "2.0",
+            "id": 2,
+            "method": "ledger.note_and_wait",
+            "params": [str(path), "once", str(gate)],
+            "wispy": {"ack": 1, "at": hello["ms"], "run": hello["run"], "retry": True},
+        }
+        answer = await second.ask_raw(json.dumps(copy))
+        gate.touch()
+        assert answer["id"] == 2
+        assert answer["error"]["data"]["executed"] == "maybe"
+        assert lines(path) == ["once"]
+
+
+async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED, **{"health_port": 0, "lease.duration": "0.5s"})
+    worker, victim = [stack.worker(LEDGER) for _ in range(2)]
+    url = worker.wait_until_says(r"health is told at (http://\S+)/healthz")[1]
+    path, gate = tmp_path / "executions", tmp_path / "gate"
+
+    def numbers() -> dict[str, float]:
+        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        rows = re.findall(r'^(wispy_object_\w+)\{[^}]*object="ledger"[^}]*\} (\S+)$', text, re.MULTILINE)
+        return {name: float(value) for name, value in rows}
+
+    def is_ready() -> bool:
+        return httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+
+    await wait_until(lambda: numbers()["wispy_object_workers"] == 2, "both are counted")
+    await wait_until(is_ready, "a worker among others is ready")
+    async with Client(stack.frontend().websocket_url) as client:
+        calls = [await client.start("ledger.note_and_wait", [str(path), f"{n}", str(gate)]) for n in range(8)]
+        await wait_until(lambda: len(lines(path)) == 8, "all run")
+        victim.kill()
+        await wait_until(lambda: numbers()["wispy_object_workers"] == 1, "one is left")
+        await wait_until(lambda: sum(call.done() for call in calls) > 0, "what the other had is answered")
+        lost = numbers()["wispy_object_entries_claimed_total"]
+        assert lost == sum(call.done() for call in calls)
+        gate.touch()
+        await asyncio.gather(*calls)
+
+
+async def test_connections_that_break_again_and_again(valkey_server: EmbeddedServer, tmp_path: Path) -> None:
+    server = RestartableRedis()
+    server.start()
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    stack = Stack(server.url, folder=Path(__file__).parent, logs=logs, **SHARED)
+    try:
+        for _ in range(2):
+            stack.worker(LEDGER)
+        frontend = stack.frontend()
+        async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+            await client.hello()
+            path = tmp_path / "executions"
+            async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
+                for _ in range(5):
+                    await results_come(books)
+                    for kind in ("normal", "pubsub"):
+                        server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+                await results_come(books)
+                server.stop()
+                server.start()
+                await results_come(books)
+            check(books, path)
+            requests = f"{stack.prefix}{{{OBJECT}}}:requests"
+            await wait_until(lambda: server.ask("XLEN", requests) == 0, "all is finished")
+    finally:
+        stack.close()
+        server.stop()
+
+
+# --- refused ----------------------------------------------------------------------------------------------------------
+
+
+async def test_who_would_own_what_others_share_is_refused_and_the_other_way_round(make_stack: MakeStack) -> None:
+    stack = make_stack()
+    shared = stack.worker(LEDGER, **SHARED)
+    sole = stack.worker(LEDGER, wait=False)
+    assert sole.wait() == 2
+    assert sole.says("ledger is shared by workers that were started with --shared")
+    assert "Traceback" not in sole.output
+    assert shared.stop() == 0
+    owner = stack.worker(LEDGER)  # at once: the last one has given it up
+    refused = stack.worker(LEDGER, wait=False, **SHARED)
+    assert refused.wait() == 2
+    assert refused.says("which was started without --shared")
+    assert owner.is_running
+    owner.kill()
+    stack.worker(LEDGER, **SHARED)  # once its lease is over
+
+
+@pytest.mark.parametrize(
+    ("spec", "reason"),
+    [("telling=stateless:Telling", r"it has channels \(newest\)"), ("keeping=stateless:Keeping", "it has a state")],
+)
+def test_an_object_with_channels_or_a_state_is_refused(make_stack: MakeStack, spec: str, reason: str) -> None:
+    worker = make_stack(**SHARED).worker(spec, wait=False)
+    assert worker.wait() == 2
+    assert worker.says(reason)
+    assert "Traceback" not in worker.output
+
+
+async def test_nothing_of_a_shared_object_is_set_or_published(make_stack: MakeStack) -> None:
+    stack = make_stack(**SHARED)
+    stack.worker(LEDGER)
+    async with Client(stack.frontend().websocket_url) as client:
+        await client.hello()
+        assert await client.get("ledger.unit") == "euro"
+        described = await client.call("rpc.describe", {"path": "ledger.unit"})
+        assert described["settable"] is False
+        for method, params in (
+            ("rpc.set", {"path": "ledger.unit", "value": "yen"}),
+            ("rpc.delete", {"path": "ledger.unit"}),
+        ):
+            answer = await (await client.start(method, params))
+            assert answer["error"]["code"] == INVALID_PARAMS.code
+            assert "shared by several workers" in answer["error"]["message"]
+        answer = await (await client.start("ledger.declare", ["newest"]))
+        assert answer["error"]["data"]["type"] == "ValueError"
+        assert "cannot have channels" in answer["error"]["message"]
+        assert await client.call("rpc.channels", {"object": "ledger"}) == {}
