@@ -36,7 +36,7 @@ from wispy.worker.requests import to_call
 
 BATCH_LIMIT: Final = 8
 DIGITS_LIMIT: Final = 20
-LONG_NUMBER: Final = re.compile(r"\d{%d}" % (DIGITS_LIMIT + 1))
+LONG_NUMBER: Final = re.compile(rf"\d{{{DIGITS_LIMIT + 1}}}")
 
 
 def message(data: bytes) -> None:
