@@ -105,7 +105,7 @@ async def _keep_running(
 
 def _start(config: Config, sockets: Sequence[socket.socket], kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
     fds = [each.fileno() for each in sockets]
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # this program, again  # nosec B603
         [sys.executable, "-P", "-m", "wispy.frontend", "--child"],
         stdin=subprocess.PIPE,
         pass_fds=[*fds, kin.fileno()],
