@@ -37,8 +37,10 @@ def test_there_are_enough_rows_and_each_is_one_of_its_own() -> None:
 
 
 def test_the_page_counts_the_rows_of_each_door() -> None:
-    told = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE))
-    assert told == {door: str(len(rows(door))) for door in doors()}
+    page = PAGE.read_text(encoding="utf-8")
+    counts = {door: len(rows(door)) for door in doors()}
+    assert dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", page, re.MULTILINE)) == {k: str(v) for k, v in counts.items()}
+    assert f" {sum(counts.values())} rows over every door" in page
 
 
 def messages() -> list[str | bytes]:
