@@ -24,6 +24,7 @@ FrontendLimit = Literal[
     "connections_per_address",
     "connection_rate_per_address",
     "http_connections",
+    "http_connections_per_address",
     "in_flight_per_connection",
     "in_flight_per_user",
     "in_flight_per_address",
@@ -122,6 +123,12 @@ LIMITS: Final = (
         "limits.http_connections",
         "process",
         "100 MiB; a page has at most six, and balancers a few dozens",
+        "503, and the connection is closed",
+    ),
+    Limit(
+        "limits.http_connections_per_address",
+        "address",
+        f"{_SHARED}. Behind a proxy each client has its own with its request only, and the proxy bounds them",
         "503, and the connection is closed",
     ),
     Limit(

@@ -33,7 +33,7 @@ class Forwarded:
         """Set the request's `remote_ip`, `protocol` and `host` from what is to be believed."""
         if self._default_host is not None and "Host" not in request.headers:
             request.host = request.host_name = self._default_host
-        if not self._networks or not self._is_trusted(request.remote_ip or ""):
+        if not self._networks or not self.is_trusted(request.remote_ip or ""):
             return
         request.is_from_proxy = True  # pyright: ignore[reportAttributeAccessIssue] -- for `auth`, which reads it with a default
         headers = request.headers
@@ -56,11 +56,12 @@ class Forwarded:
                 client = str(ipaddress.ip_address(entry.strip()))
             except ValueError:  # what lies beyond was not written by a proxy that we know
                 break
-            if not self._is_trusted(client):
+            if not self.is_trusted(client):
                 break
         return client
 
-    def _is_trusted(self, address: str) -> bool:
+    def is_trusted(self, address: str) -> bool:
+        """Whether an address is one of `trusted_proxies`."""
         try:
             ip = ipaddress.ip_address(address)
         except ValueError:

@@ -8,12 +8,16 @@ Rules:
 """
 
 import logging
-from typing import Any, Final
+from collections import Counter
+from typing import Any, Final, cast
 
 from tornado.httpserver import HTTPServer
 from tornado.iostream import IOStream, SSLIOStream, StreamClosedError
 
 from wispy.frontend.core import FULL, Core
+from wispy.frontend.forwarded import Forwarded
+from wispy.frontend.quotas import address_key
+from wispy.limits import FrontendLimit
 
 try:
     import resource
@@ -39,21 +43,28 @@ class BoundedHTTPServer(HTTPServer):
     """
 
     _core: Core
+    _forwarded: Forwarded
     _most_files: int
+    _by_peer: Counter[str]
+    """Connections of each address that is no proxy's; counted only where that is limited."""
 
     def initialize(self, *args: Any, core: Core, **kwargs: Any) -> None:
         super().initialize(*args, **kwargs)
         self._core = core
+        self._forwarded = Forwarded(core.config)
+        self._by_peer = Counter()
         limits = core.config.limits
         self._most_files = allow_files(limits.connections + limits.http_connections + RESERVED_FILES) - RESERVED_FILES
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
-        core = self._core
-        http = len(self._connections)  # websockets have left, in either shell
-        if http < core.config.limits.http_connections and http + len(core.sessions) < self._most_files:
+        peer = self._peer(address[0])
+        limit = self._reached(peer)
+        if limit is None:
+            if peer is not None:
+                self._by_peer[peer] += 1
             super().handle_stream(stream, address)  # pyright: ignore[reportUnknownMemberType] -- Tornado's bare tuple
             return
-        core.counts.hit("http_connections")
+        self._core.counts.hit(limit)
         if isinstance(stream, SSLIOStream):  # a handshake for a refusal would cost what it is to save
             stream.close()
             return
@@ -61,6 +72,28 @@ class BoundedHTTPServer(HTTPServer):
             stream.write(_REFUSAL).add_done_callback(lambda done: (done.exception(), stream.close()))
         except StreamClosedError:
             stream.close()
+
+    def _reached(self, peer: str | None) -> FrontendLimit | None:
+        """The limit that one more connection would be past."""
+        limits = self._core.config.limits
+        http = len(self._connections)  # websockets have left, in either shell
+        if http >= limits.http_connections or http + len(self._core.sessions) >= self._most_files:
+            return "http_connections"
+        most = limits.http_connections_per_address
+        return "http_connections_per_address" if peer is not None and most and self._by_peer[peer] >= most else None
+
+    def on_close(self, server_conn: object) -> None:
+        super().on_close(server_conn)
+        peer = self._peer(cast("Any", server_conn).context.remote_ip)
+        if peer is not None:
+            self._by_peer[peer] -= 1
+            if not self._by_peer[peer]:
+                del self._by_peer[peer]
+
+    def _peer(self, address: str) -> str | None:
+        """As whose a connection counts; None: as nobody's. Who is behind a proxy is known with his request only."""
+        is_counted = self._core.config.limits.http_connections_per_address is not None
+        return address_key(address) if is_counted and not self._forwarded.is_trusted(address) else None
 
 
 def allow_files(wanted: int) -> int:

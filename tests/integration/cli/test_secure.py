@@ -5,9 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.support.stack import command
+from wispy.config.load import load
 
 PAGE = (Path(__file__).parents[3] / "docs/how-to/secure.md").read_text()
 LAB = "interface:\n  expose: declared\n"
@@ -33,6 +35,11 @@ def folder(tmp_path: Path) -> Path:
 def test_it_shows_what_the_page_says(folder: Path, words: str, shown: str) -> None:
     run = subprocess.run([command("wispy"), *words.split()], cwd=folder, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stdout) == (0, shown.partition("$ ")[0]), run.stderr
+
+
+@pytest.mark.parametrize("settings", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_its_settings_are_settings(settings: str) -> None:
+    assert load(data=msgspec.yaml.decode(settings))
 
 
 def test_as_is_for_a_place_in_a_module(folder: Path) -> None:

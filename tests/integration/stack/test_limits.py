@@ -55,8 +55,12 @@ def start(worker_stack: Stack) -> Iterator[StartFrontend]:
     """Start a frontend with these limits; it ends with the test."""
     frontends: list[Frontend] = []
 
-    def start_one(shell: str = "detached", *, message_size: str | None = None, **config: Any) -> Frontend:
+    def start_one(
+        shell: str = "detached", *, message_size: str | None = None, proxies: str | None = None, **config: Any
+    ) -> Frontend:
         settings = {key if "." in key else f"limits.{key}": value for key, value in config.items()}
+        if proxies is not None:
+            settings["trusted_proxies"] = proxies
         if message_size is not None:
             settings["websocket_max_message_size"] = message_size
         frontends.append(worker_stack.frontend(**{**BEHIND, "websocket.shell": shell, **settings}))
@@ -334,6 +338,25 @@ async def test_connections_that_say_nothing_are_bounded(start: StartFrontend, sh
         assert await client.call("sample.test_sum", [1, 2]) == 3
     await wait_until(lambda: frontend.readiness()[0] == 200, "those that are gone make room")
     assert hits(frontend)["http_connections"] >= 1
+
+
+async def test_one_address_does_not_take_the_connections_of_all(start: StartFrontend) -> None:
+    frontend = start(http_connections_per_address=3, proxies="[127.0.0.2]")
+    host, _, port = frontend.address.partition(":")
+    async with AsyncExitStack() as stack:
+
+        async def connect(source: str) -> asyncio.StreamReader:
+            reader, writer = await asyncio.open_connection(host, int(port), local_addr=(source, 0))
+            stack.callback(writer.close)
+            return reader
+
+        for source in ("127.0.0.1", "127.0.0.2", "127.0.0.2"):
+            for _ in range(3):
+                await connect(source)
+        assert (await (await connect("127.0.0.1")).read()).startswith(b"HTTP/1.1 503 ")
+        await connect("127.0.0.3")
+    await wait_until(lambda: frontend.readiness()[0] == 200, "those that are gone make room")
+    assert hits(frontend)["http_connections_per_address"] >= 1
 
 
 async def test_who_says_nothing_has_to_go(start: StartFrontend) -> None:

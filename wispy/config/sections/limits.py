@@ -45,6 +45,9 @@ class LimitsConfig(Section, frozen=True):
     http_connections: Annotated[
         Count, about("connections of one frontend process that are no websockets, or none yet")
     ] = 5000
+    http_connections_per_address: Annotated[
+        Count | None, about("such connections of one address that is none of `trusted_proxies`")
+    ] = None
     http_idle: Annotated[
         Duration, about("a connection that has not sent a whole request head after this long is closed")
     ] = Seconds(75)
