@@ -58,7 +58,7 @@ ONCE = f"0x{STEPS - 12} 1x12"
 """A counter that has gone up by one, three minutes ago."""
 
 OBJECT, POD = {"object": "scope"}, {"pod": "a"}
-OWNED = "wispy_object_owned"
+OWNED, WORKERS = "wispy_object_owned", "wispy_object_workers"
 LAG = "wispy_frontend_delivery_lag_seconds_bucket"
 CASES = {
     "WispyObjectWithoutOwner": Case(
@@ -67,8 +67,14 @@ CASES = {
         OBJECT,
     ),
     "WispyObjectWithTwoOwners": Case(
-        {of_object(OWNED): always(1), of_object(OWNED, "b"): always(1)},
-        {of_object(OWNED): always(1), of_object(OWNED, "b"): always(0)},
+        {of_object(OWNED): always(1), of_object(OWNED, "b"): always(1), of_object(WORKERS): always(0)},
+        {  # one that is shared, and one with an owner and a standby
+            of_object(OWNED): always(1),
+            of_object(OWNED, "b"): always(1),
+            of_object(WORKERS): always(2),
+            of_object(OWNED).replace("scope", "other"): always(1),
+            of_object(OWNED, "b").replace("scope", "other"): always(0),
+        },
         OBJECT,
     ),
     "WispyObjectWithoutStandby": Case(

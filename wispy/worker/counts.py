@@ -153,8 +153,8 @@ def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
         for operation, number in numbers.items():
             snapshot.put("wispy_object_requests", number, label, operation, outcome)
     snapshot.put("wispy_object_requests_turned_away", counts.turned_away, label)
-    for limit, times in counts.limits.items():
-        snapshot.put("wispy_object_limit_hits", times, label, limit)
+    for limit in get_args(ObjectLimit):  # those too that were not met, as a frontend tells its own
+        snapshot.put("wispy_object_limit_hits", counts.limits.get(limit, 0), label, limit)
     snapshot.put("wispy_object_busy_seconds", counts.busy_s, label)
     snapshot.put("wispy_object_entries_claimed", counts.claimed, label)
     snapshot.put("wispy_object_updates", counts.updates, label)

@@ -17,7 +17,7 @@ from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, RestartableRedis, Service, command, flags
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.limits import FrontendLimit
+from wispy.limits import FrontendLimit, ObjectLimit
 from wispy.metrics import METRICS
 
 SAMPLE = "sample=served:Sample"
@@ -130,7 +130,7 @@ async def test_each_metric_is_told_before_there_is_anything_to_tell(make_stack: 
     told = [await scrape(each) for each in (stack.worker(SAMPLE), stack.frontend())]
     assert {family.name for each in told for family in each.families} == {metric.name for metric in METRICS}
     limits = set[str]().union(*(each.labels("limit") for each in told))
-    assert limits >= set(get_args(FrontendLimit))
+    assert limits == {*get_args(FrontendLimit), *get_args(ObjectLimit)}
 
 
 async def test_how_long_a_call_took_and_waited(make_stack: MakeStack, tmp_path: Path) -> None:
