@@ -8,6 +8,7 @@ times]`, `!names [start, count]`, `!nested [levels]`, `!list [item, times]`, `!h
 
 import json
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,13 @@ DATA = Path(__file__).with_name("data")
 SESSION_SECRET = "a secret of frontends and workers, which nobody outside may learn"
 
 LEAKS = re.compile(
-    rf"Traceback|File \"|\.py\b|site-packages|/home/|/tmp/|/work/|object at 0x|<[a-z]\w* '|{SECRET}|{SESSION_SECRET}"
+    "|".join(
+        (
+            *("Traceback", 'File "', r"[/\\]\w+\.py\b", "site-packages", "object at 0x", r"<[a-z]\w* '"),
+            *map(re.escape, (str(Path.home()), tempfile.gettempdir(), str(Path(__file__).parents[2]))),
+            *(SECRET, SESSION_SECRET),
+        )
+    )
 )
 """What no answer may hold: traces of code, paths of the server, representations of objects, secrets."""
 

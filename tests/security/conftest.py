@@ -7,6 +7,7 @@ import psutil
 import pytest
 
 from tests.security.attack import SESSION_SECRET, check_no_leak, message_of
+from tests.security.served import SECRET
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack
 from wispy.broker.embedded import EmbeddedServer
@@ -15,14 +16,46 @@ FOLDER = Path(__file__).parent
 SHELLS = ("detached", "tornado")
 
 
+class Files:
+    """What is served and uploaded, and around it what must stay as it is."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.pages = folder / "server" / "pages"
+        self.uploads = folder / "server" / "uploads"
+        for each in (self.pages / "inner", self.uploads / "inner", folder / "outside"):
+            each.mkdir(parents=True)
+        (folder / "outside" / "secret.txt").write_text(SECRET)
+        (self.pages / "index.html").write_text("a page")
+        (self.pages / "inner" / ".hidden").write_text(SECRET)
+        (self.pages / ".env").write_text(SECRET)
+        (self.pages / ".well-known").mkdir()
+        (self.pages / "outward.txt").symlink_to(folder / "outside" / "secret.txt")
+        (self.pages / "outward").symlink_to(folder / "outside")
+        (self.uploads / "outward").symlink_to(folder / "outside")
+        (self.uploads / "link.png").symlink_to(folder / "outside" / "x.png")
+        self.config: dict[str, Any] = {
+            "static.folders": f"{{pages: {self.pages}}}",
+            "upload.folders": f"{{uploads: {self.uploads}}}",
+            "upload.rules.accepted_filetypes": "[png, html, svg]",
+            "upload.rules.file_creation_whitelist": "['*/server/uploads/*']",
+        }
+
+    def everything(self) -> set[str]:
+        """Every file and link below the common folder."""
+        found = [path for path in self.folder.rglob("*") if path.is_symlink() or path.is_file()]
+        return {path.relative_to(self.folder).as_posix() for path in found}
+
+
 class Target:
     """Everything under attack: a worker with `vault` and `watch`, and a frontend with each shell."""
 
-    def __init__(self, stack: Stack, **config: Any) -> None:
+    def __init__(self, stack: Stack, files: Files) -> None:
         self.stack = stack
+        self.files = files
         self.worker: Service = stack.worker("vault=served:vault", "watch=served:watch")
         self.frontends: dict[str, Frontend] = {
-            shell: stack.frontend(**{"websocket.shell": shell, **config}) for shell in SHELLS
+            shell: stack.frontend(wait=True, **files.config, **{"websocket.shell": shell}) for shell in SHELLS
         }
         self.frontend = self.frontends["detached"]
         # One connection for all: hundreds of rows ask.
@@ -54,10 +87,16 @@ def target(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFacto
         valkey_server.url,
         folder=FOLDER,
         logs=tmp_path_factory.mktemp("logs"),
-        **{"session.secret": SESSION_SECRET, "websocket_max_message_size": "20MiB", "console": "false"},
+        **{
+            "session.secret": SESSION_SECRET,
+            "websocket_max_message_size": "20MiB",
+            "console": "false",
+            "metrics": "false",
+        },
+        allowed_origins="[https://lab.example.org]",
     )
     try:
-        target = Target(stack)
+        target = Target(stack, Files(tmp_path_factory.mktemp("files")))
         yield target
         target.http.close()
     finally:

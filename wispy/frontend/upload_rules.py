@@ -35,6 +35,8 @@ _FORBIDDEN: Final = frozenset('/\\:*?"<>|')
 _FORBIDDEN_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 # They turn the order of what is read: `gnp.exe` shows as `exe.png`.
 _TURNING: Final = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# These alone of the characters that do not show have a meaning in names: in Persian and Indic words, and in emoji.
+_JOINERS: Final = frozenset("\u200c\u200d")
 _DEVICE: Final = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 
 
@@ -208,6 +210,8 @@ def _why_no_name(name: str) -> str | None:
         return f"it holds one of {' '.join(sorted(_FORBIDDEN))}"
     if not _TURNING.isdisjoint(name):
         return "it holds characters that turn the direction of text"
+    if any(unicodedata.category(char) == "Cf" and char not in _JOINERS for char in name):
+        return "it holds characters that do not show"
     if name.startswith("."):
         return "it starts with a dot"
     if name[-1] in " ." or name[0] == " ":

@@ -1,14 +1,13 @@
-"""Paths and names that attackers try, and a client that sends them as they are."""
+"""Paths and names that attackers try (the rows of tests/security/data), and a client that sends them as they are."""
 
 import asyncio
-import json
-from pathlib import Path
+
+from tests.security.attack import rows
 
 SECRET = "what nobody outside may read"
 
-_LISTS = json.loads((Path(__file__).parent / "attacks.json").read_text())
-FORGED_PATHS: list[str] = _LISTS["paths"]
-FORGED_NAMES: list[str] = [*_LISTS["names"], "\u0391" * 126 + ".png", "a/" * 100 + "x.png"]
+FORGED_PATHS: list[str] = [row["path"] for row in rows("static")]
+FORGED_NAMES: list[str] = [row["file"] for row in rows("uploads")]
 
 ANSWER_S = 10.0
 

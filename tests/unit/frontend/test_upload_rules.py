@@ -1,6 +1,5 @@
 """Names, folders and whitelists, without a server."""
 
-import json
 import unicodedata
 from http import HTTPStatus
 from pathlib import Path
@@ -10,14 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.security.attack import rows
 from wispy.config.schema import UploadRulesConfig
 from wispy.frontend.upload_rules import LISTED, RefusedError, UploadFolder, checked_name, checked_path, is_there
 
-ATTACKS = json.loads((Path(__file__).parents[2] / "integration" / "stack" / "attacks.json").read_text())
+NAMES = [row["file"] for row in rows("uploads") if row.get("status") != 415]  # any ending will do here
+PATHS_OF_ATTACKS = [row["path"] for row in rows("static")]
 ANYTHING: dict[str, Any] = {"file_creation_whitelist": ("*",), "file_overwrite_whitelist": ("*",)}
 # Pieces of which attacks are made, and anything else.
 PARTS = st.sampled_from(["..", ".", "/", "\\", "\0", "%2e", "inner", "outward", "link", "C:", "\u202e", " ", "x.png"])
-PATHS = st.one_of(st.lists(PARTS, max_size=8).map("".join), st.text(max_size=40), st.sampled_from(ATTACKS["paths"]))
+PATHS = st.one_of(st.lists(PARTS, max_size=8).map("".join), st.text(max_size=40), st.sampled_from(PATHS_OF_ATTACKS))
 
 
 def refusal(call: Any, *arguments: Any, **options: Any) -> RefusedError:
@@ -60,7 +61,7 @@ def test_names_that_are_taken(name: str) -> None:
     assert checked_name(name) == unicodedata.normalize("NFC", name)
 
 
-@pytest.mark.parametrize("name", ATTACKS["names"])
+@pytest.mark.parametrize("name", NAMES)
 def test_names_of_attacks_are_refused(folder: Path, name: str) -> None:
     error = refusal(of(folder).target, name)
     assert error.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
