@@ -3,9 +3,10 @@
 A door has one file in `data/`, a list of rows. Every row has a `name`, a `why` (which attack it is) and what must be
 answered. Long inputs are written by tags: `!repeat [text, times]`, `!join [...]`, `!nest [levels]`, `!batch [entry,
 times]`, `!names [start, count]`, `!nested [levels]`, `!list [item, times]`, `!hex '00ff'`, `!json text`,
-`!json-number [digit, times]`.
+`!json-number [digit, times]`, `!jwt-header [text, times]`.
 """
 
+import base64
 import json
 import re
 import tempfile
@@ -60,6 +61,10 @@ _tag("nested", lambda levels: json.loads("[" * levels + "]" * levels))
 _tag("list", lambda item, times: [item] * times)
 _tag("answers", lambda id, name, times: [[id, name]] * times)
 _tag("json-number", lambda digit, times: RawJson(f"[{digit * times}]"))
+_tag(
+    "jwt-header",
+    lambda text, times: f"{base64.urlsafe_b64encode((text * times).encode()).decode().rstrip('=')}.e30.e30",
+)
 _tag("hex", bytes.fromhex)
 _tag("json", RawJson)
 
