@@ -17,6 +17,7 @@ PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips)
 RUN := $(VENV)/.installed-run
 DEV := $(VENV)/.installed-dev
 FUZZ := $(VENV)/.installed-fuzz
+AUDIT := $(VENV)/.installed-audit
 NODE := node_modules/.installed
 
 $(BIN)/python:
@@ -34,11 +35,15 @@ $(FUZZ): pyproject.toml | $(DEV)
 	$(BIN)/python -m pip install --quiet --editable '.[fuzz]'
 	touch $@
 
+$(AUDIT): pyproject.toml | $(DEV)
+	$(BIN)/python -m pip install --quiet --editable '.[audit]'
+	touch $@
+
 $(NODE): package-lock.json | $(DEV)
 	$(BIN)/npm ci --ignore-scripts --no-audit --no-fund
 	touch $@
 
-.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos fuzz k8s-e2e conformance docs lock screenshots
+.PHONY: help demo setup programs test lint fmt layers types unit js integration browser bench chaos fuzz audit k8s-e2e conformance docs lock screenshots
 
 help: ## list what can be made
 	@sed -nE 's/^([a-z0-9-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -58,6 +63,7 @@ test: setup programs lint types js ## check and test everything: what CI runs
 lint: $(DEV) layers ## lint, check the format and the layers
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive wispy scripts
 
 layers: $(DEV)
 	$(BIN)/lint-imports --no-cache
@@ -90,6 +96,9 @@ chaos: $(DEV) programs ## break things at random under load for SECONDS (900), a
 
 fuzz: $(FUZZ) ## fuzz codec and paths, guided by coverage, for SECONDS (600), and keep what leads to new code
 	$(BIN)/python -m tests.security.fuzz --seconds $(or $(SECONDS),600)
+
+audit: $(AUDIT) ## ask the network for known holes in what is locked (fails where it cannot be asked)
+	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement locks/run.txt
 
 k8s-e2e: $(DEV) ## roll and kill pods under load on a real Kubernetes node (needs root and the lab's k8s-node)
 	$(BIN)/python -u -m tests.kubernetes

@@ -97,7 +97,8 @@ def _take(picture: Picture) -> int:
     """Start the program, wait for its page, and save it as a PNG."""
     environment = {**os.environ, "WISPY_PORT": "0", "WISPY_LAUNCH": "never"}
     program = [sys.executable, str(ROOT / "examples" / picture.program)]
-    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=environment) as process:  # noqa: S603 -- ours
+    pipe = subprocess.PIPE
+    with subprocess.Popen(program, stdout=pipe, text=True, env=environment) as process:  # noqa: S603 -- ours  # nosec B603
         assert process.stdout is not None
         try:
             match = next(filter(None, (re.search(r" at (http://\S+)", line) for line in process.stdout)), None)

@@ -37,7 +37,8 @@ class Backoff:
 
     def pause_s(self, attempt: int) -> float:
         # The exponent stops where the cap is reached long since; 2**attempt itself would grow without bound.
-        return self.minimum_s + random.uniform(0, min(self.cap_s, self.base_s * 2 ** min(attempt, 16)))  # noqa: S311 - jitter
+        most_s = min(self.cap_s, self.base_s * 2 ** min(attempt, 16))
+        return self.minimum_s + random.uniform(0, most_s)  # noqa: S311 -- jitter  # nosec B311
 
 
 class Dialer:

@@ -85,7 +85,7 @@ class EmbeddedServer:
         command += ["--dir", str(directory), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
         # A session of its own: Ctrl-C in the terminal is for the parent, which still needs the server to end well.
         try:
-            keeper = subprocess.Popen(  # noqa: S603 - a fixed command
+            keeper = subprocess.Popen(  # noqa: S603 - a fixed command  # nosec B603
                 [*command, *extra],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -227,4 +227,4 @@ def _make_directory() -> Path:
     if len(bytes(directory / "s")) <= _MAX_SOCKET_PATH:
         return directory
     shutil.rmtree(directory)
-    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp's own choice of name and rights
+    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp chooses name and rights  # nosec B108

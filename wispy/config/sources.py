@@ -18,7 +18,7 @@ ENVIRONMENT_PREFIX = "WISPY_"
 CLIENT_URL = "WISPY_URL"
 """Names the server that the commands of `wispy.cli` use; it is no setting of a server."""
 
-CLIENT_TOKEN = "WISPY_TOKEN"  # noqa: S105 -- a name
+CLIENT_TOKEN = "WISPY_TOKEN"  # noqa: S105 -- a name  # nosec B105
 """The token that they show it."""
 
 # The flags that have a name of their own, by the key they set.
@@ -68,7 +68,7 @@ def read_yaml(file: Path) -> Any:
         raise ConfigError(f"file {file}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
     try:
         # _Loader is a SafeLoader: it makes plain values only.
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader's child  # nosec B506
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise ConfigError(f"file {file}, line {line}: {error.problem}") from None

@@ -296,7 +296,7 @@ class Core:
     def _send_away(self, session: Session) -> None:
         """Tell a client when to connect elsewhere; end with it a little later, unless it has gone by itself."""
         drain_s = self.config.websocket.drain
-        wait_s = random.uniform(0, drain_s or RECONNECT_S)  # noqa: S311 -- spreads load, guards nothing
+        wait_s = random.uniform(0, drain_s or RECONNECT_S)  # noqa: S311 -- spreads load, guards nothing  # nosec B311
         session.send(jsonrpc.notification("rpc.closing", b'{"reconnect_in_ms":%d}' % int(wait_s * 1000)))
         if drain_s:
             self._partings.append(self.websockets.loop.call_later(wait_s + LEAVE_S, session.finish))

@@ -105,7 +105,7 @@ async def _keep_running(config: Config, sockets: Listening, stop: asyncio.Event,
 def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
     fds = [each.fileno() for each in sockets.public]
     metrics_fds = [each.fileno() for each in sockets.metrics]
-    child = subprocess.Popen(
+    child = subprocess.Popen(  # this program, again  # nosec B603
         [sys.executable, "-P", "-m", "wispy.frontend", "--child"],
         stdin=subprocess.PIPE,
         pass_fds=[*fds, *metrics_fds, kin.fileno()],

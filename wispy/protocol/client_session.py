@@ -66,7 +66,7 @@ class ClientSession:
         self.name: str | None = None
         """Of the session that the next hello tries to resume; None where there is none."""
         self.window_s = DEFAULT_WINDOW_S
-        self._token = ""
+        self._token = ""  # none yet  # nosec B105
         self._waiting: OrderedDict[Call, None] = OrderedDict()
         self._pausing: dict[Call, None] = {}
         self._in_flight: dict[int, Call] = {}

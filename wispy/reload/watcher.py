@@ -91,7 +91,7 @@ def _become_watcher(plan: Plan) -> NoReturn:
     # -P: a folder called wispy in the working directory is not this one.
     arguments = [sys.executable, "-P", "-m", "wispy.reload", msgspec.json.encode(plan).decode()]
     environment = {**os.environ, "PYTHONPATH": module_path()}
-    os.execve(sys.executable, arguments, environment)  # noqa: S606 -- no shell is meant
+    os.execve(sys.executable, arguments, environment)  # noqa: S606 -- no shell is meant  # nosec B606
 
 
 class Watcher:
@@ -149,7 +149,7 @@ class Watcher:
         line, its_line = socket.socketpair()
         with line:
             with its_line:
-                self._child = subprocess.Popen(  # noqa: S603 -- the command that started this one
+                self._child = subprocess.Popen(  # noqa: S603 -- the command that started this one  # nosec B603
                     self._plan.command, pass_fds=[its_line.fileno()], env=self._environment(its_line.fileno())
                 )
             if self._asked_by:  # it came while the program was being started
