@@ -199,7 +199,10 @@ def _object(row: Row, now: int) -> tuple[Any, ...]:
 def _owner(row: Row) -> str:
     if row["owner"] is None:
         return "NO OWNER"
-    return f"{row['workers']} workers" if row["workers"] else f"{row['owner']['host']} pid {row['owner']['pid']}"
+    workers = row["workers"]
+    if workers:
+        return f"{workers} worker{'s' if workers > 1 else ''}"
+    return f"{row['owner']['host']} pid {row['owner']['pid']}"
 
 
 def _frontend(row: Row, now: int) -> tuple[Any, ...]:

@@ -160,7 +160,8 @@ async def test_a_paused_worker_runs_nothing_that_others_have_answered_twice(
 
 
 async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack(**SHARED)
+    # A busy machine is not to have one held for dead, nor a call wait for too long.
+    stack = make_stack(**SHARED, **{"lease.duration": "20s", "func_caller.max_start_delay_default": "20s"})
     stack.worker(LEDGER)
     frontend = stack.frontend()
     async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
@@ -173,7 +174,8 @@ async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack
                 assert other.stop() == 0
                 await results_come(books)
         check(books, path)
-        assert books.results == len(books.sent), "no failed and no doubtful call"
+        errors = [answer["error"] for answer in books.answers.values() if "error" in answer]
+        assert not errors, "no failed and no doubtful call"
 
 
 async def test_what_waits_for_the_last_worker_is_for_the_next_one(make_stack: MakeStack, tmp_path: Path) -> None:

@@ -72,11 +72,14 @@ export function factsOf(status, now) {
     return "";
   }
   const { owner, workers, queue, counts } = status;
-  const by = workers ? `shared by ${workers} workers` : owner && `owned by ${process(owner.host, owner.pid)}`;
+  const by = workers ? `shared by ${workersText(workers)}` : owner && `owned by ${process(owner.host, owner.pid)}`;
   const owned = owner ? `${by} for ${ago(now, owner.since_ms)}` : "no owner at present";
   const requests = counts ? ` · ${requestsOf(counts)} requests, ${counts.errors ?? 0} of them failed` : "";
   return `${owned} · ${queueText(queue) || "0"} waiting${requests}`;
 }
+
+/** @param {number} workers */
+const workersText = (workers) => `${workers} worker${workers > 1 ? "s" : ""}`;
 
 /** @param {Status} status @param {Map<string, Rates>} rates */
 function objectsTable({ objects, clock_ms: now }, rates) {
@@ -84,7 +87,7 @@ function objectsTable({ objects, clock_ms: now }, rates) {
     const rate = rates.get(name);
     return [
       h("a", { href: `#/${encodeURIComponent(name)}` }, name),
-      owner ? (workers ? `${workers} workers` : process(owner.host, owner.pid)) : h("span", { class: "failed" }, "no owner"),
+      owner ? (workers ? workersText(workers) : process(owner.host, owner.pid)) : h("span", { class: "failed" }, "no owner"),
       owner ? ago(now, owner.since_ms) : "",
       queueText(queue),
       String(running ?? ""),
