@@ -234,8 +234,7 @@ async def test_a_redis_that_comes_again_without_its_data(make_stack: MakeStack, 
         )
     assert here.of("wispy_frontend_gaps_total") >= here.of("wispy_frontend_gaps_recovered_total")
     owner = await scrape_until(worker, lambda scrape: scrape.of("wispy_object_owned") == 1, "the object is owned again")
-    assert owner.of("wispy_object_takeovers_total") == 2
-    assert owner.of("wispy_object_lease_losses_total") == 1
+    assert owner.of("wispy_object_takeovers_total") == owner.of("wispy_object_lease_losses_total") + 1 >= 2
     for each in (here, owner):
         for link in ("commands", "subscription"):
             assert each.of("wispy_link_reconnects_total", link=link) >= 1
@@ -252,20 +251,24 @@ async def test_events_that_history_has_no_more(make_stack: MakeStack, valkey_ser
         async with Client(frontend.websocket_url) as client:
             await client.subscribe("sample.alarm")
             relay.is_deafening = True
-            async with Client(hearing.websocket_url) as other:
-                for number in range(8):  # 5 are kept
-                    await other.call("sample.alarm", [str(number)])
             deaf = await scrape_until(
                 frontend, lambda scrape: scrape.of("wispy_subscription_deaf") == 1, "the frontend is deaf"
             )
-            assert deaf.of("wispy_ready") == 0
-            assert deaf.of("wispy_frontend_gaps_told_total") == 0
+            assert deaf.of("wispy_ready") == deaf.of("wispy_frontend_gaps_told_total") == 0
+            async with Client(hearing.websocket_url) as other:
+
+                async def is_told_of_a_gap() -> bool:
+                    # 5 are kept. The frontend looks at them now and then, which may be in between.
+                    for number in range(8):
+                        await other.call("sample.alarm", [str(number)])
+                    return (await scrape(frontend)).of("wispy_frontend_gaps_told_total") >= 1
+
+                await wait_until(is_told_of_a_gap, "more than history has is missed", 20)
+            await wait_until(lambda: client.notifications("rpc.gap"), "the subscriber is told")
             relay.is_deafening = False
-            told = await scrape_until(
-                frontend, lambda scrape: scrape.of("wispy_frontend_gaps_told_total") == 1, "a gap is told"
+            await scrape_until(
+                frontend, lambda scrape: scrape.of("wispy_subscription_deaf") == 0, "the frontend hears again"
             )
-            await client.wait_for_update("sample.alarm", {"text": "7"})
-        assert told.of("wispy_subscription_deaf") == 0
         await asyncio.to_thread(stack.close)
 
 
