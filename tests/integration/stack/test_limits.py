@@ -91,7 +91,9 @@ def hits(frontend: Frontend) -> dict[str, float]:
     text = get(f"{frontend.url}/metrics").text
     samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
     return {
-        sample.labels["limit"]: sample.value for sample in samples if sample.name == "wispy_frontend_limit_hits_total"
+        sample.labels["limit"]: sample.value
+        for sample in samples
+        if sample.name == "wispy_frontend_limit_hits_total" and sample.value
     }
 
 
