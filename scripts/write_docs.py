@@ -1,13 +1,15 @@
-"""Writes the reference pages that are made from the code: `make docs`."""
+"""Writes the reference pages, and other files, that are made from the code: `make docs`."""
 
 from pathlib import Path
 
+from scripts import redis_acl
 from wispy import limits, metrics
 from wispy.cli import commands
 from wispy.config import show
 from wispy.protocol import errors
 
 PAGES = {
+    "deploy/redis/users.acl": redis_acl.users,
     "docs/reference/commands.md": commands.reference,
     "docs/reference/configuration.md": show.reference,
     "docs/reference/errors.md": errors.reference,

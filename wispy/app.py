@@ -81,7 +81,7 @@ class RPCWebApp:
         """
         if self._parts is not None:
             raise StartError("it is running already")
-        logs.configure(self._config.logging_config)
+        logs.configure(self._config.logging_config, self._config.audit)
         if self._config.autoreload or self._config.debug:
             log.warning("autoreload is for programs that call run(): what start() has started is not started again")
         self._parts = Parts(self._config, self._sources, has_web=True)
@@ -129,7 +129,7 @@ class RPCWebApp:
 
 def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Handover | None = None) -> None:
     """Serve these objects with frontends and, where none is named, a private Redis; print the URL."""
-    logs.configure(config.logging_config)
+    logs.configure(config.logging_config, config.audit)
     parts = Parts(config, sources, has_web=True, handover=handover)
     is_again = handover is not None and handover.given.is_again
 

@@ -328,6 +328,22 @@ async def test_a_lost_connection_is_told_and_all_goes_on(start: Start, open_cons
     await expect(channel(tab, "target").locator("output")).to_have_text("78")
 
 
+async def test_the_overview_shows_what_was_denied(start: Start, open_console: OpenConsole) -> None:
+    program = start(PROGRAM)
+    tab = await open_console(program, "#/")
+    main = tab.page.locator("main")
+    await expect(main.get_by_role("heading", name="Frontends")).to_be_visible()
+    await expect(main.get_by_role("heading", name="Denied of late")).to_have_count(0)
+    async with httpx.AsyncClient() as http:
+        await http.post(f"{program.url}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": f"cryostat.{HOSTILE}"})
+    row = main.get_by_role("region", name="Denied of late").locator("tbody tr")
+    await expect(row).to_have_count(1, timeout=10_000)
+    await expect(row.locator("[data-head='Reason']")).to_have_text("absent")
+    await expect(row.locator("[data-head='Address']")).to_have_text("127.0.0.1")
+    await expect(row.locator("[data-head='What']")).to_have_text(f"cryostat.{HOSTILE}")
+    assert await tab.run("window.attacked") is None
+
+
 async def test_the_overview_goes_on_under_whoever_reads_it(start: Start, open_console: OpenConsole) -> None:
     """It is asked for every two seconds: the focus stays where it is, and only the numbers change."""
     tab = await open_console(start(PROGRAM), "#/")

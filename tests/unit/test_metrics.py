@@ -35,7 +35,7 @@ def test_names_and_labels_are_prometheus_own_kind() -> None:
         assert re.fullmatch(r"wispy_[a-z_]+", metric.name), metric
         assert not metric.name.endswith("_total")
         assert metric.meaning.endswith("."), metric
-        assert set(metric.labels) <= {"object", "operation", "outcome", "link", "limit", "direction"}
+        assert set(metric.labels) <= {"object", "operation", "outcome", "link", "limit", "direction", "reason"}
 
 
 def test_the_page_is_made_from_the_table() -> None:

@@ -17,12 +17,14 @@ class Script:
     """One script of `wispy/broker/scripts` on one link.
 
     The first use on a connection is an EVAL, the others EVALSHA: in a pipeline nothing can overtake the loading. If
-    Redis forgets the script meanwhile (SCRIPT FLUSH), what was refused with NOSCRIPT is sent again whole.
+    Redis forgets the script meanwhile (SCRIPT FLUSH), what was refused with NOSCRIPT is sent again whole. A script that
+    only reads is run as such, so that its user needs no right to write.
     """
 
     def __init__(self, link: Link, name: str) -> None:
         self._link = link
-        self._text, self._hash = _load(name)
+        self._text, self._hash, is_read_only = _load(name)
+        self._eval, self._evalsha = ("EVAL_RO", "EVALSHA_RO") if is_read_only else ("EVAL", "EVALSHA")
         self._loaded_on = 0  # the number of the connection that has it
 
     def send(self, keys: Sequence[str], args: Iterable[Argument], on_reply: OnReply) -> None:
@@ -30,9 +32,9 @@ class Script:
         call = (len(keys), *keys, *args)
         if self._loaded_on != self._link.connection:
             self._loaded_on = self._link.connection
-            self._link.send(("EVAL", self._text, *call), on_reply)
+            self._link.send((self._eval, self._text, *call), on_reply)
         else:
-            self._link.send(("EVALSHA", self._hash, *call), partial(self._take_reply, call, on_reply))
+            self._link.send((self._evalsha, self._hash, *call), partial(self._take_reply, call, on_reply))
 
     async def run(self, keys: Sequence[str], *args: Argument) -> Any:
         """Run it and wait for its reply; raises `BrokerError`."""
@@ -42,12 +44,13 @@ class Script:
 
     def _take_reply(self, call: tuple[Argument, ...], on_reply: OnReply, reply: Any) -> None:
         if isinstance(reply, ReplyError) and reply.code == "NOSCRIPT":
-            self._link.send(("EVAL", self._text, *call), on_reply)
+            self._link.send((self._eval, self._text, *call), on_reply)
         else:
             on_reply(reply)
 
 
 @functools.cache
-def _load(name: str) -> tuple[str, str]:
+def _load(name: str) -> tuple[str, str, bool]:
     text = importlib.resources.files("wispy.broker").joinpath("scripts", f"{name}.lua").read_text("utf-8")
-    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    is_read_only = "no-writes" in text.partition("\n")[0]
+    return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), is_read_only

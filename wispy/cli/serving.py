@@ -41,7 +41,7 @@ def show_config(arguments: argparse.Namespace) -> None:
 def frontend(arguments: argparse.Namespace) -> None:
     """`wispy-frontend`."""
     config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-frontend")
-    log.configure(config.logging_config)
+    log.configure(config.logging_config, config.audit)
     # There are no objects here that would need a process of their own beside.
     parts = Parts(msgspec.structs.replace(config, multiprocessed=False), (), has_web=True)
     run_parts(parts, lambda: logger.info("the frontend listens at %s", parts.url))
@@ -50,7 +50,7 @@ def frontend(arguments: argparse.Namespace) -> None:
 def worker(arguments: argparse.Namespace) -> None:
     """`wispy-worker`."""
     config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-worker")
-    log.configure(config.logging_config)
+    log.configure(config.logging_config, config.audit)
     handover = enter(config, [Path.cwd()])
     sources = _sources(arguments, handover)
     names = ", ".join(source.name for source in sources)

@@ -161,14 +161,26 @@ _REQUESTS: Final = ("calls", "gets", "sets", "deletes")
 
 
 def tables(sample: Row) -> Iterator[str]:
-    """The lines of a sample with rates: objects, frontends, sessions."""
+    """The lines of a sample with rates: objects, frontends, sessions, and the newest denials if there are some."""
     now = sample["clock_ms"]
     yield from _table(
-        ("OBJECT", "OWNER", "SINCE", "QUEUE", "OLDEST", "RUNNING", "BUSY", "REQUESTS/S", "ERRORS/S", "UPDATES/S"),
+        (
+            "OBJECT",
+            "OWNER",
+            "SINCE",
+            "QUEUE",
+            "OLDEST",
+            "RUNNING",
+            "BUSY",
+            "REQUESTS/S",
+            "ERRORS/S",
+            "DENIED",
+            "UPDATES/S",
+        ),
         [_object(each, now) for each in sample["objects"]],
     )
     yield from _table(
-        ("FRONTEND", "PROCESS", "SINCE", "CONNECTIONS", "SESSIONS", "REQUESTS/S", "DELIVERIES/S"),
+        ("FRONTEND", "PROCESS", "SINCE", "CONNECTIONS", "SESSIONS", "REQUESTS/S", "DELIVERIES/S", "DENIED"),
         [_frontend(each, now) for each in sample["frontends"]],
     )
     yield from _table(
@@ -178,6 +190,11 @@ def tables(sample: Row) -> Iterator[str]:
     hidden = sample["sessions_total"] - len(sample["sessions"])
     if hidden > 0:
         yield f"and {hidden} older sessions"
+    if sample["denials"]:
+        yield from _table(
+            ("DENIED", "REASON", "USER", "ADDRESS", "OPERATION", "WHAT"),
+            [_denial(each) for each in sample["denials"]],
+        )
 
 
 def _object(row: Row, now: int) -> tuple[Any, ...]:
@@ -192,6 +209,7 @@ def _object(row: Row, now: int) -> tuple[Any, ...]:
         "-" if rates is None else f"{100 * rates['busy']:.0f} %",
         "-" if rates is None else _rate(sum(rates[name] for name in _REQUESTS)),
         "-" if rates is None else _rate(rates["errors"] + rates["refused"]),
+        row["counts"]["denied"],
         "-" if rates is None else _rate(rates["updates"]),
     )
 
@@ -214,6 +232,7 @@ def _frontend(row: Row, now: int) -> tuple[Any, ...]:
         row["connections"],
         row["sessions"],
         *(_rate(rates[name]) if rates else "-" for name in ("requests", "deliveries")),
+        row["counts"]["denied"],
     )
 
 
@@ -226,6 +245,18 @@ def _session(row: Row, now: int) -> tuple[Any, ...]:
         row["subscriptions"],
         row["address"],
         row["user"] or "-",
+    )
+
+
+def _denial(row: Row) -> tuple[Any, ...]:
+    what = ".".join(part for part in (row["object"], row["path"]) if part)
+    return (
+        f"{datetime.fromisoformat(row['time']).astimezone():%H:%M:%S}",
+        row["reason"],
+        row["user"] or "-",
+        row["address"] or "-",
+        row["operation"],
+        what or row["detail"] or "-",
     )
 
 

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Meta
 
 from wispy.config import checks
+from wispy.config.sections.audit import AuditConfig
 from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.config.sections.base import Duration, Section, Size, about
 from wispy.config.sections.connections import RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
@@ -32,6 +33,7 @@ from wispy.config.units import Bytes, Seconds
 
 __all__ = [
     "LOOPBACK_NAMES",
+    "AuditConfig",
     "AuthConfig",
     "Config",
     "FuncCallerConfig",
@@ -149,6 +151,7 @@ class Config(Section, frozen=True):
     static: StaticConfig = StaticConfig()
     upload: UploadConfig = UploadConfig()
     logging_config: LoggingConfig = LoggingConfig()
+    audit: AuditConfig = AuditConfig()
     synchronous_task_lock: SynchronousTaskLockConfig = SynchronousTaskLockConfig()
     func_caller: FuncCallerConfig = FuncCallerConfig()
     interface: InterfaceConfig = InterfaceConfig()

@@ -20,7 +20,7 @@ ORPHAN_S: Final = 2.0
 
 async def _run(line: bytes) -> None:
     given, sockets, to_parent = inherit(line)
-    log.configure(given.config.logging_config)
+    log.configure(given.config.logging_config, given.config.audit)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     loop.add_signal_handler(signal.SIGTERM, stop.set)

@@ -12,11 +12,13 @@ from itertools import islice
 from typing import Final
 
 from wispy.access_log import AccessLog
+from wispy.audit_log import Access, AuditLog
 from wispy.broker.address import RedisAddress
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import Config
+from wispy.frontend.audit import Audit
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.gate import AUTHENTICATE, Gate
 from wispy.frontend.auth.verifying import Grant, verifier_of
@@ -67,6 +69,8 @@ class Core:
         self.process = process
         self.began = time.time()
         self.counts = FrontendCounts()
+        audit_log = AuditLog.of(config.audit, process)
+        self.audit = Audit(audit_log)
         redis = config.redis
         assert redis.url is not None  # whoever starts a frontend has started the embedded server before
         self.config = config
@@ -101,6 +105,7 @@ class Core:
             before_replies=self._before_replies,
             sealing_secret=config.sealing_secret if config.auth.is_on else None,
             counts=self.counts,
+            audit=self.audit,
         )
         self.quotas = Quotas(config.limits, self.counts, time.monotonic)
         self.methods = Methods(
@@ -115,7 +120,7 @@ class Core:
         access_log = AccessLog.of(config.logging_config, "frontend")
         self.dispatcher = (
             Dispatcher(self.relay, methods)
-            if access_log is None
+            if access_log is None and (audit_log is None or not audit_log.is_whole)
             else LoggingDispatcher(access_log, self.relay, methods)
         )
         self.websockets = WebSocketService(_websocket_settings(config))
@@ -123,7 +128,9 @@ class Core:
         """Those with an open websocket, the oldest first."""
         verifier = verifier_of(config.auth)
         self.gate = (
-            None if verifier is None else Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas)
+            None
+            if verifier is None
+            else Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas, self.audit)
         )
         """None where nobody has to say who he is."""
         if self.gate is not None:
@@ -199,18 +206,22 @@ class Core:
 
     def _opened(self, session: Session) -> None:
         session.opened_at = self.websockets.loop.time()
+        access = Access("websocket", "", address=session.remote, user=session.identity.user)
         try:
             if self.is_full:
                 self.counts.hit("connections")
                 raise errors.OVERLOADED(FULL)
             self.quotas.opened(session)
         except errors.RPCError as error:  # its handshake began when there was room
+            self.audit.denied(error.denied or "limit", access)
             session.turn_away(error.message)
             return
         self.counts.opened += 1
         self.sessions[session] = None
         if self.gate is not None:
             self.gate.opened(session)
+        if self.audit.log is not None and self.audit.log.is_whole:
+            self.audit.log.ended("ok", access)
         if self.is_draining:  # its handshake began before
             self._send_away(session)
 
@@ -235,11 +246,15 @@ class Core:
             since_ms=moment_ms(self._started_at),
             connections=len(self.sessions),
             sessions=self.sessions_open,
-            counts={"requests": self.dispatcher.requests, "deliveries": self.hub.deliveries},
+            counts={
+                "requests": self.dispatcher.requests,
+                "deliveries": self.hub.deliveries,
+                "denied": sum(self.audit.counts.values()),
+            },
         )
         newest = islice(reversed(self.sessions), MAX_SESSIONS)
         rows = [self._row(session, moment_ms(session.opened_at)) for session in newest]
-        return Report(self.name, frontend=row, sessions=rows)
+        return Report(self.name, frontend=row, sessions=rows, denials=self.audit.recent)
 
     def _row(self, session: Session, since_ms: int) -> SessionRow:
         flights = session.all_flights()
@@ -319,6 +334,8 @@ class Core:
         await self.subscriber.stop()
         await self.link.stop()
         self.websockets.stop()
+        if self.audit.log is not None:
+            self.audit.log.close()
 
 
 def _websocket_settings(config: Config) -> WebSocketSettings:

@@ -7,19 +7,18 @@ Rules:
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
+from wispy.audit_log import Access
 from wispy.frontend.flights import AnswerSink, Flight, SessionFlights
 from wispy.frontend.relay import Relay
+from wispy.frontend.targets import RELAYED, target_of
 from wispy.frontend.tasks import Tasks
 from wispy.protocol import errors, jsonrpc
 from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import Request
-
-RELAYED: Final = frozenset({"rpc.get", "rpc.set", "rpc.delete", "rpc.call", "rpc.describe", "rpc.source"})
-"""The methods with a path in their params, which the owner of the path's object answers."""
 
 
 class Caller(Protocol):
@@ -56,19 +55,13 @@ class Reception(Protocol):
         """Answer a request that may not begin."""
         ...
 
+    def turned_away(self, caller: Caller, error: errors.RPCError) -> None:
+        """A message of this caller's was no request, or too large to be one."""
+        ...
+
 
 LocalMethod = Callable[[Caller, msgspec.Raw], "bytes | Awaitable[bytes]"]
 """Answers a request in the frontend: the JSON text of the result, at once or later. Raises RPCError."""
-
-
-class Target(msgspec.Struct):
-    """What this frontend reads of the params of a `RELAYED` request."""
-
-    path: str | list[str | int]
-    timeout_s: float | None = None
-
-
-_decode_target: Final = msgspec.json.Decoder(Target).decode
 
 
 class Dispatcher:
@@ -97,19 +90,38 @@ class Dispatcher:
                     raise errors.METHOD_NOT_FOUND("a method is <object>.<name>, or one of the rpc. methods")
                 return self._relayed(caller, request, sink, object_name, None)
             if method in RELAYED:
-                target = target_of(request)
+                target = target_of(method, request.params)
                 path = target.path
                 object_name = path.partition(".")[0] if isinstance(path, str) else str(next(iter(path), ""))
                 return self._relayed(caller, request, sink, object_name, target.timeout_s)
             self._answer_here(caller, request, sink)
         except errors.RPCError as error:
-            refuse(request, sink, error)
+            self._refused(caller, request, sink, error)
         return None
 
     def refuse(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
         """Answer a request that may not begin."""
         self.requests += 1
-        refuse(request, sink, error)
+        self._refused(caller, request, sink, error)
+
+    def _refused(self, caller: Caller, request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
+        if error.denied is not None:
+            self._relay.audit.request_denied(
+                request,
+                sink,
+                error.denied,
+                flights=caller.flights,
+                address=caller.remote,
+                user=caller.identity.user,
+                detail=error.message,
+            )
+        _refuse(request, sink, error)
+
+    def turned_away(self, caller: Caller, error: errors.RPCError) -> None:
+        """Tell the audit log of a message that could not be read, if it was denied."""
+        if error.denied is not None:
+            access = Access("message", "", address=caller.remote, user=caller.identity.user, detail=error.message)
+            self._relay.audit.denied(error.denied, access)
 
     def gone(self, flights: SessionFlights) -> None:
         """The connection of these flights is gone: nobody here will get their answers."""
@@ -155,42 +167,28 @@ class Dispatcher:
         if isinstance(result, bytes):
             _succeed(request, sink, result)
         else:
-            self._tasks.start(_answer_later(request, sink, result), request.method)
+            self._tasks.start(self._answer_later(caller, request, sink, result), request.method)
+
+    async def _answer_later(self, caller: Caller, request: Request, sink: AnswerSink, result: Awaitable[bytes]) -> None:
+        try:
+            _succeed(request, sink, await result)
+        except errors.RPCError as error:
+            self._refused(caller, request, sink, error)
+        except BaseException:
+            _refuse(request, sink, errors.INTERNAL(executed="no"))
+            raise
 
     async def close(self) -> None:
         """End what this frontend is still answering itself."""
         await self._tasks.cancel()
 
 
-async def _answer_later(request: Request, sink: AnswerSink, result: Awaitable[bytes]) -> None:
-    try:
-        _succeed(request, sink, await result)
-    except errors.RPCError as error:
-        refuse(request, sink, error)
-    except BaseException:
-        refuse(request, sink, errors.INTERNAL(executed="no"))
-        raise
-
-
 def _succeed(request: Request, sink: AnswerSink, result: bytes) -> None:
     sink.answered(b"" if request.id is None else jsonrpc.result(request.id, result))
 
 
-def refuse(request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
-    """Answer a request with an error."""
+def _refuse(request: Request, sink: AnswerSink, error: errors.RPCError) -> None:
     sink.answered(b"" if request.id is None else jsonrpc.error(request.id, error.to_json()))
-
-
-def target_of(request: Request) -> Target:
-    """What a `RELAYED` request is about.
-
-    Raises:
-        RPCError: its params do not say so.
-    """
-    try:
-        return _decode_target(request.params)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise errors.INVALID_PARAMS(f"params of {request.method}: {error}") from error
 
 
 def _session_id(wire_id: bytes) -> int:

@@ -87,10 +87,10 @@ class Flight(msgspec.Struct, eq=False, gc=False):
         wire_id = self.wire_id
         if wire_id is None:
             self.sink.answered(b"")
-        elif kind == relay.ERROR:
-            self.sink.answered(jsonrpc.error(wire_id, body))
-        else:
+        elif kind == relay.RESULT:
             self.sink.answered(jsonrpc.result(wire_id, body))
+        else:
+            self.sink.answered(jsonrpc.error(wire_id, body))
 
     def fail(self, error: RPCError) -> None:
         """Give the frontend's own answer."""
@@ -117,7 +117,19 @@ class Flight(msgspec.Struct, eq=False, gc=False):
 class SessionFlights:
     """The requests in flight of one session, and what it has acknowledged."""
 
-    __slots__ = ("ack", "bearer", "in_flight", "is_closed", "is_plain", "last_id", "leave", "name", "open", "run")
+    __slots__ = (
+        "ack",
+        "bearer",
+        "in_flight",
+        "is_closed",
+        "is_plain",
+        "last_id",
+        "leave",
+        "name",
+        "open",
+        "remote",
+        "run",
+    )
 
     def __init__(self, name: str, run: str, *, is_plain: bool = False, leave: Callable[[], None] | None = None) -> None:
         self.name = name
@@ -129,6 +141,8 @@ class SessionFlights:
         """Ends the connection: the session goes on over another one."""
         self.bearer: Bearer | None = None
         """Whose requests these are, where callers have to say who they are."""
+        self.remote = ""
+        """Address of the client, for the audit log."""
         self.in_flight: dict[int, Flight] = {}
         self.last_id = 0
         self.ack = 0

@@ -7,16 +7,28 @@ Rules:
 
 import math
 from collections.abc import Awaitable, Mapping
+from http import HTTPStatus
 from typing import Any, Final
 
+from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
 
+from wispy.audit_log import Access
 from wispy.frontend.auth.verifying import Grant
 from wispy.frontend.core import Core
+from wispy.protocol.denials import Reason
 from wispy.protocol.errors import RPCError
 from wispy.protocol.identity import ANONYMOUS, Identity
 
 JSON: Final = "application/json"
+
+_DENIALS: Final[dict[int, Reason]] = {
+    HTTPStatus.UNAUTHORIZED: "login",
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "limit",
+    HTTPStatus.MISDIRECTED_REQUEST: "host",
+    HTTPStatus.TOO_MANY_REQUESTS: "rate",
+}
+"""Why requests are answered with these statuses."""
 
 CHANGING_METHODS: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 
@@ -46,12 +58,29 @@ def set_retry_after(handler: RequestHandler, error: RPCError) -> None:
         handler.set_header("Retry-After", str(math.ceil(error.data["retry_in_ms"] / 1000)))
 
 
+def access_of(request: HTTPServerRequest, user: str | None) -> Access:
+    """What a request of HTTP asks for. A query is left out: some people put tokens there."""
+    detail = f"host {request.host}"
+    if "Origin" in request.headers:
+        detail += f", origin {request.headers['Origin']}"
+    return Access(
+        str(request.method),
+        request.path,
+        has_object=False,
+        address=str(request.remote_ip),
+        user=user,
+        detail=detail,
+    )
+
+
 class Handler(RequestHandler):
     """Base of all handlers: the checks that every request passes."""
 
     _core: Core
     grant: Grant | None = None
     """Who sends the request; see `learn_who`."""
+    changes_files = False
+    """Whether this request does, for an audit log of all accesses; what `POST /rpc` asks for has lines of its own."""
 
     def initialize(self, core: Core) -> None:
         self._core = core
@@ -63,6 +92,22 @@ class Handler(RequestHandler):
             raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
         if self._core.is_draining:
             self.set_header("Connection", "close")  # the next request is another frontend's
+
+    def denial(self, status: int) -> Reason | None:
+        """Why the request was denied, by the status of its answer; None: it was not denied."""
+        if status == HTTPStatus.FORBIDDEN:
+            return "origin"
+        return _DENIALS.get(status)
+
+    def on_finish(self) -> None:
+        """Tell the audit log; the answer is on its way."""
+        status, audit = self.get_status(), self._core.audit
+        if status >= HTTPStatus.BAD_REQUEST:
+            reason = self.denial(status)
+            if reason is not None:
+                audit.denied(reason, access_of(self.request, self.identity.user))
+        elif audit.log is not None and audit.log.is_whole and self.changes_files:
+            audit.log.ended("ok", access_of(self.request, self.identity.user), self.request.request_time())
 
     async def learn_who(self) -> None:
         """Find out who sends the request; to be called where that matters."""

@@ -23,7 +23,7 @@ from wispy.frontend.core import FULL, Core
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
-from wispy.frontend.handler import JSON, Handler, finish, refusal_in, set_retry_after
+from wispy.frontend.handler import JSON, Handler, access_of, finish, refusal_in, set_retry_after
 from wispy.frontend.incoming import sweep
 from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
@@ -32,6 +32,7 @@ from wispy.frontend.uploads import Place, Uploads
 from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.protocol import errors, jsonrpc
+from wispy.protocol.denials import Reason
 from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 from wispy.resources import wispyjs_folder
@@ -52,11 +53,14 @@ class Socket(WebSocketEndpoint):
     async def admit(self) -> MessageHandler | None:
         core = self._core
         if core.guard.refuses_host(self.request):
+            self._denied("host")
             return self._refuse(421, "this server does not answer to this host name (allowed_hosts)")
         if core.guard.refuses_origin(self.request):
+            self._denied("origin")
             return self._refuse(403, "this origin may not connect (allowed_origins)")
         if core.is_full:
             core.counts.hit("connections")
+            self._denied("limit")
         if core.is_draining or core.is_full:
             return self._refuse(503, FULL)
         remote = str(self.request.remote_ip)
@@ -76,13 +80,19 @@ class Socket(WebSocketEndpoint):
                 core.quotas.check_user(grant.identity.user)
             except errors.RPCError as error:
                 return self._refuse_for_now(error)
+        elif credentials.token is not None:
+            self._denied("login")
         # Who has shown something that is no good is let in like one who has shown nothing, and told why: a page cannot
         # read with which status a handshake failed.
         return core.new_session(remote, grant, credentials)
 
     def _refuse_for_now(self, error: errors.RPCError) -> None:
+        self._denied(error.denied or "limit")
         set_retry_after(self, error)
         self._refuse(429, error.message)
+
+    def _denied(self, reason: Reason) -> None:
+        self._core.audit.denied(reason, access_of(self.request, None))
 
     def _refuse(self, status: int, reason: str) -> None:
         self.set_status(status)
@@ -191,6 +201,8 @@ class Rpc(Handler):
         except InvalidMessageError as error:
             if error.limit is not None:
                 self._core.counts.hit(error.limit)
+            if error.denied is not None:
+                self._core.audit.denied(error.denied, access_of(self.request, self.identity.user))
             self.reply_json(error.reply())
             return
         if isinstance(message, Request):
@@ -218,9 +230,9 @@ class Rpc(Handler):
         relay = self._core.relay
         session = relay.open_plain_session()
         session.bearer = None if self.grant is None else self.grant.bearer
-        remote = str(self.request.remote_ip)
-        caller = _HttpCaller(session, remote, self.identity)
-        with self._core.quotas.post(self._core.dispatcher, remote, self.identity.user, session) as reception:
+        session.remote = str(self.request.remote_ip)
+        caller = _HttpCaller(session, session.remote, self.identity)
+        with self._core.quotas.post(self._core.dispatcher, session.remote, self.identity.user, session) as reception:
             for request in requests:
                 if isinstance(request, Request):
                     reception.start(caller, request, sink)

@@ -9,11 +9,13 @@ from typing import Any, Final, TypeVar
 import jwt
 import msgspec
 
+from wispy.audit_log import Access
 from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
 from wispy.config.schema import Config
 from wispy.frontend import openrpc
+from wispy.frontend.audit import Audit
 from wispy.frontend.dispatch import Caller, LocalMethod
 from wispy.frontend.feed import Declaration, Feed, decode_declaration
 from wispy.frontend.hub import Hub
@@ -101,9 +103,13 @@ class Methods:
             raise errors.UNAVAILABLE()
         user = session.identity.user
         resumed = self._is_of(given.session, given.token, user)
+        if given.token and not resumed:
+            access = Access("rpc.hello", "", address=session.remote, user=user)
+            self._relay.audit.denied("session", access)
         name = given.session if resumed and given.session else secrets.token_hex(12)
         session.flights = self._relay.open_session(name, server.run_id, session.leave)
         session.flights.bearer = session.bearer
+        session.flights.remote = session.remote
         limits = self._config.limits
         return msgspec.json.encode(
             {
@@ -191,7 +197,7 @@ class Methods:
         names = list(dict.fromkeys(given.channels))
         self._quotas.subscribing(session, [name for name in names if name not in session.subscriptions])
         since = {name: _position(given.since[name]) for name in names if name in given.since}
-        return Subscription(self._hub, self._quotas, session, names, since).run()
+        return Subscription(self._hub, self._quotas, self._relay.audit, session, names, since).run()
 
     def _unsubscribe(self, caller: Caller, params: msgspec.Raw) -> bytes:
         session = _websocket_only(caller, "rpc.unsubscribe")
@@ -215,10 +221,17 @@ class Subscription:
     """One `rpc.subscribe`: opens the feeds, then answers and goes live in one turn of the loop."""
 
     def __init__(
-        self, hub: Hub, quotas: Quotas, session: Session, names: list[str], since: dict[str, tuple[str, int]]
+        self,
+        hub: Hub,
+        quotas: Quotas,
+        audit: Audit,
+        session: Session,
+        names: list[str],
+        since: dict[str, tuple[str, int]],
     ) -> None:
         self._hub = hub
         self._quotas = quotas
+        self._audit = audit
         self._session = session
         self._names = names
         self._since = since
@@ -256,6 +269,11 @@ class Subscription:
             self._missed[name] = []
 
     def _refuse(self, name: str, error: errors.RPCError) -> None:
+        if error.denied is not None:
+            session = self._session
+            user = session.identity.user
+            access = Access("rpc.subscribe", name, address=session.remote, user=user, detail=error.message)
+            self._audit.denied(error.denied, access)
         self._results[name] = {"error": msgspec.Raw(error.to_json())}
 
     def _is_behind(self, feed: Feed) -> bool:
@@ -279,7 +297,7 @@ class Subscription:
         session = self._session
         for name, feed in self._feeds.items():
             if not feed.declaration.is_for(session.identity):
-                self._refuse(name, errors.NOT_FOUND())  # as if it were not there
+                self._refuse(name, errors.NOT_FOUND(denied="role"))  # as if it were not there
                 continue
             if self._is_ahead(feed):
                 self._refuse(name, errors.UNAVAILABLE("the channel is not known here as far as that yet"))

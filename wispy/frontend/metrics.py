@@ -6,6 +6,7 @@ from wispy.broker.metrics import tell_links
 from wispy.frontend.core import Core
 from wispy.limits import FrontendLimit
 from wispy.metrics import Snapshot
+from wispy.protocol.denials import OF_FRONTEND
 
 
 def snapshot(core: Core) -> Snapshot:
@@ -23,6 +24,8 @@ def snapshot(core: Core) -> Snapshot:
     limits = counts.limits | {"websocket_max_message_size": core.websockets.too_big}
     for limit in get_args(FrontendLimit):  # those too that were not met: where a series begins, Prometheus sees no rise
         told.put("wispy_frontend_limit_hits", limits.get(limit, 0), limit)
+    for reason in OF_FRONTEND:
+        told.put("wispy_frontend_denied", core.audit.counts.get(reason, 0), reason)
     told.put("wispy_frontend_channels", core.hub.channels)
     told.put("wispy_frontend_deliveries", core.hub.deliveries)
     told.put("wispy_frontend_updates_conflated", counts.conflated)

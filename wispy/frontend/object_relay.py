@@ -110,7 +110,8 @@ class ObjectRelay:
         # A frontend that others' clients come to takes what they had in flight, beside what its own have.
         if self.in_flight >= (self._max_in_flight * 2 if flight.retry else self._max_in_flight):
             self._relay.counts.hit("in_flight_per_object")
-            flight.refuse(errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight"))
+            error = errors.OVERLOADED(f"{self.in_flight} requests to {self.object_name} are in flight")
+            self._relay.refuse(flight, error)
             return
         if not self._link.connected:
             flight.refuse(errors.UNAVAILABLE())
@@ -253,6 +254,8 @@ class ObjectRelay:
     def _fail(self, flight: Flight, error: errors.RPCError) -> None:
         if flight.session.in_flight.pop(flight.id, None) is not None:
             self.landed(flight)
+            if error.denied is not None:
+                self._relay.audit.flight_denied(flight, error.denied, error.message, is_own=True)
             flight.fail(error)
 
     def _fail_all(self, entry: OpenEntry, error: errors.RPCError) -> None:

@@ -13,6 +13,7 @@ from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import FuncCallerConfig
+from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import NOBODY, Flight, SessionFlights
 from wispy.frontend.object_relay import GRACE_S, ObjectRelay
@@ -40,6 +41,7 @@ class Relay:
         before_replies: called before replies are given out: a request's updates precede its reply.
         sealing_secret: seals what goes to workers, where callers have to say who they are; else None.
         counts: what is counted.
+        audit: told of what is denied.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class Relay:
         before_replies: Callable[[], None],
         sealing_secret: str | None = None,
         counts: FrontendCounts,
+        audit: Audit,
     ) -> None:
         self.counts = counts
+        self.audit = audit
         self.name = name
         self.link = link
         self.subscriber = subscriber
@@ -113,10 +117,16 @@ class Relay:
         if object_relay is None:
             if len(self._objects) >= self._max_objects:
                 self.counts.hit("objects")
-                flight.refuse(errors.OVERLOADED("this frontend relays to as many objects as it may"))
+                self.refuse(flight, errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
         object_relay.submit(flight, timeout_s)
+
+    def refuse(self, flight: Flight, error: errors.RPCError) -> None:
+        """Answer a flight that was not sent."""
+        if error.denied is not None:
+            self.audit.flight_denied(flight, error.denied, error.message, is_own=True)
+        flight.refuse(error)
 
     def flush_soon(self, object_relay: "ObjectRelay") -> None:
         """Send what gathered for an object at the end of this turn."""
@@ -200,7 +210,13 @@ class Relay:
                 self._forget_if_done(session)
 
     def _take_special(self, flight: Flight, reply: relay.Reply) -> None:
-        if reply.kind == relay.EXTENDED:
+        if reply.kind >= relay.DENIED:
+            del flight.session.in_flight[flight.id]
+            _landed(flight)
+            reason = relay.denied_reason(reply.kind)
+            self.audit.flight_denied(flight, reason, errors.message_in(reply.body), is_own=False)
+            flight.answer(reply.kind, reply.body)
+        elif reply.kind == relay.EXTENDED:
             flight.deadline = asyncio.get_running_loop().time() + _decode_seconds(reply.body) + GRACE_S
         else:
             self.tasks.start(self._fetch(flight, _decode_key(reply.body)), "fetch of a large result")

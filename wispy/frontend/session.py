@@ -20,9 +20,9 @@ from wispy.frontend.dispatch import Reception
 from wispy.frontend.feed import Feed
 from wispy.frontend.flights import AnswerSink, SessionFlights
 from wispy.frontend.hub import Hub
-from wispy.frontend.logging_dispatcher import LoggedSink
+from wispy.frontend.logged_sink import LoggedSink
 from wispy.frontend.websocket.seam import CloseCode, Connection, PreparedMessages
-from wispy.protocol import jsonrpc
+from wispy.protocol import errors, jsonrpc
 from wispy.protocol.identity import ANONYMOUS, Bearer, Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
 
@@ -125,6 +125,8 @@ class Session:
         self._on_open(self)
 
     def connection_lost(self, code: int, reason: str) -> None:
+        if code == CloseCode.TOO_BIG:
+            self._reception.turned_away(self, errors.TOO_LARGE(reason))
         self.connection = None
         subscriptions, self.subscriptions = self.subscriptions, {}
         for feed in subscriptions.values():
@@ -144,6 +146,7 @@ class Session:
         except InvalidMessageError as error:
             if error.limit is not None:
                 self._hub.counts.hit(error.limit)
+            self._reception.turned_away(self, error)
             self.send(error.reply())
             return
         if isinstance(message, Request):
@@ -185,6 +188,7 @@ class Session:
         if self._plain is None:
             self._plain = self._open_plain()
             self._plain.bearer = self.bearer
+            self._plain.remote = self.remote
         return self._plain
 
     # --- who it is --------------------------------------------------------------------------------------------------

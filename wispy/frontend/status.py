@@ -23,6 +23,7 @@ from wispy.broker.status import ObjectStatus, ObjectStatuses
 from wispy.broker.subscriber import Subscriber
 from wispy.frontend.dispatch import Caller
 from wispy.protocol import errors
+from wispy.protocol.denials import Event
 from wispy.protocol.status import MAX_SESSIONS, FrontendRow, ObjectReport, Report, SessionRow, added
 
 log = logging.getLogger("wispy.frontend")
@@ -30,13 +31,16 @@ log = logging.getLogger("wispy.frontend")
 MAX_OBJECTS: Final = 1000
 """Objects that are shown, of those served of late: each is a script that Redis runs, of some 10 us."""
 
+MAX_DENIALS: Final = 50
+"""Newest denials that are shown, of all frontends together: a few screens."""
+
 PATIENCE_S: Final = 0.3
 """How long the others may take to report: a busy process takes some milliseconds, a person does not mind."""
 
 FRESH_S: Final = 0.5
 """An answer serves whoever asks within this time: a console in each of many tabs costs no more than one."""
 
-NO_COUNTS: Final = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "updates"), 0)
+NO_COUNTS: Final = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "denied", "updates"), 0)
 
 _decode_report: Final = msgspec.json.Decoder(Report).decode
 
@@ -148,11 +152,13 @@ class Status:
         ]
         sessions = [session for report in reports for session in report.sessions]
         sessions.sort(key=_since, reverse=True)
+        denials = sorted((each for report in reports for each in report.denials), key=_time, reverse=True)
         return msgspec.json.encode(
             {
                 "objects": rows,
                 "frontends": frontends,
                 "sessions": sessions[:MAX_SESSIONS],
+                "denials": denials[:MAX_DENIALS],
                 "sessions_total": sum(frontend.connections for frontend in frontends),
                 "clock_ms": server.now_ms(time.monotonic()),
             }
@@ -208,6 +214,10 @@ def _owner(status: ObjectStatus) -> dict[str, Any] | None:
         # The time of the acquisition in microseconds, unless the server's clock was set back before it.
         "since_ms": status.generation // 1000,
     }
+
+
+def _time(event: Event) -> str:
+    return event.time
 
 
 def _since(row: SessionRow | FrontendRow) -> int:

@@ -24,10 +24,11 @@ from tornado.web import stream_request_body
 
 from wispy.config.schema import UploadConfig
 from wispy.frontend.core import Core
-from wispy.frontend.handler import JSON, finish
+from wispy.frontend.handler import CHANGING_METHODS, JSON, finish
 from wispy.frontend.static import Shared, StaticFiles
 from wispy.frontend.upload_reading import FormReading, PlainReading, Reading
 from wispy.frontend.upload_rules import RefusedError, UploadFolder
+from wispy.protocol.denials import Reason
 
 log = logging.getLogger("wispy.frontend")
 
@@ -93,6 +94,15 @@ class Uploads(StaticFiles):
         """Runs as long as this upload has a place."""
         self._cut: asyncio.TimerHandle | None = None
         """Runs while a refused body is thrown away."""
+
+    def denial(self, status: int) -> Reason | None:
+        if status == HTTPStatus.FORBIDDEN and not self._core.guard.refuses_origin(self.request):
+            return "file"
+        return "file" if status == HTTPStatus.BAD_REQUEST else super().denial(status)
+
+    @property
+    def changes_files(self) -> bool:
+        return self.request.method in CHANGING_METHODS
 
     # --- reading -------------------------------------------------------------------------------------------------
 

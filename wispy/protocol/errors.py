@@ -16,6 +16,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from wispy.protocol.denials import Reason
 from wispy.protocol.values import encode
 
 Executed = Literal["no", "maybe", "yes"]
@@ -34,6 +35,8 @@ class ErrorType(msgspec.Struct, frozen=True):
     retryable: bool
     meaning: str
     """What it tells the caller; `docs/reference/errors.md` shows it."""
+    denied: Reason | None = None
+    """Why the access is denied, where this is what the error says as a rule."""
 
     def __call__(
         self,
@@ -42,6 +45,7 @@ class ErrorType(msgspec.Struct, frozen=True):
         executed: Executed | None = None,
         retryable: bool | None = None,
         data: Mapping[str, Any] | None = None,
+        denied: Reason | None = None,
     ) -> "RPCError":
         """An error of this type.
 
@@ -50,6 +54,7 @@ class ErrorType(msgspec.Struct, frozen=True):
             executed: where it is known better than the table says.
             retryable: likewise.
             data: more members for the error's `data`; values that `values.encode` takes.
+            denied: why the access is denied, where it is known better than the table says; for the operator.
         """
         return RPCError(
             self.code,
@@ -57,6 +62,7 @@ class ErrorType(msgspec.Struct, frozen=True):
             executed=self.executed if executed is None else executed,
             retryable=self.retryable if retryable is None else retryable,
             data=data,
+            denied=self.denied if denied is None else denied,
         )
 
 
@@ -64,7 +70,14 @@ class RPCError(Exception):
     """A request ended in an error that its caller is to learn."""
 
     def __init__(
-        self, code: int, message: str, *, executed: Executed, retryable: bool, data: Mapping[str, Any] | None = None
+        self,
+        code: int,
+        message: str,
+        *,
+        executed: Executed,
+        retryable: bool,
+        data: Mapping[str, Any] | None = None,
+        denied: Reason | None = None,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -73,6 +86,8 @@ class RPCError(Exception):
         self.retryable = retryable
         self.data: dict[str, Any] = dict(data or {})
         """What `data` says beside `executed` and `retryable`."""
+        self.denied: Reason | None = denied
+        """Why the access is denied, if that is what it is: for the audit log, and never sent to a client."""
 
     def to_json(self) -> bytes:
         """The JSON-RPC error object.
@@ -98,7 +113,13 @@ INVALID_REQUEST: Final = ErrorType(
     "The JSON is not a JSON-RPC 2.0 request, or breaks a rule of the protocol, such as an id used twice.",
 )
 METHOD_NOT_FOUND: Final = ErrorType(
-    "METHOD_NOT_FOUND", -32601, "there is no such method", "no", False, "wispy has no `rpc.` method of this name."
+    "METHOD_NOT_FOUND",
+    -32601,
+    "there is no such method",
+    "no",
+    False,
+    "wispy has no `rpc.` method of this name.",
+    "absent",
 )
 INVALID_PARAMS: Final = ErrorType(
     "INVALID_PARAMS",
@@ -132,6 +153,7 @@ NOT_FOUND: Final = ErrorType(
     "no",
     False,
     "There is no such object or name, or the caller may not see it; the two cannot be told apart.",
+    "absent",
 )
 NOT_STARTED: Final = ErrorType(
     "NOT_STARTED",
@@ -157,6 +179,7 @@ OVERLOADED: Final = ErrorType(
     True,
     "The object, the user or the address has as many requests in flight as it may, or as many connections or "
     "subscriptions: then `retryable` is false.",
+    "limit",
 )
 NO_OWNER: Final = ErrorType(
     "NO_OWNER", -32005, "no worker holds the object at present", "no", True, "No worker holds the object at present."
@@ -185,9 +208,16 @@ TOO_LARGE: Final = ErrorType(
     "no",
     False,
     "The message is larger, or deeper, than the server takes.",
+    "limit",
 )
 UNAUTHENTICATED: Final = ErrorType(
-    "UNAUTHENTICATED", -32009, "please log in", "no", False, "The caller must say who he is, or his login has expired."
+    "UNAUTHENTICATED",
+    -32009,
+    "please log in",
+    "no",
+    False,
+    "The caller must say who he is, or his login has expired.",
+    "login",
 )
 RATE_LIMITED: Final = ErrorType(
     "RATE_LIMITED",
@@ -196,6 +226,7 @@ RATE_LIMITED: Final = ErrorType(
     "no",
     True,
     "The caller asks more often than he may: `data.retry_in_ms` says when he may again.",
+    "rate",
 )
 UNSENDABLE: Final = ErrorType(
     "UNSENDABLE",
@@ -259,13 +290,23 @@ class _Code(msgspec.Struct):
     code: int
 
 
+class _Message(msgspec.Struct):
+    message: str
+
+
 _decode_code: Final = msgspec.json.Decoder(_Code).decode
+_decode_message: Final = msgspec.json.Decoder(_Message).decode
 
 
 def name_in(error: bytes) -> str:
     """The name of an error object (`RPCError.to_json`); of an unknown one its code."""
     code = _decode_code(error).code
     return BY_CODE[code].name if code in BY_CODE else str(code)
+
+
+def message_in(error: msgspec.Raw) -> str:
+    """The message of an error object."""
+    return _decode_message(error).message
 
 
 def reference() -> str:

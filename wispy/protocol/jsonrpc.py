@@ -83,7 +83,14 @@ class InvalidMessageError(RPCError):
     """A message, or an entry of a batch, that is no request; `id` is what its answer is to bear."""
 
     def __init__(self, error: RPCError, id: bytes = NULL_ID, limit: MessageLimit | None = None) -> None:
-        super().__init__(error.code, error.message, executed=error.executed, retryable=error.retryable, data=error.data)
+        super().__init__(
+            error.code,
+            error.message,
+            executed=error.executed,
+            retryable=error.retryable,
+            data=error.data,
+            denied=error.denied if limit is None else "limit",
+        )
         self.id = id
         self.limit: MessageLimit | None = limit
         """What the message is past, for the metrics."""

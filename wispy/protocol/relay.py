@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from wispy.protocol.denials import REASONS, Reason
 from wispy.protocol.identity import Bearer
 
 MAX_ENTRY_REQUESTS: Final = 64
@@ -34,6 +35,24 @@ STORED_RESULT: Final = 2
 EXTENDED: Final = 3
 """Not an answer: the body is the number of seconds for which the request may still run (a method with a time-out
 of its own), so that the frontend does not give it up earlier."""
+DENIED: Final = 4
+"""From here on: as `ERROR`, and the number says which of `REASONS` there was, for the frontend's audit log. The error
+itself must not: its reader is the client."""
+
+
+def denied_kind(reason: Reason) -> int:
+    """The kind of a reply that denies an access for this reason."""
+    return DENIED + REASONS.index(reason)
+
+
+def denied_reason(kind: int) -> Reason:
+    """Why such a reply denies the access."""
+    return REASONS[min(kind - DENIED, len(REASONS) - 1)]
+
+
+def is_error(kind: int) -> bool:
+    """Whether a reply's body is an error object."""
+    return kind == ERROR or kind >= DENIED
 
 
 class RelayedRequest(msgspec.Struct, array_like=True, gc=False):
@@ -78,7 +97,7 @@ class Reply(msgspec.Struct, array_like=True, gc=False):
 
     id: int
     kind: int
-    """`RESULT`, `ERROR`, `STORED_RESULT` or `EXTENDED`."""
+    """`RESULT`, `ERROR`, `STORED_RESULT`, `EXTENDED`, or `DENIED` and what follows."""
     body: msgspec.Raw
 
 

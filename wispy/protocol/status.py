@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from wispy.protocol.denials import Event
+
 MAX_SESSIONS: Final = 200
 """Sessions that are shown: more than a person reads, in some 30 KB of each frontend."""
 
@@ -80,3 +82,5 @@ class Report(msgspec.Struct, omit_defaults=True):
     """Of a frontend: the newest first, at most `MAX_SESSIONS`."""
     objects: list[ObjectReport] = []
     """Of a worker: those that it owns."""
+    denials: list[Event] = []
+    """Of a frontend: the newest that its audit log has."""

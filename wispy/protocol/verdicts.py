@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from wispy.protocol import errors
-from wispy.protocol.relay import ERROR, RESULT, Reply
+from wispy.protocol.relay import ERROR, RESULT, Reply, is_error
 
 MAX_BARE_ERROR_BYTES: Final = 512
 """An error up to this size is kept whole also beyond a quota: it is about what its bare form would take."""
@@ -64,9 +64,9 @@ def bare(reply: Reply) -> Reply:
     """What is kept of an answer beyond a quota: whether the request ran stays true."""
     if reply.kind == RESULT:
         return Reply(reply.id, ERROR, msgspec.Raw(errors.RESULT_GONE().to_json()))
-    if reply.kind != ERROR or len(reply.body) <= MAX_BARE_ERROR_BYTES:
+    if not is_error(reply.kind) or len(reply.body) <= MAX_BARE_ERROR_BYTES:
         return reply
     error = _decode_error(reply.body)
     executed, retryable = error.data.executed, error.data.retryable
     bare = errors.RPCError(error.code, error.message[:100], executed=executed, retryable=retryable)
-    return Reply(reply.id, ERROR, msgspec.Raw(bare.to_json()))
+    return Reply(reply.id, reply.kind, msgspec.Raw(bare.to_json()))

@@ -135,9 +135,9 @@ class Access:
             return self._whole(containers.get_item(place.holder, place.name), roles)
         member = self._member(place, roles)
         if member.kind is Kind.METHOD:
-            raise errors.INVALID_PARAMS(f"{place.name} is a method: call it")
+            raise errors.INVALID_PARAMS(f"{place.name} is a method: call it", denied="operation")
         if not member.rights.readable:
-            raise errors.INVALID_PARAMS(f"{place.name} is write-only")
+            raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
         return self._whole(getattr(place.holder, place.name), roles)
 
     def _whole(self, value: Any, roles: frozenset[str]) -> Any:
@@ -161,7 +161,7 @@ class Access:
             raise errors.NOT_FOUND()
         member = self._member(place, roles)
         if member.signature is None:
-            raise errors.INVALID_PARAMS(f"{place.name} is not a method")
+            raise errors.INVALID_PARAMS(f"{place.name} is not a method", denied="operation")
         return BoundMethod(getattr(place.holder, place.name), member)
 
     # --- changing ---------------------------------------------------------------------------------------------------
@@ -175,7 +175,10 @@ class Access:
             return
         member = self._member(place, roles)
         if not member.may_set(roles):
-            raise errors.INVALID_PARAMS(f"{place.name} cannot be set: it is {_description(member)}")
+            raise errors.INVALID_PARAMS(
+                f"{place.name} cannot be set: it is {_description(member)}",
+                denied="role" if member.rights.lacks_set_role(roles) else "operation",
+            )
         if member.converter is not None:
             value = _converted(value, member.converter, path)
         elif member.kind is Kind.ATTRIBUTE:
@@ -192,7 +195,10 @@ class Access:
         member = self._member(place, roles)
         if not member.may_delete(roles):
             reason = "not to be deleted" if member.may_set(roles) else _description(member)
-            raise errors.INVALID_PARAMS(f"{place.name} cannot be deleted: it is {reason}")
+            raise errors.INVALID_PARAMS(
+                f"{place.name} cannot be deleted: it is {reason}",
+                denied="role" if member.rights.lacks_delete_role(roles) else "operation",
+            )
         if member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
         delattr(place.holder, place.name)
@@ -206,7 +212,8 @@ class Access:
         current = table.current(place.holder, place.name, member)
         if member.annotation is UNKNOWN and current is not UNKNOWN and not containers.is_data(current):
             kind = type(current).__name__
-            raise errors.INVALID_PARAMS(f"{place.name} is more than data, a {kind}: it cannot be replaced or deleted")
+            text = f"{place.name} is more than data, a {kind}: it cannot be replaced or deleted"
+            raise errors.INVALID_PARAMS(text, denied="operation")
 
     def _own_container(self, place: Place, path: tuple[str, ...], roles: frozenset[str]) -> Any:
         """The dict or list to change: what stood in the class until now, and would change for all, is copied first."""
@@ -295,8 +302,10 @@ class Access:
         if type(value) in CONTAINERS:
             return Place(value, None, name, origin)
         table = self._tables.of_value(value)
-        if table is None or table.is_restricted(value) or not table.rights.admit(roles):
+        if table is None or table.is_restricted(value):
             raise errors.NOT_FOUND()
+        if not table.rights.admit(roles):
+            raise errors.NOT_FOUND(denied="role")
         return Place(value, table, name, None)
 
     def _member(self, place: Place, roles: frozenset[str]) -> Member:
@@ -308,15 +317,17 @@ class Access:
         if member is None and not (name in own and table.is_own_attribute(name)):
             raise errors.NOT_FOUND()
         if member is not None and not member.rights.admit(roles):
-            raise errors.NOT_FOUND()
+            raise errors.NOT_FOUND(denied="role")
         value = UNKNOWN
         if name in own and (member is None or member.kind is Kind.METHOD):
             if table.is_own_function(own[name]):
                 member = self._own_method(table, own[name])
             else:
                 member, value = table.own_data, own[name]
-            if member is None or not member.rights.admit(roles):
+            if member is None:
                 raise errors.NOT_FOUND()
+            if not member.rights.admit(roles):
+                raise errors.NOT_FOUND(denied="role")
         elif member is not None and member.kind is Kind.ATTRIBUTE:
             value = table.current(place.holder, name, member)
         assert member is not None
@@ -340,9 +351,11 @@ class Access:
         if table is None:
             is_hidden = is_code(value) or self._tables.is_restricted(value)
         else:
-            is_hidden = table.is_restricted(value) or not table.rights.admit(roles)
+            is_hidden = table.is_restricted(value)
         if is_hidden:
             raise errors.NOT_FOUND()
+        if table is not None and not table.rights.admit(roles):
+            raise errors.NOT_FOUND(denied="role")
         return value
 
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from wispy.protocol.denials import Reason
 from wispy.protocol.identity import ANONYMOUS, Identity
 
 Operation = Literal["call", "get", "set", "delete", "describe", "source"]
@@ -45,6 +46,7 @@ class Outcome(msgspec.Struct, eq=False, gc=False):
     call: Call
     body: bytes  # JSON of the result or of the error object; empty for an expired call
     is_error: bool
+    denied: Reason | None = None  # it was not to be asked for
 
 
 UpdateKind = Literal["value", "event", "removed"]

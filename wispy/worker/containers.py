@@ -122,7 +122,8 @@ def _has_integer_key(container: Any, name: str) -> bool:
 def _changeable(container: Any, name: str) -> Any:
     key = _key(container, name)
     if type(container) is tuple:
-        raise errors.INVALID_PARAMS("the items of a tuple cannot be changed")
+        raise errors.INVALID_PARAMS("the items of a tuple cannot be changed", denied="operation")
     if not is_data(container[key]):
-        raise errors.INVALID_PARAMS(f"the item {name[:100]!r} is more than data: it cannot be replaced or deleted")
+        text = f"the item {name[:100]!r} is more than data: it cannot be replaced or deleted"
+        raise errors.INVALID_PARAMS(text, denied="operation")
     return key

@@ -11,6 +11,7 @@ from typing import Final, get_args
 
 from wispy.limits import ObjectLimit
 from wispy.metrics import COUNTED_AT, Histogram, Snapshot
+from wispy.protocol.denials import OF_OWNER, Reason
 from wispy.protocol.status import ObjectReport
 from wispy.worker.calls import Call, Operation, Outcome
 
@@ -27,6 +28,8 @@ class ObjectCounts:
     __slots__ = (
         "busy_s",
         "claimed",
+        "denied",
+        "denied_unread",
         "done",
         "dropped",
         "failed",
@@ -48,6 +51,8 @@ class ObjectCounts:
         """Requests that ran and ended with an error, their time-out included."""
         self.refused = _by_operation()
         """Requests that ended with an error of wispy's, before the object's code ran."""
+        self.denied: dict[Reason, int] = {}
+        """Those of them that were denied, by why."""
         self.busy_s = 0.0
         """Seconds in which the object's code ran: on the loop, and from start to end in threads and tasks."""
         self.run = Histogram()
@@ -63,6 +68,8 @@ class ObjectCounts:
         """Updates that were given up."""
         self.turned_away = 0
         """Requests that were answered with an error and did not reach the runner."""
+        self.denied_unread: dict[Reason, int] = {}
+        """Those of them that were denied; and entries without a good seal, whose requests nobody counts."""
         self.updates = 0
         """Updates of channels."""
         self.claimed = 0
@@ -74,11 +81,26 @@ class ObjectCounts:
         """A limit was reached."""
         self.limits[limit] = self.limits.get(limit, 0) + 1
 
+    def deny(self, reason: Reason) -> None:
+        """A request that reached the runner was denied."""
+        self.denied[reason] = self.denied.get(reason, 0) + 1
+
+    def deny_unread(self, reason: Reason) -> None:
+        """One was denied that did not."""
+        self.denied_unread[reason] = self.denied_unread.get(reason, 0) + 1
+
+    def denials(self) -> dict[Reason, int]:
+        """Why to how many were denied."""
+        return {reason: self.denied.get(reason, 0) + self.denied_unread.get(reason, 0) for reason in OF_OWNER}
+
     def add(self, other: "ObjectCounts") -> None:
         """Count what another one has counted."""
         for mine, its in ((self.done, other.done), (self.failed, other.failed), (self.refused, other.refused)):
             for operation in _OPERATIONS:
                 mine[operation] += its[operation]
+        for mine, its in ((self.denied, other.denied), (self.denied_unread, other.denied_unread)):
+            for reason, number in its.items():
+                mine[reason] = mine.get(reason, 0) + number
         self.busy_s += other.busy_s
         self.turned_away += other.turned_away
         self.updates += other.updates
@@ -143,6 +165,7 @@ def totals(counts: ObjectCounts) -> dict[str, int]:
         "deletes": all_of("delete"),
         "errors": sum(counts.failed.values()),
         "refused": sum(counts.refused.values()) + counts.turned_away,
+        "denied": sum(counts.denials().values()),
         "updates": counts.updates,
     }
 
@@ -152,6 +175,8 @@ def tell_metrics(counts: ObjectCounts, snapshot: Snapshot, label: str) -> None:
     for outcome, numbers in (("ok", counts.done), ("failed", counts.failed), ("refused", counts.refused)):
         for operation, number in numbers.items():
             snapshot.put("wispy_object_requests", number, label, operation, outcome)
+    for reason, number in counts.denials().items():  # of 0 as well: Prometheus sees no rise where a series begins
+        snapshot.put("wispy_object_denied", number, label, reason)
     snapshot.put("wispy_object_requests_turned_away", counts.turned_away, label)
     for limit in get_args(ObjectLimit):  # those too that were not met, as a frontend tells its own
         snapshot.put("wispy_object_limit_hits", counts.limits.get(limit, 0), label, limit)

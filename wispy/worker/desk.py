@@ -94,6 +94,7 @@ class Desk:
         max_reply_bytes: size of a result beyond which its caller gets an error instead.
         counts: what is counted.
         seal: on every entry, where callers have to say who they are; else None.
+        on_forged: called with the id of an entry without a good one.
         hand_over: gives calls to the runner.
         on_fenced: called when another owner has acquired.
     """
@@ -110,6 +111,7 @@ class Desk:
         max_reply_bytes: int,
         counts: ObjectCounts,
         seal: Seal | None = None,
+        on_forged: Callable[[str], None],
         hand_over: Callable[[list[Call]], None],
         on_fenced: Callable[[], None],
     ) -> None:
@@ -121,6 +123,7 @@ class Desk:
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._counts = counts
         self._seal = seal
+        self._on_forged = on_forged
         self._hand_over = hand_over
         self._finishes = Finishes(store, keys, epoch, memory, on_fenced)
         self._calls: dict[Pending, Call] = {}
@@ -195,11 +198,7 @@ class Desk:
         if self._seal is not None:
             opened = self._seal.opened(data)
             if opened is None:
-                log.error(
-                    "entry %s of %s is deleted: no frontend with this session.secret, and with auth, has sent it",
-                    entry_id,
-                    self._keys.requests,
-                )
+                self._on_forged(entry_id)
                 return None
             data = opened
         try:
@@ -271,7 +270,12 @@ class Desk:
             call = to_call(session.name, request, start_by, token, identity)
         except errors.RPCError as error:
             self._counts.turned_away += 1
-            self._answer(batch, session, token, Reply(request.id, relay.ERROR, msgspec.Raw(error.to_json())))
+            if error.denied is None:
+                kind = relay.ERROR
+            else:
+                self._counts.deny_unread(error.denied)
+                kind = relay.denied_kind(error.denied)
+            self._answer(batch, session, token, Reply(request.id, kind, msgspec.Raw(error.to_json())))
             return
         token.entry.left += 1
         self._calls[token] = call
@@ -294,7 +298,7 @@ class Desk:
             del self._calls[token]
             if token.answered:
                 continue
-            kind = relay.ERROR if outcome.is_error else relay.RESULT
+            kind = _error_kind(outcome) if outcome.is_error else relay.RESULT
             self._answer_ended(batch, call, Reply(call.id, kind, msgspec.Raw(body)))
         self._finish(batch)
 
@@ -407,3 +411,7 @@ class Desk:
         """Forget the sessions that were not seen for `window_ms`."""
         if self._memory.prune(now_ms - window_ms, now_ms):
             self._finishes.send(Batch())
+
+
+def _error_kind(outcome: Outcome) -> int:
+    return relay.ERROR if outcome.denied is None else relay.denied_kind(outcome.denied)

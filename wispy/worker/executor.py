@@ -246,6 +246,9 @@ class Executor:
             if error.code == errors.RATE_LIMITED.code:
                 self._counts.hit("rate")
             self.end(call, error.to_json(), True, is_refused=True)
+            if error.denied is not None:
+                self._counts.deny(error.denied)
+                self.outcomes[-1].denied = error.denied
         else:
             self.end(call, self._errors.answer(call, error), True)
 

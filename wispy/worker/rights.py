@@ -43,6 +43,14 @@ class Rights(msgspec.Struct, frozen=True):
         """Whether such a caller may set it."""
         return self.writable and (self.set_roles is None or not self.set_roles.isdisjoint(roles))
 
+    def lacks_set_role(self, roles: frozenset[str]) -> bool:
+        """Whether it is a role that such a caller does not have, and nothing else, for which he may not set it."""
+        return self.writable and not self.admit_set(roles)
+
+    def lacks_delete_role(self, roles: frozenset[str]) -> bool:
+        """Likewise of deleting."""
+        return self.deletable and not self.admit_delete(roles)
+
     def admit_delete(self, roles: frozenset[str]) -> bool:
         """Whether such a caller may delete it."""
         return self.deletable and (self.delete_roles is None or not self.delete_roles.isdisjoint(roles))

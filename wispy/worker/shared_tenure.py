@@ -18,6 +18,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from wispy.audit_log import AuditLog
 from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
@@ -34,6 +35,7 @@ from wispy.worker.call_watch import CallWatch
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk
+from wispy.worker.forgeries import Forgeries
 from wispy.worker.shared_reader import SharedReader
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links
@@ -99,6 +101,7 @@ class SharedTenure:
         self.workers = 0
         """How many workers the object has, as far as Redis has told."""
         self.counts = ObjectCounts()
+        self._audit_log = AuditLog.of(config.audit, "worker")
         self._max_start_delay_s: float = config.of_object(stage.name).func_caller.max_start_delay_default
         self._desk = self._make_desk()
         self._watch = CallWatch(self._desk, stage, config.func_caller.run_timeout_default)
@@ -134,6 +137,7 @@ class SharedTenure:
             max_reply_bytes=config.limits.reply_bytes,
             counts=self.counts,
             seal=Seal(config.sealing_secret, keys.requests) if config.auth.is_on else None,
+            on_forged=Forgeries(self._stage.name, keys, self.counts, self._audit_log).note,
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )
@@ -179,6 +183,8 @@ class SharedTenure:
             self.lease.lost = True
             self._reader.stop()
             self._watch.stop()
+            if self._audit_log is not None:
+                self._audit_log.close()
             await self._stage.close()  # the process that ends cancels this task while it waits here
             await asyncio.gather(beats, return_exceptions=True)
 

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from wispy.audit_log import AuditLog
 from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError, LinkLost
 from wispy.broker.keys import Keys
@@ -35,6 +36,7 @@ from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.entry_reader import EntryReader
+from wispy.worker.forgeries import Forgeries
 from wispy.worker.publisher import Publisher
 from wispy.worker.renewals import Renewals
 from wispy.worker.stage import Stage
@@ -115,6 +117,7 @@ class Tenure:
             on_fenced=self._lose,
         )
         self.counts = ObjectCounts()
+        self._audit_log = AuditLog.of(config.audit, "worker")
         """What has been done since the acquisition."""
         self._renewals = Renewals(
             links.commands,
@@ -186,6 +189,8 @@ class Tenure:
         finally:
             renewals.cancel()  # before all else: a lease that is renewed for nobody is never free again
             self._close()
+            if self._audit_log is not None:
+                self._audit_log.close()
             await self._state.stop()
             await self._stage.close()  # the process that ends cancels this task while it waits here
             await asyncio.gather(renewals, return_exceptions=True)
@@ -224,6 +229,7 @@ class Tenure:
             max_reply_bytes=self._config.limits.reply_bytes,
             counts=self.counts,
             seal=self._seal(),
+            on_forged=Forgeries(self._stage.name, self._object_keys, self.counts, self._audit_log).note,
             hand_over=self._hand_over,
             on_fenced=self._lose,
         )

@@ -15,6 +15,7 @@ from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.broker.subscriber import Subscriber
 from wispy.config.schema import FuncCallerConfig
+from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import Flight
 from wispy.frontend.relay import Relay
@@ -57,6 +58,7 @@ async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
         subscriber,
         Keys(),
         settings_of=lambda _: FuncCallerConfig(),
+        audit=Audit(),
         max_in_flight=100,
         max_objects=10,
         before_replies=lambda: None,

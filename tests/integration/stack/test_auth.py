@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -249,7 +250,43 @@ async def test_a_worker_runs_only_what_a_frontend_has_sealed(
         write("good", Seal(SECRET, stream).seal, times=3)  # written again, it does not run again
         async with Client(frontend.websocket_url, **bearer("alice-token")) as client:
             assert await client.get("sample.ran") == ["good"]
-    assert guarded.services[0].output.count("is deleted: no frontend") == len(seals)
+    assert guarded.services[0].output.count('"reason": "seal"') == len(seals)
+
+
+async def test_what_a_frontend_has_sealed_is_good_once_and_for_nothing_else(
+    make_stack: MakeStack, tmp_path: Path, valkey_server: EmbeddedServer
+) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=[])
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml"))
+    worker = stack.worker("sample=served:Sample", "other=served:Sample")
+    frontend = stack.frontend()
+    sample, other = (Keys(stack.prefix).of(name).requests for name in ("sample", "other"))
+    path = valkey_server.url.removeprefix("unix://")
+    with redis.Redis(unix_socket_path=path, protocol=2) as thief:
+        async with Client(frontend.websocket_url, **bearer("alice-token")) as client:
+            await client.hello()
+            assert await client.get("sample.ran") == await client.get("other.ran") == []
+            worker.send(signal.SIGSTOP)
+            try:
+                waiting = await client.start("sample.note_run", ["captured"])
+                await wait_until(lambda: thief.xlen(sample) == 1, "the entry is in the stream")
+                ((_, fields),) = cast("list[tuple[bytes, dict[bytes, bytes]]]", thief.xrange(sample))
+            finally:
+                worker.send(signal.SIGCONT)
+            assert "result" in await waiting
+            entry = fields[b"e"]
+            assert b"captured" in entry
+            thief.xadd(sample, {"e": entry})  # once more, as it is
+            thief.xadd(other, {"e": entry})  # to another object
+            thief.xadd(sample, {"e": entry.replace(b"captured", b"doctored")})
+            thief.xadd(sample, {"e": entry.replace(b"note_run", b"set_a")})
+            thief.xadd(sample, {"e": entry.replace(b"alice", b"admin")})
+            thief.xadd(sample, {"e": entry[:1] + bytes(32) + entry[33:]})
+            thief.xadd(sample, {"e": entry + b" "})
+            await wait_until(lambda: thief.xlen(sample) == thief.xlen(other) == 0, "all are dealt with")
+            assert await client.get("sample.ran") == ["captured"]
+            assert await client.get("other.ran") == []
+    assert worker.output.count('"reason": "seal"') == 6
 
 
 async def test_frontend_and_worker_need_the_same_secret(make_stack: MakeStack, tmp_path: Path) -> None:

@@ -1,10 +1,11 @@
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from wispy.cli.top import tables, with_rates
 
-NOTHING = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "updates"), 0)
+NOTHING = dict.fromkeys(("calls", "gets", "sets", "deletes", "errors", "refused", "denied", "updates"), 0)
 
 
 def an_object(
@@ -22,7 +23,7 @@ def an_object(
 
 
 def a_frontend(id: str = "f1", requests: int = 0) -> dict[str, Any]:
-    counts = {"requests": requests, "deliveries": 0}
+    counts = {"requests": requests, "deliveries": 0, "denied": 4}
     return {"id": id, "host": "web", "pid": 8, "since_ms": 0, "connections": 3, "sessions": 2, "counts": counts}
 
 
@@ -34,6 +35,7 @@ def a_sample(
         "frontends": frontends,
         "sessions": sessions or [],
         "sessions_total": total,
+        "denials": [],
         "clock_ms": clock_ms,
     }
 
@@ -42,7 +44,7 @@ def test_rates_are_by_the_second_between_two_looks() -> None:
     former = a_sample(100_000, [an_object(calls=10, busy_ms=100)], [a_frontend(requests=5)])
     rated = with_rates(a_sample(102_000, [an_object(calls=30, busy_ms=600)], [a_frontend(requests=6)]), former)
     assert rated["objects"][0]["rates"] == {**dict.fromkeys(NOTHING, 0), "calls": 10, "busy": 0.25}
-    assert rated["frontends"][0]["rates"] == {"requests": 0.5, "deliveries": 0}
+    assert rated["frontends"][0]["rates"] == {"requests": 0.5, "deliveries": 0, "denied": 0}
 
 
 @pytest.mark.parametrize(
@@ -73,21 +75,33 @@ def test_the_tables() -> None:
         "user": None,
     }  # fmt: skip
     former = a_sample(98_000, [an_object(), an_object("dark", None)], [a_frontend()])
-    objects = [an_object(busy_ms=500, calls=100, gets=100, errors=1, refused=2, updates=7), an_object("dark", None)]
+    counted = an_object(busy_ms=500, calls=100, gets=100, errors=1, refused=2, denied=3, updates=7)
+    objects = [counted, an_object("dark", None)]
     sample = a_sample(100_000, objects, [a_frontend(requests=2000)], [session], total=12)
+    denial = {
+        "time": "2026-11-27T10:00:00.500+00:00", "reason": "role", "user": "ann", "address": "10.0.0.7",
+        "operation": "set", "object": "lamp", "path": "volts", "detail": "volts cannot be set",
+    }  # fmt: skip
+    foreign = {"reason": "host", "user": None, "address": "", "operation": "GET", "object": "", "path": ""}
+    sample["denials"] = [denial, {**denial, **foreign, "detail": "host evil.example"}]
+    at = datetime(2026, 11, 27, 10, tzinfo=UTC).astimezone()
     lines = [" ".join(line.split()) for line in tables(with_rates(sample, former))]
     assert lines == [
         "",
-        "OBJECT OWNER SINCE QUEUE OLDEST RUNNING BUSY REQUESTS/S ERRORS/S UPDATES/S",
-        "lamp lab pid 7 1.0 min 2 1.5 s 1 25 % 100 1.5 3.5",
-        "dark NO OWNER - 2 1.5 s 1 0 % 0 0 0",
+        "OBJECT OWNER SINCE QUEUE OLDEST RUNNING BUSY REQUESTS/S ERRORS/S DENIED UPDATES/S",
+        "lamp lab pid 7 1.0 min 2 1.5 s 1 25 % 100 1.5 3 3.5",
+        "dark NO OWNER - 2 1.5 s 1 0 % 0 0 0 0",
         "",
-        "FRONTEND PROCESS SINCE CONNECTIONS SESSIONS REQUESTS/S DELIVERIES/S",
-        "f1 web pid 8 1.7 min 3 2 1000 0",
+        "FRONTEND PROCESS SINCE CONNECTIONS SESSIONS REQUESTS/S DELIVERIES/S DENIED",
+        "f1 web pid 8 1.7 min 3 2 1000 0 4",
         "",
         "SESSION FRONTEND SINCE IN FLIGHT CHANNELS ADDRESS USER",
         "ab12 f1 500 ms 1 4 10.0.0.7 -",
         "and 11 older sessions",
+        "",
+        "DENIED REASON USER ADDRESS OPERATION WHAT",
+        f"{at:%H:%M:%S} role ann 10.0.0.7 set lamp.volts",
+        f"{at:%H:%M:%S} host - - GET host evil.example",
     ]
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.feed import Feed
 from wispy.frontend.flights import Flight, SessionFlights
@@ -75,6 +76,7 @@ class RecordingRelay(Relay):
 
     def __init__(self) -> None:
         self.submitted: list[tuple[str, Flight, float | None]] = []
+        self.audit = Audit()
 
     def stamp(self, flight: Flight) -> None:
         flight.at = 1234

@@ -9,7 +9,8 @@ from tests.unit.frontend.recorders import RecordingRelay
 from tests.unit.frontend.test_dispatch import Client, fail, later, now, refuse, start
 from wispy.access_log import AccessLog
 from wispy.frontend.flights import NOBODY, SessionFlights
-from wispy.frontend.logging_dispatcher import LoggedSink, LoggingDispatcher
+from wispy.frontend.logged_sink import LoggedSink
+from wispy.frontend.logging_dispatcher import LoggingDispatcher
 from wispy.frontend.session import Session
 from wispy.protocol import errors
 from wispy.protocol import relay as wire

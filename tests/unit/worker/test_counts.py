@@ -16,6 +16,11 @@ def test_totals_are_by_operation_whatever_came_of_it() -> None:
     counts.failed["set"] += 4
     counts.done["delete"] += 6
     counts.turned_away += 10
+    counts.deny("role")
+    counts.deny("absent")
+    counts.deny_unread("absent")
+    counts.deny_unread("login")
+    counts.deny_unread("seal")
     counts.updates += 7
     assert totals(counts) == {
         "calls": 8,
@@ -24,6 +29,7 @@ def test_totals_are_by_operation_whatever_came_of_it() -> None:
         "deletes": 6,
         "errors": 6,
         "refused": 14,
+        "denied": 5,
         "updates": 7,
     }
 

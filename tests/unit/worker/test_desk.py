@@ -101,6 +101,7 @@ class Owner:
     link: RecordingLink = field(default_factory=RecordingLink)
     handed_over: list[Call] = field(default_factory=list[Call])
     fenced: list[bool] = field(default_factory=list[bool])
+    forged: list[str] = field(default_factory=list[str])
     counts: ObjectCounts = field(default_factory=ObjectCounts)
 
     def __post_init__(self) -> None:
@@ -113,6 +114,7 @@ class Owner:
             max_start_delay_s=5.0,
             max_reply_bytes=self.max_reply_bytes,
             counts=self.counts,
+            on_forged=self.forged.append,
             hand_over=self.handed_over.extend,
             on_fenced=lambda: self.fenced.append(True),
         )

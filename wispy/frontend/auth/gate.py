@@ -17,7 +17,9 @@ from typing import Final
 import msgspec
 from tornado.httputil import HTTPServerRequest
 
+from wispy.audit_log import Access
 from wispy.config.schema import AuthConfig
+from wispy.frontend.audit import Audit
 from wispy.frontend.auth.credentials import MAX_TOKEN, Credentials, credentials_of
 from wispy.frontend.auth.verifying import Grant, Verifier
 from wispy.frontend.dispatch import Caller, Dispatcher
@@ -56,6 +58,7 @@ class Gate:
         dispatcher: takes the requests of those who are in.
         sessions: the open websockets.
         quotas: how many of them one user may have, and what they may ask for.
+        audit: told of who has to go.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Gate:
         dispatcher: Dispatcher,
         sessions: Iterable[Session],
         quotas: Quotas,
+        audit: Audit,
     ) -> None:
         self._quotas = quotas
         self._config = config
@@ -72,6 +76,7 @@ class Gate:
         self._dispatcher = dispatcher
         self.lobby: Final = Lobby(dispatcher)
         self._sessions = sessions
+        self._audit = audit
         self._loop = asyncio.get_running_loop()
         self._timer = EarliestTimer(self._loop, self._sweep)
         self._room = asyncio.Semaphore(MAX_CHECKS)
@@ -158,9 +163,9 @@ class Gate:
             left_s = self._left_s(session)
             if left_s <= 0 and session.grant is None:
                 self._quotas.counts.hit("login_time")
-                session.expel("nobody has logged in")
+                self._expel(session, "nobody has logged in")
             elif left_s <= 0:
-                session.expel("the login has expired")
+                self._expel(session, "the login has expired")
             else:
                 is_any = True
                 upcoming_s = min(upcoming_s, left_s)
@@ -184,10 +189,15 @@ class Gate:
         if before is None or session.grant is not before or session.connection is None:
             return  # it has shown something newer meanwhile, or is gone
         if grant is None or grant.identity.user != before.identity.user:
-            session.expel("the login was withdrawn")
+            self._expel(session, "the login was withdrawn")
         elif grant != before:
             self.admit(session, grant, session.credentials)
             self._look_at(session)
+
+    def _expel(self, session: Session, reason: str) -> None:
+        access = Access("websocket", "", address=session.remote, user=session.identity.user, detail=reason)
+        self._audit.denied("login", access)
+        session.expel(reason)
 
     async def close(self) -> None:
         """Stop looking."""
@@ -200,6 +210,7 @@ class Lobby:
 
     def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
+        self.turned_away: Final = dispatcher.turned_away
 
     def start(self, caller: Caller, request: Request, sink: AnswerSink) -> Flight | None:
         """Let `rpc.authenticate` through; refuse everything else."""

@@ -1,4 +1,4 @@
-/** The page of the whole deployment: objects and their owners, frontends, sessions. */
+/** The page of the whole deployment: objects and their owners, frontends, sessions, and what was denied of late. */
 
 import { become, fill, h } from "./dom.mjs";
 import { rateText, requestsOf } from "./rates.mjs";
@@ -31,7 +31,7 @@ export class Overview {
       tile("Requests/s", rateText(sum("requests"))),
       tile("Updates/s", rateText(sum("updates"))),
     );
-    const fresh = page(tiles, objectsTable(status, rates), frontendsTable(status), sessionsTable(status));
+    const fresh = page(tiles, objectsTable(status, rates), frontendsTable(status), sessionsTable(status), ...denialsTable(status));
     become(/** @type {ChildNode} */ (this.element.firstChild), fresh);
   }
 }
@@ -96,9 +96,10 @@ function objectsTable({ objects, clock_ms: now }, rates) {
       rate ? rateText(rate.updates) : "",
       rate ? `${Math.round(rate.busy * 100)} %` : "",
       String((counts?.errors ?? 0) + (counts?.refused ?? 0)),
+      String(counts?.denied ?? ""),
     ];
   });
-  const heads = ["Object", "Owner", "Since", "Queue", "Running", "Requests", "Requests/s", "Updates/s", "Busy", "Errors"];
+  const heads = ["Object", "Owner", "Since", "Queue", "Running", "Requests", "Requests/s", "Updates/s", "Busy", "Errors", "Denied"];
   return table("Objects", heads, rows);
 }
 
@@ -111,8 +112,9 @@ function frontendsTable({ frontends = [], clock_ms: now }) {
     String(sessions),
     String(counts?.requests ?? ""),
     String(counts?.deliveries ?? ""),
+    String(counts?.denied ?? ""),
   ]);
-  return table("Frontends", ["Frontend", "Since", "Connections", "Sessions", "Requests", "Deliveries"], rows);
+  return table("Frontends", ["Frontend", "Since", "Connections", "Sessions", "Requests", "Deliveries", "Denied"], rows);
 }
 
 /** @param {Status} status */
@@ -127,6 +129,21 @@ function sessionsTable({ sessions = [], sessions_total: total = sessions.length,
   ]);
   const more = total > rows.length ? `Sessions (${rows.length} of ${total})` : "Sessions";
   return table(more, ["Session", "Address", "User", "Since", "In flight", "Subscriptions"], rows);
+}
+
+/** The newest denials, if there are some. @param {Status} status */
+function denialsTable({ denials = [] }) {
+  const rows = denials.map(({ time, reason, user, address, operation, object, path, detail }) => [
+    new Date(time).toLocaleTimeString(),
+    reason,
+    user ?? "",
+    address,
+    operation,
+    h("code", {}, [object, path].filter(Boolean).join(".")),
+    detail,
+  ]);
+  const heads = ["Time", "Reason", "User", "Address", "Operation", "What", "Detail"];
+  return rows.length === 0 ? [] : [table("Denied of late", heads, rows)];
 }
 
 /**

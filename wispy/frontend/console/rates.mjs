@@ -9,8 +9,10 @@
  *   counts?: Counts}} FrontendStatus
  * @typedef {{id: string, frontend: string, since_ms: number, address?: string, user?: string | null,
  *   in_flight: number, subscriptions: number}} SessionStatus
+ * @typedef {{time: string, reason: string, user: string | null, address: string, operation: string, object: string,
+ *   path: string, detail: string}} Denial
  * @typedef {{objects: ObjectStatus[], frontends?: FrontendStatus[], sessions?: SessionStatus[], sessions_total?: number,
- *   clock_ms: number}} Status
+ *   denials?: Denial[], clock_ms: number}} Status
  *
  * @typedef {{requests: number, updates: number, busy: number}} Rates each second; busy as a part of it
  */
