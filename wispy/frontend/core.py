@@ -122,11 +122,11 @@ class Core:
         self.sessions: dict[Session, None] = {}
         """Those with an open websocket, the oldest first."""
         verifier = verifier_of(config.auth)
-        self.gate = (
-            None if verifier is None else Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas)
-        )
+        self.gate: Gate | None = None
         """None where nobody has to say who he is."""
-        if self.gate is not None:
+        if verifier is not None:
+            largest = config.websocket_max_message_size
+            self.gate = Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas, largest)
             methods[AUTHENTICATE] = self.gate.authenticate
         self._started_at = self.websockets.loop.time()
         self.posts_in_flight = 0

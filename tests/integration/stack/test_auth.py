@@ -145,6 +145,22 @@ async def test_who_does_not_log_in_in_time_is_sent_away(frontend: Frontend) -> N
         await wait_until(lambda: client.close_code == 4401, "the connection is closed")
 
 
+@pytest.mark.parametrize("shell", [{}, {"websocket.shell": "tornado"}, {"websocket.compression": "true"}])
+async def test_a_stranger_may_not_say_much(make_stack: MakeStack, tmp_path: Path, shell: dict[str, str]) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=[])
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml"), **shell)
+    frontend = stack.frontend()
+    padding = " " * (100 << 10)  # compressed it is a hundred bytes
+    compression = "deflate" if "websocket.compression" in shell else None
+    async with Client(frontend.websocket_url, compression=compression) as client:
+        await client.socket.send(call("rpc.hello") + padding)
+        await wait_until(lambda: client.close_code == 1009, "it is closed")
+    async with Client(frontend.websocket_url, compression=compression) as client:
+        await client.call(LOGIN, {"token": "alice-token"})
+        await client.socket.send(call("rpc.channels") + padding)
+        await wait_until(lambda: any(each.get("result") == {} for each in client.received), "it is answered")
+
+
 async def test_a_guesser_is_sent_away(frontend: Frontend) -> None:
     async with Client(frontend.websocket_url) as client:
         for number in range(5):

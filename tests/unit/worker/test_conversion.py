@@ -1,6 +1,7 @@
 """Values from pages, and the types that annotations ask for."""
 
 import collections.abc
+import dataclasses
 import datetime as dt
 import decimal
 import math
