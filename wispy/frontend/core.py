@@ -107,7 +107,13 @@ class Core:
             self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32), self.quotas
         )
         self.status = Status(
-            self.name, self.link, self.subscriber, keys, report=self._report, objects=self.methods.objects
+            self.name,
+            self.link,
+            self.subscriber,
+            keys,
+            report=self._report,
+            objects=self.methods.objects,
+            roles=config.auth.status_roles if config.auth.is_on else None,
         )
         methods = self.methods.table()
         if config.has_console:

@@ -305,6 +305,29 @@ async def test_a_channel_is_there_for_its_roles(
         assert await bob.call("sample.test_sum", [1, 2]) == 3
 
 
+async def test_a_channel_that_takes_a_role_by_now_ends_with_those_who_lack_it(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=["operator"], bob=["viewer"])
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml"))
+    worker = stack.worker("changing=changing:Changing")
+    frontend = stack.frontend()
+    async with (
+        Client(frontend.websocket_url, **bearer("alice-token")) as alice,
+        Client(frontend.websocket_url, **bearer("bob-token")) as bob,
+    ):
+        for client in (alice, bob):
+            assert (await client.subscribe("changing.level"))["changing.level"]["value"] == 1
+        await asyncio.to_thread(worker.stop)
+        await asyncio.to_thread(stack.worker, "changing=changing:Changing", env={"ROLE_OF_LEVEL": "operator"})
+        await wait_until(lambda: bob.close_code == 4401, "bob's subscription ends", 5)
+        await alice.call("changing.up")
+        await alice.wait_for_update("changing.level", 2)
+    async with Client(frontend.websocket_url, **bearer("bob-token")) as bob:
+        answer = await bob.subscribe("changing.level")
+        assert answer["changing.level"]["error"]["code"] == errors.NOT_FOUND.code
+
+
 # --- the end of rights -----------------------------------------------------------------------------------------------
 
 

@@ -73,6 +73,10 @@ class AuthConfig(Section, frozen=True):
     cookie: Annotated[
         str | None, about("name of a cookie that may hold the token; it counts only with an Origin", checks.cookie)
     ] = None
+    status_roles: Annotated[
+        tuple[str, ...] | None,
+        about("roles of which a caller needs one to see other users' sessions in `rpc.status`; null: everybody may"),
+    ] = ("admin",)
     # Long enough for a page to fetch a token from elsewhere, short enough that nobodies do not fill the connections.
     login_time: Annotated[
         Annotated[Seconds, Meta(ge=0.1, le=600)],
