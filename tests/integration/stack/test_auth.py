@@ -15,6 +15,7 @@ import jwt
 import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.exceptions import InvalidStatus
 
 import wispy
 from tests.integration.stack.conftest import MakeStack
@@ -184,6 +185,61 @@ def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
     assert status("wispyjs/rpc.js") == 200
     assert status("openrpc.json") == 401
     assert status("openrpc.json", Authorization="Bearer bob-token") == 200
+
+
+def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: MakeStack, tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=["author"], bob=["viewer"])
+    uploads = {"upload.folders": f"{{inbox: {tmp_path / 'inbox'}}}", "upload.roles": '["author", "admin"]'}
+    rules = {"upload.rules.file_creation_whitelist": '["*"]'}
+    frontend = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml", cookie="login")).frontend(
+        **uploads, **rules
+    )
+
+    def status(method: str, path: str, **headers: str) -> int:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{frontend.url}/inbox/{path}"
+        content = None if method == "GET" else b"content"
+        return httpx.request(method, url, headers=given, content=content, trust_env=False).status_code
+
+    form = {"Content_Type": "multipart/form-data; boundary=x"}
+    alice, bob, own = "Bearer alice-token", "Bearer bob-token", frontend.url
+    for method, path in (("PUT", "a.txt"), ("POST", ""), ("GET", "")):
+        assert status(method, path, **form) == 401, method
+        assert status(method, path, Authorization="Bearer nobody", **form) == 401, method
+        assert status(method, path, Authorization=bob, **form) == 403, method
+        # A cookie is sent by the browser for whatever page asks.
+        assert status(method, path, Cookie="login=alice-token", **form) == 401, method
+    for origin in ("http://evil.example", "null", f"{own}.evil.example", own.replace("http", "https")):
+        assert status("PUT", "a.txt", Origin=origin, Authorization=alice) == 403, origin
+        assert status("PUT", "a.txt", Origin=origin, Cookie="login=alice-token") == 403, origin
+        assert status("POST", "", Origin=origin, Cookie="login=alice-token", **form) == 403, origin
+    assert not list((tmp_path / "inbox").glob("**/*.txt"))
+    assert status("PUT", "a.txt", Authorization=alice) == 201
+    assert status("PUT", "b.txt", Origin=own, Cookie="login=alice-token") == 201
+    assert status("GET", "", Authorization=alice) == 200
+    assert {file.name for file in (tmp_path / "inbox").iterdir()} == {"a.txt", "b.txt"}
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://{address}", "http://{address}.evil.example"]
+)
+async def test_a_foreign_page_cannot_use_the_users_cookie(frontend: Frontend, origin: str) -> None:
+    """CSRF: the browser adds the cookie, and says whose page it is."""
+    headers = {"Cookie": "login=alice-token", "Origin": origin.format(address=frontend.address)}
+    answer = frontend.post_text(call("sample.note_run", x=1), **headers)
+    assert answer.status_code == 403
+    with pytest.raises(InvalidStatus) as refused:
+        await Client(frontend.websocket_url, additional_headers=headers).__aenter__()
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx"],
+)
+def test_what_a_form_can_send_is_not_taken_even_of_the_own_origin(frontend: Frontend, content_type: str) -> None:
+    given = {"Cookie": "login=alice-token", "Origin": frontend.url, "Content_Type": content_type}
+    assert frontend.post_text(call("sample.who"), **given).status_code == 415
 
 
 # --- our own clients --------------------------------------------------------------------------------------------------
