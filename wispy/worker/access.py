@@ -53,11 +53,13 @@ class Interface(TableInterface, Protocol):
 class BoundMethod:
     """A method of an object, ready to be called."""
 
-    __slots__ = ("bind", "function", "limiter", "mode")
+    __slots__ = ("bind", "function", "limiter", "mode", "needed")
 
-    def __init__(self, function: Callable[..., Any], member: Member) -> None:
+    def __init__(self, function: Callable[..., Any], member: Member, needed: tuple[frozenset[str], ...] = ()) -> None:
         assert member.signature is not None
         self.function = function
+        self.needed = needed
+        """Lists of roles: a caller needs one of each."""
         self.mode: Mode | None = None
         """How it is run, once the runner has found that out."""
         self.limiter: Limiter | None = member.limiter
@@ -124,12 +126,16 @@ class Access:
             raise errors.NOT_FOUND()
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
-        """The object's methods that everybody may call, ready for that: nearly every request is for one of them."""
-        members = self._tables.root.members.items()
+        """The object's methods, ready to be called: nearly every request is for one of them."""
+        root = self._tables.root
         return {
-            name: BoundMethod(member.static.__get__(self._target, type(self._target)), member)
-            for name, member in members
-            if member.signature is not None and member.rights.roles is None
+            name: BoundMethod(
+                member.static.__get__(self._target, type(self._target)),
+                member,
+                tuple(roles for roles in (root.rights.roles, member.rights.roles) if roles is not None),
+            )
+            for name, member in root.members.items()
+            if member.signature is not None
         }
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -163,6 +169,9 @@ class Access:
             method = self._methods.get(path[0])
             # An attribute of the instance may stand before the method of its class.
             if method is not None and path[0] not in self._namespace(self._target):
+                for needed in method.needed:
+                    if needed.isdisjoint(roles):
+                        raise errors.NOT_FOUND()
                 return method
         place = self._place(path, roles)
         if place.table is None:

@@ -189,7 +189,10 @@ def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
 
 def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: MakeStack, tmp_path: Path) -> None:
     write_tokens(tmp_path / "tokens.yaml", alice=["author"], bob=["viewer"])
-    uploads: dict[str, Any] = {"upload.folders": f"{{inbox: {tmp_path / 'inbox'}}}", "upload.roles": '["author", "admin"]'}
+    uploads: dict[str, Any] = {
+        "upload.folders": f"{{inbox: {tmp_path / 'inbox'}}}",
+        "upload.roles": '["author", "admin"]',
+    }
     rules: dict[str, Any] = {"upload.rules.file_creation_whitelist": '["*"]'}
     frontend = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml", cookie="login")).frontend(
         **uploads, **rules
