@@ -26,6 +26,8 @@ from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.verifying import StaticTokens, digest_of
+from wispy.frontend.dispatch import RELAYED
+from wispy.frontend.methods import Methods
 from wispy.protocol import errors
 from wispy.protocol.envelope import Seal
 from wispy.protocol.identity import Identity
@@ -134,6 +136,8 @@ async def test_a_stranger_may_only_log_in(frontend: Frontend) -> None:
             (LOGIN, {"token": ""}),
         ):
             assert await code(client, method, params) == errors.UNAUTHENTICATED.code, method
+        for method in RELAYED | Methods.__new__(Methods).table().keys():  # every method that there is
+            assert await code(client, method, {"path": "sample.a"}) == errors.UNAUTHENTICATED.code, method
         assert await code(client, LOGIN, {"token": 5}) == errors.INVALID_PARAMS.code
         await client.socket.send(f"[{call('sample.who')},{call('rpc.get', path='sample.a')}]")
         await wait_until(lambda: any(isinstance(each, list) for each in client.received), "the batch is answered")
@@ -442,6 +446,51 @@ async def test_a_jwt_is_refreshed_without_reconnecting_and_ends_in_time(make_sta
         await wait_until(lambda: client.close_code == 4401, "the connection has ended with its token", 5)
     for token in (sign("alice", 60, iss="you"), sign("alice", 60, aud="shop"), sign("alice", -1), sign("", 60)):
         assert frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}").status_code == 401
+
+
+async def test_an_open_subscription_ends_with_its_token(make_stack: MakeStack, tmp_path: Path) -> None:
+    sign = make_jwks(tmp_path / "jwks.json")
+    stack = make_stack(**settings(kind="jwt", jwt__keys=tmp_path / "jwks.json", jwt__leeway=0))
+    stack.worker("sample=served:Sample")
+    frontend = stack.frontend()
+    async with Client(frontend.websocket_url, **bearer(sign("bob", 60))) as bob:
+        expires = time.time() + 2
+        async with Client(frontend.websocket_url, **bearer(sign("alice", 0, exp=expires))) as alice:
+            await alice.subscribe("sample.a")
+            await bob.set("sample.a", 2)
+            await alice.wait_for_update("sample.a", 2)
+            await wait_until(lambda: alice.close_code == 4401, "alice's connection ends", 5)
+            assert time.time() < expires + 2  # a sweep of half a second, on a busy machine
+            await bob.set("sample.a", 3)
+            assert await bob.get("sample.a") == 3
+            assert alice.updates("sample.a") == [2]
+            await bob.set("sample.a", 1)
+
+
+async def test_tokens_are_in_no_log(make_stack: MakeStack, tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=[])
+    logs = {"logging_config.level": "DEBUG", "logging_config.access": "json"}
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml", cookie="login"), **logs)
+    worker = stack.worker("sample=served:Sample")
+    frontend = stack.frontend()
+    secrets = ["alice-token", "wrong-token"]
+    for token in secrets:
+        for options in (
+            bearer(token),
+            {"subprotocols": ["wispy", f"bearer.{token}"]},
+            {"additional_headers": {"Cookie": f"login={token}"}, "origin": frontend.url},
+            {},
+        ):
+            async with Client(frontend.websocket_url, **options) as client:
+                await client.ask_raw(call(LOGIN, token=token))
+                await client.ask_raw(call("sample.who"))
+        frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}")
+        frontend.post_text(call(LOGIN, token=token), Authorization="Bearer alice-token")
+        frontend.post_text("{" + token, Authorization="Bearer alice-token")
+    assert LOGIN in frontend.output, "requests are logged"
+    for token in secrets:
+        assert token not in frontend.output
+        assert token not in worker.output
 
 
 async def test_a_function_decides(make_stack: MakeStack) -> None:
