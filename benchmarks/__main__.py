@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from benchmarks.capacity import run_capacity, run_checks, run_memory_checks, table
-from benchmarks.harness import Plan, Results, run_all, run_comparison
+from benchmarks.harness import Plan, Results, run_all, run_checked, run_comparison
 from benchmarks.loadgen import raise_file_limit
 from benchmarks.profile import profile
 from benchmarks.report import markdown, text
@@ -45,6 +45,8 @@ def main() -> int:
         if arguments.command == "compare":
             _compare(arguments)
             return 0
+        if arguments.command == "checks":
+            return _check(arguments)
         return _measure(arguments)
     except KeyboardInterrupt:
         return 130
@@ -77,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_plan(comparing)
     comparing.add_argument("tree", type=Path, help="a work tree in which `make setup` was run")
     comparing.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
+    checking = commands.add_parser("checks", help="a call of a user with a role beside one without any check, in turns")
+    _add_plan(checking)
+    checking.add_argument("--json", type=Path, metavar="FILE", help="write every measure of every round")
+    checking.add_argument("--check", action="store_true", help="exit status 1 if the target is missed")
     profiling = commands.add_parser(
         "profile", help="where the time of one process goes, at 64 connections with 8 in flight"
     )
@@ -129,6 +135,13 @@ def _compare(arguments: argparse.Namespace) -> None:
         arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
 
 
+def _check(arguments: argparse.Namespace) -> int:
+    machine = _machine()
+    results = run_checked(_plan(arguments, COMPARISON), machine, _progress)
+    machine["load average"] += f" at the start, {_load_average()} at the end"
+    return _tell(results, arguments)
+
+
 def _measure(arguments: argparse.Namespace) -> int:
     everything = arguments.command == "all"
     chosen = [contest for contest in contests() if everything or contest.scenario == arguments.command]
@@ -143,17 +156,18 @@ def _measure(arguments: argparse.Namespace) -> int:
         progress=_progress,
     )
     machine["load average"] += f" at the start, {_load_average()} at the end"
-    print(text(results))
-    _write(results, arguments)
-    missed = [verdict for verdict in judge(results) if not verdict.is_met]
-    return 1 if arguments.check and missed else 0
-
-
-def _write(results: Results, arguments: argparse.Namespace) -> None:
-    if arguments.json:
-        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
     if arguments.markdown:
         arguments.markdown.write_text(markdown(results))
+    return _tell(results, arguments)
+
+
+def _tell(results: Results, arguments: argparse.Namespace) -> int:
+    """Print the tables; the exit status."""
+    print(text(results))
+    if arguments.json:
+        arguments.json.write_bytes(msgspec.json.format(msgspec.json.encode(results)))
+    missed = [verdict for verdict in judge(results) if not verdict.is_met]
+    return 1 if arguments.check and missed else 0
 
 
 def _progress(what: str) -> None:

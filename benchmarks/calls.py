@@ -97,7 +97,7 @@ async def run_calls(job: Job, load: CallLoad) -> Measure:
     callers = [caller for group in groups for caller in group]
     await open_all(callers, job.url)
     if load.dialect == "hello":
-        await asyncio.gather(*(caller.greet() for caller in callers))
+        await asyncio.gather(*(caller.greet(job.token) for caller in callers))
     pacers = [_start(group, members) for group, members in zip(load.groups, groups, strict=True)]
     measure = await measure_window(job, tallies, errors)
     await _stop(callers, [pacer for pacer in pacers if pacer is not None], errors)

@@ -64,7 +64,7 @@ class Client(WSListener):
     def ask_nowait(self, number: int, method: str, params: object) -> asyncio.Future[Reply]:
         """Send a request with its own number; the future gets the reply."""
         request = {"jsonrpc": "2.0", "id": number, "method": method, "params": params}
-        if method != "rpc.hello":
+        if method not in ("rpc.authenticate", "rpc.hello"):
             request["wispy"] = {"ack": next(iter(self._questions), number) - 1, "at": self.now_ms()}
         question: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._questions[number] = question
@@ -78,8 +78,10 @@ class Client(WSListener):
             raise RuntimeError(f"{method} answered {reply.error}")
         return reply.result
 
-    async def greet(self) -> None:
-        """Begin a session, and learn Redis' clock."""
+    async def greet(self, token: str | None = None) -> None:
+        """Log in, where there is a token for it; begin a session, and learn Redis' clock."""
+        if token is not None:
+            await self.ask(0, "rpc.authenticate", {"token": token})
         hello = await self.ask(0, "rpc.hello", {"client": "bench"})
         self.clock_offset_ms = hello["ms"] - time.monotonic() * 1000
 

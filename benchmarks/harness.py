@@ -14,6 +14,7 @@ from benchmarks.processes import capped, cpu_of, cpu_since, placed_on
 from benchmarks.scenarios import (
     BESIDE_NONE,
     BESIDE_STALLED,
+    CHECKED,
     COMPARED,
     IDLE_CONNECTIONS,
     SATURATION,
@@ -131,7 +132,7 @@ class Shared(msgspec.Struct):
 
 
 class Comparison(msgspec.Struct):
-    """One load, of this tree of the project and of another one, by round."""
+    """One load of two systems, by round: of this tree of the project and of another one, or with and without checks."""
 
     title: str
     ours: list[Measure]
@@ -155,6 +156,7 @@ class Results(msgspec.Struct):
     slow: Slow | None = None
     shared: list[Shared] = msgspec.field(default_factory=list[Shared])
     comparisons: list[Comparison] = msgspec.field(default_factory=list[Comparison])
+    checks: list[Comparison] = msgspec.field(default_factory=list[Comparison])
 
 
 Progress = Callable[[str], None]
@@ -209,7 +211,7 @@ def measure(plan: Plan, load: CallLoad | FanoutLoad, system: System, path: str =
 
 
 def _job(plan: Plan, load: Any, system: System, path: str, **changes: Any) -> Job:
-    timing = {"warmup_s": plan.warmup_s, "seconds": plan.seconds} | changes
+    timing: dict[str, Any] = {"warmup_s": plan.warmup_s, "seconds": plan.seconds} | changes
     return Job(load=load, url=system.url(path), watch=system.watch, cpus=plan.generator_cpus, **timing)
 
 
@@ -299,6 +301,21 @@ def run_comparison(plan: Plan, machine: dict[str, str], tree: Path, progress: Pr
                 progress(f"{title}: round {turn + 1} of {plan.rounds}")
                 comparison.theirs.append(measure(plan, load, theirs))
                 comparison.ours.append(measure(plan, load, ours))
+    return results
+
+
+def run_checked(plan: Plan, machine: dict[str, str], progress: Progress) -> Results:
+    """Measure a call with all checks and one without any, in turns."""
+    guarded, bare = Wispy(guarded=True), Wispy()
+    results = Results(machine, plan)
+    with running(plan.server_cpus, guarded, bare):
+        for title, (unchecked, checked) in CHECKED.items():
+            comparison = Comparison(title, [], [])
+            results.checks.append(comparison)
+            for turn in range(plan.rounds):
+                progress(f"checks, {title}: round {turn + 1} of {plan.rounds}")
+                comparison.theirs.append(measure(plan, unchecked, bare))
+                comparison.ours.append(measure(plan, checked, guarded, token=guarded.token))
     return results
 
 

@@ -11,7 +11,7 @@ from benchmarks.publisher import UPDATE_LENGTH
 #   plain   JSON-RPC without rpc.hello, as any client sends it
 #   hello   a session with ids, acknowledgements and stamps, as a browser has it
 Dialect = Literal["echo", "plain", "hello"]
-Method = Literal["add", "add_async", "get", "wait", "compute"]
+Method = Literal["add", "add_async", "add_unchecked", "add_for_role", "get", "wait", "compute"]
 Watch = dict[str, list[int]]  # role of a server process ("frontend") -> process ids
 
 
@@ -60,6 +60,7 @@ class Job(msgspec.Struct, frozen=True):
     warmup_s: float
     seconds: float
     cpus: list[int]  # the cores the load generator may use; empty for all
+    token: str | None = None  # what its connections log in with
 
 
 class GroupMeasure(msgspec.Struct):

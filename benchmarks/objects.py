@@ -2,9 +2,12 @@
 
 import time
 from collections.abc import Callable
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from benchmarks.publisher import Publisher
+from wispy import roles
+
+ROLE = "bench"
 
 WAIT_S: Final = 0.005
 COMPUTE_S: Final = 0.001
@@ -35,6 +38,15 @@ class Bench:
 
     async def add_async(self, a: int, b: int) -> int:
         """The same as a coroutine that never waits."""
+        return a + b
+
+    def add_unchecked(self, a: Any, b: Any) -> Any:
+        """The same, where arguments are taken as they come."""
+        return a + b
+
+    @roles(ROLE)
+    def add_for_role(self, a: int, b: int) -> int:
+        """The same, for those who have a role."""
         return a + b
 
     async def push(self, count: int) -> int:

@@ -41,7 +41,9 @@ def tables(results: Results) -> list[Table]:
     if results.shared:
         made.append(_shared_table(results.shared))
     if results.comparisons:
-        made.append(_comparison_table(results.comparisons))
+        made.append(_comparison_table("A call here and in the other tree", "here", "there", results.comparisons))
+    if results.checks:
+        made.append(_comparison_table("A call with and without checks", "checked", "unchecked", results.checks))
     closing = [_verdict_table(judge(results)), _problem_table(results.rows, results.slow)]
     return made + [table for table in closing if table.body]
 
@@ -155,8 +157,8 @@ def _frontend_shares(measures: Sequence[Measure]) -> list[float]:
     return [median(used) / seconds for used in by_process]
 
 
-def _comparison_table(comparisons: Sequence[Comparison]) -> Table:
-    head = ["load", "here us", *ROLES, "there us", *ROLES, "ratio", "spread"]
+def _comparison_table(caption: str, ours: str, theirs: str, comparisons: Sequence[Comparison]) -> Table:
+    head = ["load", f"{ours} us", *ROLES, f"{theirs} us", *ROLES, "ratio", "spread"]
     body = [
         [
             each.title,
@@ -170,10 +172,10 @@ def _comparison_table(comparisons: Sequence[Comparison]) -> Table:
         for each in comparisons
     ]
     note = (
-        "us: CPU microseconds of the servers for one call. ratio: here over there, within a round; spread: the least "
-        "and the greatest of the rounds. Medians of the rounds."
+        f"us: CPU microseconds of the servers for one call. ratio: {ours} over {theirs}, within a round; spread: the "
+        "least and the greatest of the rounds. Medians of the rounds."
     )
-    return Table("A call here and in the other tree", head, body, note)
+    return Table(caption, head, body, note)
 
 
 def _slow_table(slow: Slow) -> Table:

@@ -1,8 +1,10 @@
 """The servers under test, each started as processes of its own, and the load generator that is sent against them."""
 
+import hashlib
 import http.client
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -17,6 +19,7 @@ from typing import IO, Any
 import msgspec
 
 from benchmarks.jobs import Job, Result, Watch
+from benchmarks.objects import ROLE
 from benchmarks.processes import descendants
 from wispy.broker.embedded import EmbeddedServer
 
@@ -126,22 +129,24 @@ class Wispy(System):
     Args:
         processes: frontend processes.
         sharing: workers that share a stateless object; 0: one worker owns `Bench`.
+        guarded: callers log in, with `token`, and have the role `benchmarks.objects.ROLE`.
         root: another tree of the project, with an environment of its own in `.venv` (`make setup`).
     """
 
     name = "wispy"
 
-    def __init__(self, *, processes: int = 1, sharing: int = 0, root: Path = ROOT) -> None:
+    def __init__(self, *, processes: int = 1, sharing: int = 0, guarded: bool = False, root: Path = ROOT) -> None:
         super().__init__()
         self._processes = processes
         self._sharing = sharing
+        self.token = secrets.token_urlsafe() if guarded else None
         self._root = root
         self._scripts = Path(sys.executable).parent if root == ROOT else root / ".venv" / "bin"
 
     def start(self) -> None:
         broker = EmbeddedServer.start()
         self._stops.append(broker.stop)
-        redis = ("--redis", broker.url)
+        redis = ("--redis", broker.url, *self._auth())
         bench = ("--object", f"bench=benchmarks.objects:{'Stateless' if self._sharing else 'Bench'}")
         shared = ("--shared",) if self._sharing else ()
         workers = [
@@ -151,11 +156,23 @@ class Wispy(System):
         ports = ("--port", str(self.port), "--processes", str(self._processes))
         frontend = self._serve(str(self._scripts / "wispy-frontend"), *ports, *redis, root=self._root)
         _wait(lambda: _get(self.port, "/readyz") == HTTPStatus.OK, "the frontend is ready", [*workers, frontend])
-        _wait(lambda: _call(self.port, "bench.add", [4, 5]) == 9, "a call works", [*workers, frontend])
+        _wait(lambda: _call(self.port, "bench.add", [4, 5], self.token) == 9, "a call works", [*workers, frontend])
         if self._sharing:
             _wait(lambda: all("is served here" in each.output() for each in workers), "all workers serve", workers)
         pids = [pid for worker in workers for pid in worker.pids]
         self.watch = {"valkey": [broker.pid], "frontend": frontend.pids, "worker": pids}
+
+    def _auth(self) -> list[str]:
+        """The flags by which callers have to log in."""
+        if self.token is None:
+            return []
+        folder = tempfile.TemporaryDirectory()
+        self._stops.append(folder.cleanup)
+        file = Path(folder.name) / "tokens.yaml"
+        digest = hashlib.sha256(self.token.encode()).hexdigest()
+        file.write_text(json.dumps({"generator": {"sha256": [digest], "roles": [ROLE]}}))
+        settings = {"auth.kind": "tokens", "auth.tokens": file, "session.secret": secrets.token_hex()}
+        return [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
 
     def url(self, path: str) -> str:
         del path
@@ -206,12 +223,13 @@ def _get(port: int, path: str) -> int | None:
         connection.close()
 
 
-def _call(port: int, method: str, params: list[Any]) -> Any:
+def _call(port: int, method: str, params: list[Any], token: str | None) -> Any:
     """The result of one call over HTTP; None for an error."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     try:
-        connection.request("POST", "/rpc", body, {"Content-Type": "application/json"})
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        connection.request("POST", "/rpc", body, headers)
         return json.loads(connection.getresponse().read()).get("result")
     finally:
         connection.close()

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from benchmarks.harness import Idle, Results, Row, Scaling, Shared, Slow
+from benchmarks.harness import Comparison, Idle, Results, Row, Scaling, Shared, Slow
 
 IDLE_BYTES_PER_CONNECTION = 8 * 1024
 IDLE_CPU_SHARE = 0.01
@@ -15,6 +15,7 @@ SHARED_SCALING = {"each waits 5 ms": 3.5, "each computes for 1 ms": 3.0}
 """What four workers of a shared object give, over one."""
 
 FAIR_SHARE = 0.5
+CHECKS = 1.05
 NEIGHBOUR_P50_MS = 3
 NEIGHBOUR_P99_RATIO = 1.5
 STALLED_BYTES_PER_CONNECTION = 2 << 20
@@ -59,6 +60,8 @@ def _judge(results: Results) -> Iterator[Verdict]:
         yield from _slow(results.slow)
     if results.idle is not None:
         yield from _idle(results.idle)
+    for comparison in results.checks:
+        yield from _checks(comparison)
 
 
 def _fairness(row: Row) -> Verdict:
@@ -100,6 +103,14 @@ def _slow(slow: Slow) -> Iterator[Verdict]:
         STALLED_BYTES_PER_CONNECTION / (1 << 20),
         "MiB",
     )
+
+
+def _checks(comparison: Comparison) -> Iterator[Verdict]:
+    what = f"{comparison.title}, with checks"
+    yield Verdict(f"{what}: cost", median(comparison.ratios), "at most", CHECKS, "x that without them")
+    wrong = sum(sum(measure.errors.values()) for measure in [*comparison.ours, *comparison.theirs])
+    if wrong:
+        yield Verdict(f"{what}: wrong or missing answers", wrong, "at most", 0)
 
 
 def _idle(idle: Idle) -> Iterator[Verdict]:

@@ -38,6 +38,8 @@ _BODIES: dict[Method, bytes] = {
     "add_async": b'"method":"bench.add_async","params":[%d,5]',
     "wait": b'"method":"bench.wait","params":[%d,5]',
     "compute": b'"method":"bench.compute","params":[%d,5]',
+    "add_unchecked": b'"method":"bench.add_unchecked","params":[%d,5]',
+    "add_for_role": b'"method":"bench.add_for_role","params":[%d,5]',
     "get": b'"method":"rpc.get","params":{"path":"bench.value"}',
 }
 GET_RESULT = 42  # Bench.value

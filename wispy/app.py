@@ -26,7 +26,7 @@ from wispy.loops import new_event_loop
 from wispy.parts import Parts, run_parts
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
-from wispy.worker.source import ObjectSource, from_instances
+from wispy.worker.source import ObjectSource, from_instances, is_importing
 
 log = logging.getLogger("wispy.app")
 
@@ -66,11 +66,15 @@ class RPCWebApp:
     def run(self) -> None:
         """Serve until Ctrl-C or SIGTERM; call it in the main thread.
 
-        With `autoreload` the program is started anew from its first line whenever one of its files changes.
+        With `autoreload` the program is started anew from its first line whenever one of its files changes. Where a
+        command imports the program for an object in it (`wispy-worker --object quickstart:sample`), this does nothing.
 
         Raises:
             StartError: the port is in use, or an object cannot be served.
         """
+        if is_importing():
+            log.info("RPCWebApp.run() does nothing here: the program was imported for an object in it")
+            return
         run_all_in_one(self._config, self._sources, enter(self._config, self._files))
 
     def start(self) -> Self:

@@ -81,6 +81,13 @@ LIMITS: Final = (
         "the seed's number: images and curves pass whole. Compressed messages count as they are unpacked",
         "close code 1009",
     ),
+    Limit(
+        "auth.login_size",
+        "message",
+        "the longest token with room to spare: what nobody has logged in for is read as JSON, too",
+        "close code 1009, counted as `websocket_max_message_size`",
+        None,
+    ),
     Limit("limits.batch", "message", "as many as may be in flight; each counts for itself", "`TOO_LARGE`"),
     Limit(
         "limits.depth",

@@ -9,6 +9,7 @@ def test_surface():
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from wispy.config.load import load
@@ -18,15 +19,19 @@ from wispy.worker.served import ServedObject
 
 
 def exposed(
-    target: object, *, roles: Iterable[str] = (), config: Mapping[str, Any] | None = None, name: str = "object"
+    target: object,
+    *,
+    roles: Iterable[str] = (),
+    config: str | Path | Mapping[str, Any] | None = None,
+    name: str = "object",
 ) -> dict[str, str]:
     """All that a page could touch of an object, and how.
 
     Args:
         target: the object, as it would be served; it is not served by this, and none of its code runs.
         roles: the caller's.
-        config: the settings, as in the configuration file; without them its defaults. Files and the environment do not
-            count.
+        config: the configuration file, or the settings as they stand there; without them the defaults. The environment
+            does not count.
         name: the object's name, for `instance_configs`.
 
     Returns:
@@ -38,7 +43,11 @@ def exposed(
         StartError: the object cannot be served.
         ValueError: it is being served at present.
     """
-    return surface(target, name, load(data=dict(config or {}), environ={}).config, frozenset(roles))
+    if isinstance(config, str | Path):
+        loaded = load(config, environ={})
+    else:
+        loaded = load(data=dict(config or {}), environ={})
+    return surface(target, name, loaded.config, frozenset(roles))
 
 
 def surface(target: object, name: str, config: Config, roles: frozenset[str]) -> dict[str, str]:

@@ -63,10 +63,12 @@ def test_each_role_has_its_surface() -> None:
     assert exposed(Motor(), roles=["operator", "chief"]) == operators | {"alarm": "get set delete watch"}
 
 
-def test_settings_of_the_object_count() -> None:
+def test_settings_of_the_object_count(tmp_path: Path) -> None:
     settings = {"instance_configs": {"motor": {"interface": {"expose": "declared"}}}}
     assert exposed(Motor(), config=settings, name="motor") == {"position": "get set delete watch"}
     assert "move" in exposed(Motor(), config=settings, name="another")
+    (tmp_path / "lab.yaml").write_text("interface: {expose: declared}")
+    assert exposed(Motor(), config=tmp_path / "lab.yaml") == {"position": "get set delete watch"}
     with pytest.raises(ConfigError, match="expose"):
         exposed(Motor(), config={"interface": {"expose": "all"}})
 

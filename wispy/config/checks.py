@@ -14,6 +14,8 @@ _NAME = re.compile(r"[a-z0-9._-]+")
 _IPV6 = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
 # 16 characters of hexadecimal digits are 64 bits; shorter keys can be found by trying.
 _SHORTEST_SECRET = 16
+# Headers that say how an answer travels, or that have a key of their own.
+_OWN_HEADERS = frozenset({"connection", "date", "etag", "referrer-policy", "transfer-encoding", "vary", "upgrade"})
 
 
 def base_path(value: str) -> str | None:
@@ -165,6 +167,28 @@ def function(value: str | None) -> str | None:
 def cookie(value: str | None) -> str | None:
     """A name that a cookie can have."""
     return None if value is None or re.fullmatch(r"[A-Za-z0-9_.-]+", value) else "must be the name of a cookie"
+
+
+def header_text(value: str | None) -> str | None:
+    """What can stand in a header."""
+    return None if value is None or re.fullmatch(r"[\x20-\x7e]*", value) else "must be one line of ASCII characters"
+
+
+def policy(value: str) -> str | None:
+    """A Content-Security-Policy."""
+    return header_text(value) if value.strip() else "must say something: the console has a policy in any case"
+
+
+def headers(value: dict[str, str]) -> str | None:
+    """Headers that wispy does not write itself."""
+    for name, text in value.items():
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name):
+            return f"{name!r} must be the name of a header"
+        if name.lower() in _OWN_HEADERS or name.lower().startswith("content-"):
+            return f"{name!r} is written by wispy"
+        if (reason := header_text(text)) is not None:
+            return f"{name} {reason}"
+    return None
 
 
 def object_name(value: str) -> str | None:

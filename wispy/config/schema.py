@@ -19,6 +19,7 @@ from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.config.sections.base import Duration, Section, Size, about
 from wispy.config.sections.connections import RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
 from wispy.config.sections.files import StaticConfig, UploadConfig, UploadRulesConfig
+from wispy.config.sections.headers import HeadersConfig
 from wispy.config.sections.limits import LimitsConfig
 from wispy.config.sections.logs import LoggingConfig
 from wispy.config.sections.objects import (
@@ -37,6 +38,7 @@ __all__ = [
     "AuthConfig",
     "Config",
     "FuncCallerConfig",
+    "HeadersConfig",
     "HistoryConfig",
     "InstanceConfig",
     "InterfaceConfig",
@@ -150,6 +152,7 @@ class Config(Section, frozen=True):
     tls: TlsConfig = TlsConfig()
     static: StaticConfig = StaticConfig()
     upload: UploadConfig = UploadConfig()
+    headers: HeadersConfig = HeadersConfig()
     logging_config: LoggingConfig = LoggingConfig()
     audit: AuditConfig = AuditConfig()
     synchronous_task_lock: SynchronousTaskLockConfig = SynchronousTaskLockConfig()

@@ -8,30 +8,25 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from tornado.web import RedirectHandler
-
 from wispy.config.schema import Config
+from wispy.frontend.handler import Handler
 from wispy.frontend.static import StaticFiles
 from wispy.resources import wispyjs_folder
 
 FOLDER: Final = Path(__file__).parent / "console"
 
-POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
-)
-
 
 class ConsoleFiles(StaticFiles):
-    """`/console/`: a page that nobody may frame, whose only scripts are the server's own files, and where text cannot
-    become markup even by a mistake of its code (trusted types).
-    """
+    """`/console/`."""
 
-    def set_default_headers(self) -> None:
-        super().set_default_headers()
-        self.set_header("Content-Security-Policy", POLICY)
-        self.set_header("Referrer-Policy", "no-referrer")
-        self.set_header("X-Frame-Options", "DENY")
+    kind = "console"
+
+
+class ToConsole(Handler):
+    """`/console`: its files are found from `/console/`."""
+
+    def get(self) -> None:
+        self.redirect(f"{self._core.config.base_path}/console/")
 
 
 def console_routes(config: Config, files: Mapping[str, Any]) -> list[Any]:
@@ -44,7 +39,7 @@ def console_routes(config: Config, files: Mapping[str, Any]) -> list[Any]:
     base = f"{config.base_path}/console"
     pattern = re.escape(base)
     return [
-        (pattern, RedirectHandler, {"url": f"{base}/", "permanent": False}),
+        (pattern, ToConsole, {"core": files["core"]}),
         (rf"{pattern}/(rpc\.js)", ConsoleFiles, {**files, "path": str(wispyjs_folder())}),
         (f"{pattern}/(.*)", ConsoleFiles, {**files, "path": str(FOLDER), "default_filename": "index.html"}),
     ]

@@ -112,7 +112,13 @@ class Core:
             self.relay, self.hub, keys, config, config.session.secret or secrets.token_hex(32), self.quotas
         )
         self.status = Status(
-            self.name, self.link, self.subscriber, keys, report=self._report, objects=self.methods.objects
+            self.name,
+            self.link,
+            self.subscriber,
+            keys,
+            report=self._report,
+            objects=self.methods.objects,
+            roles=config.auth.status_roles if config.auth.is_on else None,
         )
         methods = self.methods.table()
         if config.has_console:
@@ -127,13 +133,18 @@ class Core:
         self.sessions: dict[Session, None] = {}
         """Those with an open websocket, the oldest first."""
         verifier = verifier_of(config.auth)
-        self.gate = (
-            None
-            if verifier is None
-            else Gate(config.auth, verifier, self.dispatcher, self.sessions, self.quotas, self.audit)
-        )
+        self.gate: Gate | None = None
         """None where nobody has to say who he is."""
-        if self.gate is not None:
+        if verifier is not None:
+            self.gate = Gate(
+                config.auth,
+                verifier,
+                self.dispatcher,
+                self.sessions,
+                self.quotas,
+                self.audit,
+                max_message_size=config.websocket_max_message_size,
+            )
             methods[AUTHENTICATE] = self.gate.authenticate
         self._started_at = self.websockets.loop.time()
         self.posts_in_flight = 0
@@ -143,14 +154,7 @@ class Core:
         self.is_draining = False
         self._partings: list[asyncio.TimerHandle] = []
         """When those who do not leave by themselves are ended with."""
-        limits = config.limits
-        self._session_limits = SessionLimits(
-            in_flight=limits.in_flight_per_connection,
-            batch=limits.batch,
-            depth=limits.depth,
-            digits=limits.digits,
-            unread_bytes=config.websocket.write_buffer + limits.reply_bytes,
-        )
+        self._session_limits = _session_limits(config)
         self.link.on_connected(self._tell_clock)
 
     @property
@@ -336,6 +340,17 @@ class Core:
         self.websockets.stop()
         if self.audit.log is not None:
             self.audit.log.close()
+
+
+def _session_limits(config: Config) -> SessionLimits:
+    limits = config.limits
+    return SessionLimits(
+        in_flight=limits.in_flight_per_connection,
+        batch=limits.batch,
+        depth=limits.depth,
+        digits=limits.digits,
+        unread_bytes=config.websocket.write_buffer + limits.reply_bytes,
+    )
 
 
 def _websocket_settings(config: Config) -> WebSocketSettings:

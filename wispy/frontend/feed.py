@@ -37,6 +37,10 @@ class ChannelSubscriber(Protocol):
         """Send these updates, or remember that the reader is behind."""
         ...
 
+    def redeclared(self, feed: "Feed") -> None:
+        """The feed's declaration was read again: leave it, if it is not for you any more."""
+        ...
+
 
 class Feed:
     """One channel in this frontend."""

@@ -8,7 +8,7 @@ Rules:
 import math
 from collections.abc import Awaitable, Mapping
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler
@@ -16,6 +16,7 @@ from tornado.web import HTTPError, RequestHandler
 from wispy.audit_log import Access
 from wispy.frontend.auth.verifying import Grant
 from wispy.frontend.core import Core
+from wispy.frontend.security_headers import Headers, Kind
 from wispy.protocol.denials import Reason
 from wispy.protocol.errors import RPCError
 from wispy.protocol.identity import ANONYMOUS, Identity
@@ -75,6 +76,9 @@ def access_of(request: HTTPServerRequest, user: str | None) -> Access:
 
 class Handler(RequestHandler):
     """Base of all handlers: the checks that every request passes."""
+
+    kind: ClassVar[Kind] = "data"
+    """What it answers with: see `security_headers`."""
 
     _core: Core
     grant: Grant | None = None
@@ -137,7 +141,9 @@ class Handler(RequestHandler):
         return ANONYMOUS if self.grant is None else self.grant.identity
 
     def set_default_headers(self) -> None:
-        self.set_header("X-Content-Type-Options", "nosniff")
+        headers: Headers = self.settings["security_headers"]  # Tornado calls this before `initialize`
+        for name, value in headers[self.kind]:
+            self.set_header(name, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         refusal = refusal_in(kwargs)

@@ -25,6 +25,8 @@ from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
 from wispy.frontend.handler import JSON, Handler, access_of, finish, refusal_in, set_retry_after
 from wispy.frontend.incoming import sweep
+from wispy.frontend.landing import LANDING_POLICY
+from wispy.frontend.security_headers import headers_of
 from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
 from wispy.frontend.upload_rules import UploadFolder
@@ -341,6 +343,7 @@ def application(core: Core, tell: Tell) -> Application:
         default_handler_class=Missing,
         default_handler_args=given,
         log_function=_log_request,
+        security_headers=headers_of(config.headers, LANDING_POLICY),
     )
 
 

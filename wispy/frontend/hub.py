@@ -6,6 +6,8 @@ Rules (DESIGN section 5):
 - A gap is repaired from history before anything newer is delivered; so is the step to another owner, since updates may
   have been lost before it. What cannot be repaired is named (`wispy.protocol.positions` has the rules).
 - The answer to a subscription precedes its updates, and a request's updates precede its reply.
+- Who may follow a channel is read again when its owner has declared it anew, as renewals tell: who may not any more is
+  sent away within a renewal.
 - An update is encoded and framed once; all updates of one read of the socket go to a subscriber in one write.
 """
 
@@ -54,6 +56,8 @@ class _Notice(msgspec.Struct):
     epoch: str
     heads: dict[str, int] = msgspec.field(default_factory=dict[str, int])
     ms: int | None = None
+    declared: int | None = None
+    """How often the object's channels were declared."""
 
 
 _decode_notice: Final = msgspec.json.Decoder(_Notice).decode
@@ -81,6 +85,8 @@ class Hub:
         self._feeds: dict[str, Feed] = {}
         self._feeds_of: dict[str, set[Feed]] = {}
         """Object to its feeds: an object with feeds has its notices followed."""
+        self._declared: dict[str, tuple[str, int]] = {}
+        """Object to the epoch and number of the declarations that were read last; as long as it has feeds."""
         self._fresh: list[Feed] = []
         """Feeds with updates to deliver."""
         self.deliveries = 0
@@ -181,6 +187,7 @@ class Hub:
         feeds.discard(feed)
         if not feeds:
             del self._feeds_of[feed.object_name]
+            self._declared.pop(feed.object_name, None)
             self._subscriber.unsubscribe(keys.notices)
 
     def _store(self, feed: Feed) -> ObjectStore:
@@ -257,6 +264,7 @@ class Hub:
         server = self._link.server
         if notice.ms is not None and server is not None:
             self.counts.lag.observe((server.now_ms(time.monotonic()) - notice.ms) / 1000)
+        self._look_at_declarations(object_name, notice)
         generation = generation_of(notice.epoch)
         for feed in self._feeds_of.get(object_name, ()):
             reader = feed.reader
@@ -264,6 +272,31 @@ class Hub:
                 continue
             if generation > reader.generation or notice.heads.get(feed.channel, 0) > reader.head:
                 self._repair(feed)
+
+    def _look_at_declarations(self, object_name: str, notice: _Notice) -> None:
+        if notice.declared is None:
+            return
+        declared = (notice.epoch, notice.declared)
+        if object_name in self._feeds_of and self._declared.get(object_name) != declared:
+            self._declared[object_name] = declared
+            self._tasks.start(self._read_declarations(object_name), f"declarations of {object_name}")
+
+    async def _read_declarations(self, object_name: str) -> None:
+        feeds = list(self._feeds_of.get(object_name, ()))
+        if not feeds:
+            return
+        key = self._keys.of(object_name).channels
+        try:
+            texts: list[bytes | None] = await self._link.call("HMGET", key, *[feed.channel for feed in feeds])
+        except BrokerError as error:
+            log.info("the declarations of %s cannot be read yet: %s", object_name, error)
+            self._declared.pop(object_name, None)  # the next renewal tries again
+            return
+        for feed, text in zip(feeds, texts, strict=True):
+            if text is not None:
+                feed.declaration = decode_declaration(text)
+                for subscriber in list(feed.subscribers):
+                    subscriber.redeclared(feed)
 
     def _resubscribed(self) -> None:
         """The subscription was broken: whatever was published meanwhile was missed."""

@@ -1,19 +1,31 @@
 """The page that is shown where no other one is configured: what is served here, and how to begin."""
 
+import base64
+import hashlib
 from html import escape
 from typing import Final
 
 from wispy.config.schema import Config
 
+_STYLE: Final = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color: #1c2733; }
+pre { background: #f1f4f7; padding: 1rem; border-radius: 6px; overflow-x: auto; }
+h1 { font-size: 1.4rem; }
+"""
+
+_STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+
+LANDING_POLICY: Final = (
+    f"default-src 'none'; script-src 'self'; style-src 'sha256-{_STYLE_HASH}'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Its Content-Security-Policy: rpc.js, this style, and nothing else."""
+
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="UTF-8"><title>wispy</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color: #1c2733; }}
-pre {{ background: #f1f4f7; padding: 1rem; border-radius: 6px; overflow-x: auto; }}
-h1 {{ font-size: 1.4rem; }}
-</style></head>
+<style>{style}</style></head>
 <body>
 <h1>wispy is running</h1>
 <p>Served here: {objects}</p>
@@ -35,6 +47,7 @@ def landing_page(objects: list[str], config: Config) -> str:
     example = f"rpc.{name}.$describe().then(console.log);"
     link = f'<p><a href="{config.base_path}/console/">The console</a> shows what they are and do.</p>'
     return _PAGE.format(
+        style=_STYLE,
         objects=names,
         base=config.base_path,
         script=config.wispy_static_path,

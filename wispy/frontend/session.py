@@ -343,6 +343,11 @@ class Session:
             return
         connection.send_prepared(messages)
 
+    def redeclared(self, feed: Feed) -> None:
+        """Leave with a channel that takes a role by now which the client lacks."""
+        if not feed.declaration.is_for(self.identity):
+            self.expel("a channel that it follows is not its any more")
+
     def _catch_up(self, behind: dict[Feed, tuple[str, int]]) -> None:
         """The reader reads again: bring it to the newest values, say which messages it missed."""
         self._behind = None

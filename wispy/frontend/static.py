@@ -54,6 +54,8 @@ class Shared:
 class StaticFiles(Handler, StaticFileHandler):
     """A static folder."""
 
+    kind = "page"
+
     _shared: Shared
     _copy: bytes | None = None
     """What leaves in place of the file: its compressed content."""
@@ -142,6 +144,8 @@ class StaticFiles(Handler, StaticFileHandler):
 
 class Home(Handler):
     """`base_path` itself: leads to the homepage, or says what is served where none is there."""
+
+    kind = "landing"
 
     async def get(self) -> None:
         config = self._core.config

@@ -5,7 +5,8 @@ Rules:
   within a moment. So it is never old, and a system that nobody looks at does nothing for it.
 - Who owns an object is what Redis says, and what the owner reports only stands beside it.
 - However many ask, a frontend asks the others at most twice a second.
-- It tells of the objects that its caller may see, and of nobody how to become him.
+- Objects' names and numbers are no secret to whoever may come in. Other users' sessions and denials are, except for
+  callers with one of `auth.status_roles`. Of nobody it tells how to become him.
 """
 
 import asyncio
@@ -25,6 +26,7 @@ from wispy.frontend.dispatch import Caller
 from wispy.protocol import errors
 from wispy.protocol.denials import Event
 from wispy.protocol.status import MAX_SESSIONS, FrontendRow, ObjectReport, Report, SessionRow, added
+from wispy.protocol.surface import admits
 
 log = logging.getLogger("wispy.frontend")
 
@@ -55,6 +57,7 @@ class Status:
         keys: the deployment's keys.
         report: what this frontend says of itself at a time (milliseconds on the Redis server's clock).
         objects: the names of the objects that are served.
+        roles: of which a caller needs one to see all sessions and denials, and not his own alone; None: all do.
     """
 
     def __init__(
@@ -66,7 +69,9 @@ class Status:
         *,
         report: Callable[[int], Report],
         objects: Callable[[], Awaitable[list[str]]],
+        roles: tuple[str, ...] | None,
     ) -> None:
+        self._roles = roles
         self._name = name
         self._link = link
         self._subscriber = subscriber
@@ -79,7 +84,7 @@ class Status:
         self._expected = 0
         """How many reports there will be."""
         self._complete = asyncio.Event()
-        self._asking: asyncio.Task[bytes] | None = None
+        self._asking: asyncio.Task[dict[str, Any]] | None = None
         """The question that is being asked, or was answered last."""
         self._answered_at = 0.0
         """When; on the loop's clock."""
@@ -118,9 +123,18 @@ class Status:
         if asking is None or (asking.done() and loop.time() - self._answered_at > FRESH_S):
             asking = self._asking = asyncio.create_task(self._ask(), name="rpc.status")
         try:
-            return await asyncio.shield(asking)
+            found = await asyncio.shield(asking)
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
+        if not admits(self._roles, caller.identity.roles):
+            user = caller.identity.user
+            sessions: list[SessionRow] = found["sessions"]
+            denials: list[Event] = found["denials"]
+            found = found | {
+                "sessions": [session for session in sessions if session.user == user],
+                "denials": [denial for denial in denials if denial.user == user],
+            }
+        return msgspec.json.encode(found)
 
     async def close(self) -> None:
         """End the question that is being asked."""
@@ -128,7 +142,7 @@ class Status:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
 
-    async def _ask(self) -> bytes:
+    async def _ask(self) -> dict[str, Any]:
         if not self._subscriber.connected:
             raise errors.UNAVAILABLE()
         try:
@@ -153,16 +167,14 @@ class Status:
         sessions = [session for report in reports for session in report.sessions]
         sessions.sort(key=_since, reverse=True)
         denials = sorted((each for report in reports for each in report.denials), key=_time, reverse=True)
-        return msgspec.json.encode(
-            {
-                "objects": rows,
-                "frontends": frontends,
-                "sessions": sessions[:MAX_SESSIONS],
-                "denials": denials[:MAX_DENIALS],
-                "sessions_total": sum(frontend.connections for frontend in frontends),
-                "clock_ms": server.now_ms(time.monotonic()),
-            }
-        )
+        return {
+            "objects": rows,
+            "frontends": frontends,
+            "sessions": sessions[:MAX_SESSIONS],
+            "denials": denials[:MAX_DENIALS],
+            "sessions_total": sum(frontend.connections for frontend in frontends),
+            "clock_ms": server.now_ms(time.monotonic()),
+        }
 
     async def _ask_all(self) -> list[Report]:
         """What the processes report; those that hear nothing for the moment are missing."""

@@ -29,6 +29,7 @@ from wispy.frontend.static import Shared, StaticFiles
 from wispy.frontend.upload_reading import FormReading, PlainReading, Reading
 from wispy.frontend.upload_rules import RefusedError, UploadFolder
 from wispy.protocol.denials import Reason
+from wispy.protocol.surface import admits
 
 log = logging.getLogger("wispy.frontend")
 
@@ -112,7 +113,7 @@ class Uploads(StaticFiles):
                 raise RefusedError(HTTPStatus.NOT_FOUND, "uploads are not served here; PUT stores a file")
             await super().get(path, include_body)
             return
-        self._check_login()
+        self._check_caller()
         listing = await asyncio.to_thread(self._folder.listing, path or "")
         self.set_header("Cache-Control", "no-cache")
         self.reply_json(msgspec.json.encode({"names": listing.names, "complete": listing.complete}))
@@ -128,7 +129,7 @@ class Uploads(StaticFiles):
         if self.request.method not in ("PUT", "POST"):
             return
         try:
-            self._check_login()
+            self._check_caller()
             self._reading = self._begin(self.path_args[0] or "")
             await self._reading.begin()
         except (RefusedError, OSError) as error:
@@ -186,9 +187,11 @@ class Uploads(StaticFiles):
         log.info("%s has uploaded %s", self.request.remote_ip, names)
         self.reply_json(msgspec.json.encode({"files": told}))
 
-    def _check_login(self) -> None:
+    def _check_caller(self) -> None:
         if not self.is_known:
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "log in first (Authorization: Bearer ...)")
+        if not admits(self._core.config.upload.roles, self.identity.roles):
+            raise RefusedError(HTTPStatus.FORBIDDEN, "uploads take a role that you do not have (upload.roles)")
 
     def _check_size(self, size: int) -> None:
         if size > self._place.max_size:

@@ -14,7 +14,8 @@ Missing floats stay NaN. What would lose something is refused: complex numbers, 
 needs its extra digits, a timedelta64 finer than a microsecond or in months.
 
 Back again, nested lists become a numpy array where an annotation asks for one (`from_lists`): numbers stay numbers,
-texts texts and truth values truth values, and an integer must fit.
+texts texts and truth values truth values, and an integer must fit: among floats, too, one that no float is exactly is
+refused.
 """
 
 import sys
@@ -23,6 +24,9 @@ from typing import Any, Final
 
 NOT_AN_ARRAY: Final = object()
 """Returned for a value that is none of numpy's or pandas'."""
+
+LARGEST_EXACT: Final = 2**53
+"""Up to here every integer is a float of 64 bits."""
 
 _PLAIN_KINDS: Final = "biufSUO"
 """numpy's letters for the element types whose `tolist()` is exact: bool, integers, floats, bytes, text, objects."""
@@ -143,7 +147,13 @@ def from_lists(kind: Any, value: Any) -> Any:
         raise ValueError(f"an integer is too large for {dtype}") from error
     if array.dtype.kind == "O" or (array.dtype.kind in "iu" and not (array == leaves).all()):
         raise ValueError("an integer is too large for the array")
+    if array.dtype.kind == "f" and int in found and not all(map(_is_exact, leaves.ravel().tolist())):
+        raise ValueError("an integer has more digits than a float")
     return array
+
+
+def _is_exact(leaf: float) -> bool:
+    return isinstance(leaf, float) or abs(leaf) <= LARGEST_EXACT or int(float(leaf)) == leaf
 
 
 def _element_type(numpy: Any, kind: Any) -> Any:

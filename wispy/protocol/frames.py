@@ -177,13 +177,17 @@ class FrameParser:
     __slots__ = ("_assembly", "_data", "_max_fragments", "_max_message_size", "_position")
 
     def __init__(self, max_message_size: int) -> None:
-        self._max_message_size = max_message_size
-        self._max_fragments = _SPARE_FRAGMENTS + max_message_size // _BYTES_PER_FRAGMENT
+        self.limit(max_message_size)
         # What was fed; up to the position it has been taken.
         self._data = b""
         self._position = 0
         # Set from the first piece of a message that comes in several to its last.
         self._assembly: _Assembly | None = None
+
+    def limit(self, max_message_size: int) -> None:
+        """Have another bound from now on; of a message that has begun, for what is still to come."""
+        self._max_message_size = max_message_size
+        self._max_fragments = _SPARE_FRAGMENTS + max_message_size // _BYTES_PER_FRAGMENT
 
     @property
     def pending(self) -> int:

@@ -5,6 +5,7 @@ Rules:
 - Anonymous is an identity like any other: it has no name and no roles.
 """
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -37,4 +38,10 @@ class Bearer(msgspec.Struct, frozen=True, array_like=True):
     @property
     def identity(self) -> Identity:
         """Who that is."""
-        return Identity(self.user, frozenset(self.roles))
+        return _identity_of(self.user, self.roles)
+
+
+# Each block of requests has one, and the next block often the same: as many as users ask at a time.
+@lru_cache(maxsize=4096)
+def _identity_of(user: str, roles: tuple[str, ...]) -> Identity:
+    return Identity(user, frozenset(roles))

@@ -18,6 +18,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from wispy.protocol import errors
+from wispy.protocol.surface import admits
 from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import ClassTable, ClassTables
@@ -45,16 +46,20 @@ class Interface(TableInterface, Protocol):
     def max_interface_depth(self) -> int: ...
     @property
     def source_access(self) -> bool: ...
+    @property
+    def source_roles(self) -> tuple[str, ...] | None: ...
 
 
 class BoundMethod:
     """A method of an object, ready to be called."""
 
-    __slots__ = ("bind", "function", "limiter", "mode")
+    __slots__ = ("bind", "function", "limiter", "mode", "needed")
 
-    def __init__(self, function: Callable[..., Any], member: Member) -> None:
+    def __init__(self, function: Callable[..., Any], member: Member, needed: tuple[frozenset[str], ...] = ()) -> None:
         assert member.signature is not None
         self.function = function
+        self.needed = needed
+        """Lists of roles: a caller needs one of each."""
         self.mode: Mode | None = None
         """How it is run, once the runner has found that out."""
         self.limiter: Limiter | None = member.limiter
@@ -115,13 +120,22 @@ class Access:
         """Functions in attributes of instances, with their signatures."""
         self._describer = Describer(self._tables, interface, is_constant=is_constant)
 
+    def _check_entry(self, roles: frozenset[str]) -> None:
+        """Refuse who lacks the role that the object's whole class takes."""
+        if self._table is not None and not self._table.rights.admit(roles):
+            raise errors.NOT_FOUND()
+
     def _bound_methods(self) -> dict[str, BoundMethod]:
-        """The object's methods that everybody may call, ready for that: nearly every request is for one of them."""
-        members = self._tables.root.members.items()
+        """The object's methods, ready to be called: nearly every request is for one of them."""
+        root = self._tables.root
         return {
-            name: BoundMethod(member.static.__get__(self._target, type(self._target)), member)
-            for name, member in members
-            if member.signature is not None and member.rights.roles is None
+            name: BoundMethod(
+                member.static.__get__(self._target, type(self._target)),
+                member,
+                tuple(roles for roles in (root.rights.roles, member.rights.roles) if roles is not None),
+            )
+            for name, member in root.members.items()
+            if member.signature is not None
         }
 
     # --- reading ----------------------------------------------------------------------------------------------------
@@ -155,6 +169,9 @@ class Access:
             method = self._methods.get(path[0])
             # An attribute of the instance may stand before the method of its class.
             if method is not None and path[0] not in self._namespace(self._target):
+                for needed in method.needed:
+                    if needed.isdisjoint(roles):
+                        raise errors.NOT_FOUND()
                 return method
         place = self._place(path, roles)
         if place.table is None:
@@ -228,6 +245,7 @@ class Access:
     def describe(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> dict[str, Any]:
         """What is at a path: kind, type, documentation; of a method its signature, of an object its members."""
         if not path:
+            self._check_entry(roles)
             return self._describer.whole(self._target, self._table, roles)
         place = self._place(path, roles)
         if place.table is None:
@@ -242,8 +260,9 @@ class Access:
         return described
 
     def source(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> str:
-        """The Python source of a method or property, where `source_access` is on."""
-        if not self._interface.source_access or not path:
+        """The Python source of a method or property, where `source_access` is on and for those who may read it."""
+        interface = self._interface
+        if not interface.source_access or not path or not admits(interface.source_roles, roles):
             raise errors.NOT_FOUND()
         place = self._place(path, roles)
         if place.table is None:
@@ -261,7 +280,7 @@ class Access:
 
     def surface(self, roles: frozenset[str]) -> dict[str, str]:
         """What a caller may do with which name, of the object and of what is nested in it: `{"a": "get set"}`."""
-        if self._table is None:
+        if self._table is None or not self._table.rights.admit(roles):
             return {}
         rows = self._describer.rows(self._target, self._table, roles)
         return {name: " ".join(_operations(member, value, roles)) for name, member, value in rows}
@@ -276,6 +295,7 @@ class Access:
         """Where a path ends; all of it but its last name was found, and may be touched."""
         if not path:
             raise errors.INVALID_PARAMS("this is the object itself: name one of its attributes")
+        self._check_entry(roles)
         place = Place(self._target, self._table, path[0], None)
         depth = 0
         for name in path[1:]:

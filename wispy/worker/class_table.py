@@ -137,7 +137,10 @@ class ClassTable:
         else:
             marks = self._unserved.get(channel, self.marks)
             rights = rights_of(marks) if marks.exposed is not False else _CLOSED
-        return rights.roles if rights.readable else NO_ROLES
+        if not rights.readable:
+            return NO_ROLES
+        own, whole = rights.roles, self.rights.roles
+        return own if whole is None else whole if own is None else own & whole
 
     def _is_served(self, marks: Marks) -> bool:
         return self._interface.expose == "public" if marks.exposed is None else marks.exposed

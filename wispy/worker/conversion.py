@@ -3,7 +3,8 @@
 Rules:
 - Conversion takes the types that JSON lacks from their text, as encoding wrote them, and coerces nothing else: no text
   to a number, no number to a truth value, no fraction to an integer. Nested lists become an array where an
-  annotation asks for one.
+  annotation asks for one. An integer stands for a float where a float is exactly it, and is refused where its last
+  digits would be lost.
 - What no JSON value can become (the author's own objects, functions) and what cannot be evaluated is not checked:
   arguments pass as they are, attributes are not set.
 - A refusal names the wrong part: `args[0].rate: expected float, got str`.
@@ -13,6 +14,7 @@ Rules:
 import re
 import types
 import typing
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, cast
 
 import msgspec
@@ -23,8 +25,14 @@ from wispy.worker.annotations import is_constant, says_nothing
 MAX_PROBLEM: Final = 300
 """Characters of what is wrong with a value: the text repeats a part of it, which may be of any length."""
 
+MAX_KEY: Final = 64
+"""Characters of a key that is named; the names of fields are shorter."""
+
 _EXACT: Final = frozenset({type(None), bool, int, float, str, dict, list})
 """Types whose values pass as they are where the annotation is the bare type."""
+
+_NUMBERLESS: Final[frozenset[type]] = frozenset({float, str, bool, type(None)})
+"""Types of items in which there is no integer to look at."""
 
 _PROBLEM: Final = re.compile(r"(?P<text>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>.*?)`)?", re.DOTALL)
 
@@ -36,10 +44,11 @@ class Converter:
         annotation: a type that JSON values can become: see `converter_of`.
     """
 
-    __slots__ = ("_annotation", "accepted")
+    __slots__ = ("_annotation", "_has_float", "accepted")
 
     def __init__(self, annotation: Any) -> None:
         self._annotation = annotation
+        self._has_float = _holds(msgspec.inspect.type_info(annotation), _is_float, set())
         self.accepted: Final = _exact_types(annotation)
         """Values of exactly these types are what the annotation says, as they are."""
 
@@ -49,7 +58,12 @@ class Converter:
         Raises:
             msgspec.ValidationError: it is none; see `problem`.
         """
-        return value if type(value) in self.accepted else convert(value, self._annotation)
+        if type(value) in self.accepted:
+            return value
+        made = convert(value, self._annotation)
+        if self._has_float:
+            _check_digits(value, made)
+        return made
 
 
 def converter_of(annotation: Any) -> Converter | None:
@@ -85,23 +99,72 @@ def problem(where: str, error: msgspec.ValidationError) -> str:
 def takes_json(annotation: Any) -> bool:
     """Whether a value from a page can become all of what the annotation says."""
     try:
-        return not _has_custom_type(msgspec.inspect.type_info(annotation), set())
+        return not _holds(msgspec.inspect.type_info(annotation), _is_custom, set())
     except Exception:  # a union of the author's own classes, a field whose own annotation cannot be read, and the like
         return False
 
 
-def _has_custom_type(info: object, seen: set[int]) -> bool:
-    if isinstance(info, msgspec.inspect.CustomType):
-        return not arrays.is_array_type(info.cls)
+def _is_custom(info: object) -> bool:
+    return isinstance(info, msgspec.inspect.CustomType) and not arrays.is_array_type(info.cls)
+
+
+def _is_float(info: object) -> bool:
+    return isinstance(info, msgspec.inspect.FloatType)
+
+
+def _holds(info: object, is_wanted: Callable[[object], bool], seen: set[int]) -> bool:
+    """Whether an annotation, or a part of it at any depth, is of a kind."""
+    if is_wanted(info):
+        return True
     if not isinstance(info, msgspec.inspect.Type | msgspec.inspect.Field) or id(info) in seen:
         return False
     seen.add(id(info))  # recursive dataclasses
     for field in info.__struct_fields__:
         part = getattr(info, field)
         parts = cast(tuple[object, ...], part) if isinstance(part, tuple) else (part,)
-        if any(_has_custom_type(each, seen) for each in parts):
+        if any(_holds(each, is_wanted, seen) for each in parts):
             return True
     return False
+
+
+def _check_digits(value: Any, made: Any) -> None:
+    """Refuse an integer that became a float and is another number now.
+
+    Raises:
+        msgspec.ValidationError: there is one in the value.
+    """
+    inexact = list(_inexact(value, ""))
+    if not inexact:
+        return
+    floats = set(_floats(msgspec.to_builtins(made, enc_hook=str)))  # arrays have looked at their integers themselves
+    for path, number in inexact:
+        if float(number) in floats:
+            raise msgspec.ValidationError(f"Expected `float`, and no float is exactly {number} - at `${path}`")
+
+
+def _inexact(value: Any, path: str) -> Iterator[tuple[str, int]]:
+    """The integers in a value that no float is exactly, with where they stand."""
+    if type(value) is int:
+        if abs(value) > arrays.LARGEST_EXACT and int(float(value)) != value:
+            yield path, value
+    elif type(value) is list:
+        items = cast("list[Any]", value)
+        if not _NUMBERLESS.issuperset(map(type, items)):  # a long list of floats is not walked
+            for place, item in enumerate(items):
+                yield from _inexact(item, f"{path}[{place}]")
+    elif type(value) is dict:
+        for key, item in cast("dict[str, Any]", value).items():
+            named = key.isidentifier() and len(key) <= MAX_KEY
+            yield from _inexact(item, f"{path}.{key}" if named else f"{path}[...]")
+
+
+def _floats(value: Any) -> Iterator[float]:
+    if isinstance(value, float):
+        yield value
+    elif isinstance(value, dict | list | tuple):
+        parts = cast("Iterable[Any]", value.values() if isinstance(value, dict) else value)
+        for part in parts:
+            yield from _floats(part)
 
 
 def _exact_types(annotation: Any) -> frozenset[type]:

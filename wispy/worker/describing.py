@@ -123,7 +123,13 @@ class Describer:
 
     def interface(self, target: object, table: ClassTable) -> dict[str, Any]:
         """The members of an object and of all that is nested in it, under dotted names, whatever roles they take."""
-        return self._sorted(table, self.rows(target, table, None), None)
+        described = self._sorted(table, self.rows(target, table, None), None)
+        whole = table.rights.roles
+        if whole is not None:
+            for row in (*described["methods"], *described["attributes"]):
+                if "." not in row["name"]:  # what is nested goes with what holds it
+                    row["roles"] = sorted(whole.intersection(row.get("roles", whole)))
+        return described
 
     def rows(self, target: object, table: ClassTable, roles: frozenset[str] | None) -> list[tuple[str, Member, Any]]:
         """Dotted name, member and value of what there is for a caller with these roles; None: for any caller."""

@@ -30,7 +30,7 @@ from typing import Final
 from wispy.access_log import AccessLog
 from wispy.config.schema import Config
 from wispy.protocol import errors
-from wispy.protocol.identity import ANONYMOUS
+from wispy.protocol.identity import ANONYMOUS, Identity
 from wispy.worker import answers
 from wispy.worker.caller import introduce
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
@@ -114,6 +114,9 @@ class Runner:
         self._beginning = self._executor.beginning
         # What modules have set, a decimal context and the like, each call starts with.
         self._context = contextvars.copy_context()
+        """What each call gets a copy of."""
+        self._introduced = ANONYMOUS
+        """Who asks for what runs in it."""
 
         self._backlog: deque[Call] = deque()  # taken in, and not yet looked at
         self._in_turn = False
@@ -333,10 +336,14 @@ class Runner:
 
     def _context_of(self, call: Call) -> contextvars.Context:
         """What a call runs in."""
-        context = self._context.copy()
-        if call.identity is not ANONYMOUS:
-            introduce(context, call.identity)
-        return context
+        if call.identity is not self._introduced:
+            self._introduce(call.identity)
+        return self._context.copy()
+
+    def _introduce(self, identity: Identity) -> None:
+        """Have the next calls be this caller's: those of a block of requests come one after the other."""
+        self._introduced = identity
+        introduce(self._context, identity)
 
     def _may_begin(self, call: Call, now: float) -> bool:
         """The last checks before a call starts. If it may not: it was answered, or it is to be held."""

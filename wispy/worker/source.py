@@ -4,8 +4,11 @@ Rules:
 - A name is a Python identifier, does not start with an underscore, is not `rpc`, and is used once in a process.
 - A class or a factory is called only after its lease was acquired, in the objects' thread: an instrument is not opened
   twice. It is called once; the instance stays for as long as the process lives.
+- A script whose last line serves its object, as the seed's quickstart does, can be imported for that object: while it
+  is, `RPCWebApp.run` returns at once (`is_importing`).
 """
 
+import contextvars
 import functools
 import importlib
 import inspect
@@ -13,7 +16,7 @@ import sys
 import traceback
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from wispy.errors import StartError
 
@@ -30,6 +33,14 @@ class ObjectSource:
     """Returns the instance; calls a class or a factory."""
     is_instance: bool
     """The instance exists already, whoever holds the lease."""
+
+
+_importing: Final = contextvars.ContextVar("wispy imports a module", default=False)
+
+
+def is_importing() -> bool:
+    """Whether a module is being imported for an object in it."""
+    return _importing.get()
 
 
 def check_name(name: str) -> str:
@@ -88,6 +99,7 @@ def _default_name(name: str, target: object) -> str:
 def _import(spec: str, module_name: str, path: str) -> object:
     if "" not in sys.path:
         sys.path.insert(0, "")  # `python -m` finds modules of the working directory; an installed command does not
+    token = _importing.set(True)
     try:
         target: Any = importlib.import_module(module_name)
         for attribute in path.split("."):
@@ -96,6 +108,8 @@ def _import(spec: str, module_name: str, path: str) -> object:
         # The traceback is for the terminal of the person who wrote the module, who needs it.
         detail = "".join(traceback.format_exception(error)) if not _is_absent(error, module_name) else ""
         raise StartError(f"{detail}--object {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
+    finally:
+        _importing.reset(token)
     return target
 
 

@@ -263,13 +263,14 @@ async def test_renewals_are_counted_and_published_with_the_heads_asked_for(store
     await publish(store, acquired.epoch, Update("a", 3, b"1", True, 0), Update("b", 1, b"1", True, 0))
     notices = await hear(store.keys.notices)
     assert await store.renew(acquired.epoch, ["a", "unknown"])
+    assert await store.declare(acquired.epoch, {"a": b"{}"})
     assert await store.renew(acquired.epoch, [])
     await wait_until(lambda: len(notices) == 2, "both notices arrived")
     now_ms = int(time.time() * 1000)  # it is the server's own clock that counts, and here it is the same
     assert now_ms - 60_000 < notices[0].pop("ms") <= notices[1].pop("ms") <= now_ms + 1
     assert notices == [
-        {"epoch": acquired.epoch, "heads": {"a": 3}, "renewals": 1},
-        {"epoch": acquired.epoch, "heads": {}, "renewals": 2},
+        {"epoch": acquired.epoch, "heads": {"a": 3}, "renewals": 1, "declared": 0},
+        {"epoch": acquired.epoch, "heads": {}, "renewals": 2, "declared": 1},
     ]
     record = await store.read_record()
     assert record is not None

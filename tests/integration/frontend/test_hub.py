@@ -30,10 +30,15 @@ class Listener:
     """A session that keeps what is delivered."""
 
     messages: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    roles: list[Any] = field(default_factory=list[Any])
+    """Of each declaration of its channel that came while it listened."""
 
     def deliver(self, feed: Feed, messages: PreparedMessages) -> None:
         del feed
         self.messages += [decode(payload) for payload in messages.payloads]
+
+    def redeclared(self, feed: Feed) -> None:
+        self.roles.append(feed.declaration.roles)
 
     @property
     def values(self) -> list[Any]:
@@ -246,3 +251,29 @@ async def test_after_a_loss_of_data_a_value_is_the_next_owners(stage: Stage) -> 
     await stage.owner.publish("value", 7)
     await wait_until(lambda: listener.values[-1:] == [7], "the newest is delivered")
     assert not listener.gaps
+
+
+async def test_a_renewal_tells_that_channels_were_declared_anew(stage: Stage) -> None:
+    owner = stage.owner
+    listener = await stage.listen("value")
+    assert await owner.store.renew(owner.epoch, [])
+    await wait_until(lambda: listener.roles == [None], "the declaration is read with the first renewal that is heard")
+    assert await owner.store.renew(owner.epoch, [])
+    await owner.store.declare(owner.epoch, {"value": b'{"kind":"value","roles":["chief"]}'})
+    await owner.publish("value", 1)
+    assert await owner.store.renew(owner.epoch, [])
+    await wait_until(lambda: listener.roles == [None, ("chief",)], "and again once it is another one, and only then")
+
+
+async def test_the_next_owners_declarations_are_read_whenever_they_come(stage: Stage) -> None:
+    """A slow instrument: its owner renews for a while before it declares."""
+    owner = stage.owner
+    listener = await stage.listen("value")
+    seen = await owner.store.read_record()
+    acquired = await owner.store.acquire(seen, nonce="b", lease_ms=60_000, holder="test")
+    assert acquired is not None
+    assert await owner.store.renew(acquired.epoch, [])
+    await wait_until(lambda: listener.roles == [None], "the former owner's declaration is still there")
+    await owner.store.declare(acquired.epoch, {"value": b'{"kind":"value","roles":[]}'})
+    assert await owner.store.renew(acquired.epoch, [])
+    await wait_until(lambda: listener.roles == [None, ()], "its own is read")

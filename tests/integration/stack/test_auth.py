@@ -16,6 +16,7 @@ import jwt
 import pytest
 import redis
 from cryptography.hazmat.primitives.asymmetric import ec
+from websockets.exceptions import InvalidStatus
 
 import wispy
 from tests.integration.stack.conftest import MakeStack
@@ -26,6 +27,8 @@ from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.verifying import StaticTokens, digest_of
+from wispy.frontend.dispatch import RELAYED
+from wispy.frontend.methods import Methods
 from wispy.protocol import errors
 from wispy.protocol.envelope import Seal
 from wispy.protocol.identity import Identity
@@ -134,6 +137,8 @@ async def test_a_stranger_may_only_log_in(frontend: Frontend) -> None:
             (LOGIN, {"token": ""}),
         ):
             assert await code(client, method, params) == errors.UNAUTHENTICATED.code, method
+        for method in RELAYED | Methods.__new__(Methods).table().keys():  # every method that there is
+            assert await code(client, method, {"path": "sample.a"}) == errors.UNAUTHENTICATED.code, method
         assert await code(client, LOGIN, {"token": 5}) == errors.INVALID_PARAMS.code
         await client.socket.send(f"[{call('sample.who')},{call('rpc.get', path='sample.a')}]")
         await wait_until(lambda: any(isinstance(each, list) for each in client.received), "the batch is answered")
@@ -144,6 +149,22 @@ async def test_a_stranger_may_only_log_in(frontend: Frontend) -> None:
 async def test_who_does_not_log_in_in_time_is_sent_away(frontend: Frontend) -> None:
     async with Client(frontend.websocket_url) as client:
         await wait_until(lambda: client.close_code == 4401, "the connection is closed")
+
+
+@pytest.mark.parametrize("shell", [{}, {"websocket.shell": "tornado"}, {"websocket.compression": "true"}])
+async def test_a_stranger_may_not_say_much(make_stack: MakeStack, tmp_path: Path, shell: dict[str, str]) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=[])
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml"), **shell)
+    frontend = stack.frontend()
+    padding = " " * (100 << 10)  # compressed it is a hundred bytes
+    compression = "deflate" if "websocket.compression" in shell else None
+    async with Client(frontend.websocket_url, compression=compression) as client:
+        await client.socket.send(call("rpc.hello") + padding)
+        await wait_until(lambda: client.close_code == 1009, "it is closed")
+    async with Client(frontend.websocket_url, compression=compression) as client:
+        await client.call(LOGIN, {"token": "alice-token"})
+        await client.socket.send(call("rpc.channels") + padding)
+        await wait_until(lambda: any(each.get("result") == {} for each in client.received), "it is answered")
 
 
 async def test_a_guesser_is_sent_away(frontend: Frontend) -> None:
@@ -169,6 +190,64 @@ def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
     assert status("wispyjs/rpc.js") == 200
     assert status("openrpc.json") == 401
     assert status("openrpc.json", Authorization="Bearer bob-token") == 200
+
+
+def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: MakeStack, tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=["author"], bob=["viewer"])
+    uploads: dict[str, Any] = {
+        "upload.folders": f"{{inbox: {tmp_path / 'inbox'}}}",
+        "upload.roles": '["author", "admin"]',
+    }
+    rules: dict[str, Any] = {"upload.rules.file_creation_whitelist": '["*"]'}
+    frontend = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml", cookie="login")).frontend(
+        **uploads, **rules
+    )
+
+    def status(method: str, path: str, **headers: str) -> int:
+        given = {name.replace("_", "-"): value for name, value in headers.items()}
+        url = f"{frontend.url}/inbox/{path}"
+        content = None if method == "GET" else b"content"
+        return httpx.request(method, url, headers=given, content=content, trust_env=False).status_code
+
+    form = {"Content_Type": "multipart/form-data; boundary=x"}
+    alice, bob, own = "Bearer alice-token", "Bearer bob-token", frontend.url
+    for method, path in (("PUT", "a.txt"), ("POST", ""), ("GET", "")):
+        assert status(method, path, **form) == 401, method
+        assert status(method, path, Authorization="Bearer nobody", **form) == 401, method
+        assert status(method, path, Authorization=bob, **form) == 403, method
+        # A cookie is sent by the browser for whatever page asks.
+        assert status(method, path, Cookie="login=alice-token", **form) == 401, method
+    for origin in ("http://evil.example", "null", f"{own}.evil.example", own.replace("http", "https")):
+        assert status("PUT", "a.txt", Origin=origin, Authorization=alice) == 403, origin
+        assert status("PUT", "a.txt", Origin=origin, Cookie="login=alice-token") == 403, origin
+        assert status("POST", "", Origin=origin, Cookie="login=alice-token", **form) == 403, origin
+    assert not list((tmp_path / "inbox").glob("**/*.txt"))
+    assert status("PUT", "a.txt", Authorization=alice) == 201
+    assert status("PUT", "b.txt", Origin=own, Cookie="login=alice-token") == 201
+    assert status("GET", "", Authorization=alice) == 200
+    assert {file.name for file in (tmp_path / "inbox").iterdir()} == {"a.txt", "b.txt"}
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://evil.example", "null", "https://{address}", "http://{address}.evil.example"]
+)
+async def test_a_foreign_page_cannot_use_the_users_cookie(frontend: Frontend, origin: str) -> None:
+    """CSRF: the browser adds the cookie, and says whose page it is."""
+    headers = {"Cookie": "login=alice-token", "Origin": origin.format(address=frontend.address)}
+    answer = frontend.post_text(call("sample.note_run", x=1), **headers)
+    assert answer.status_code == 403
+    with pytest.raises(InvalidStatus) as refused:
+        await Client(frontend.websocket_url, additional_headers=headers).__aenter__()
+    assert refused.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonx"],
+)
+def test_what_a_form_can_send_is_not_taken_even_of_the_own_origin(frontend: Frontend, content_type: str) -> None:
+    given = {"Cookie": "login=alice-token", "Origin": frontend.url, "Content_Type": content_type}
+    assert frontend.post_text(call("sample.who"), **given).status_code == 415
 
 
 # --- our own clients --------------------------------------------------------------------------------------------------
@@ -326,6 +405,29 @@ async def test_a_channel_is_there_for_its_roles(
         assert await bob.call("sample.test_sum", [1, 2]) == 3
 
 
+async def test_a_channel_that_takes_a_role_by_now_ends_with_those_who_lack_it(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=["operator"], bob=["viewer"])
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml"))
+    worker = stack.worker("changing=changing:Changing")
+    frontend = stack.frontend()
+    async with (
+        Client(frontend.websocket_url, **bearer("alice-token")) as alice,
+        Client(frontend.websocket_url, **bearer("bob-token")) as bob,
+    ):
+        for client in (alice, bob):
+            assert (await client.subscribe("changing.level"))["changing.level"]["value"] == 1
+        await asyncio.to_thread(worker.stop)
+        await asyncio.to_thread(stack.worker, "changing=changing:Changing", env={"ROLE_OF_LEVEL": "operator"})
+        await wait_until(lambda: bob.close_code == 4401, "bob's subscription ends", 5)
+        await alice.call("changing.up")
+        await alice.wait_for_update("changing.level", 2)
+    async with Client(frontend.websocket_url, **bearer("bob-token")) as bob:
+        answer = await bob.subscribe("changing.level")
+        assert answer["changing.level"]["error"]["code"] == errors.NOT_FOUND.code
+
+
 # --- the end of rights -----------------------------------------------------------------------------------------------
 
 
@@ -381,6 +483,51 @@ async def test_a_jwt_is_refreshed_without_reconnecting_and_ends_in_time(make_sta
         await wait_until(lambda: client.close_code == 4401, "the connection has ended with its token", 5)
     for token in (sign("alice", 60, iss="you"), sign("alice", 60, aud="shop"), sign("alice", -1), sign("", 60)):
         assert frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}").status_code == 401
+
+
+async def test_an_open_subscription_ends_with_its_token(make_stack: MakeStack, tmp_path: Path) -> None:
+    sign = make_jwks(tmp_path / "jwks.json")
+    stack = make_stack(**settings(kind="jwt", jwt__keys=tmp_path / "jwks.json", jwt__leeway=0))
+    stack.worker("sample=served:Sample")
+    frontend = stack.frontend()
+    async with Client(frontend.websocket_url, **bearer(sign("bob", 60))) as bob:
+        expires = time.time() + 2
+        async with Client(frontend.websocket_url, **bearer(sign("alice", 0, exp=expires))) as alice:
+            await alice.subscribe("sample.a")
+            await bob.set("sample.a", 2)
+            await alice.wait_for_update("sample.a", 2)
+            await wait_until(lambda: alice.close_code == 4401, "alice's connection ends", 5)
+            assert time.time() < expires + 2  # a sweep of half a second, on a busy machine
+            await bob.set("sample.a", 3)
+            assert await bob.get("sample.a") == 3
+            assert alice.updates("sample.a") == [2]
+            await bob.set("sample.a", 1)
+
+
+async def test_tokens_are_in_no_log(make_stack: MakeStack, tmp_path: Path) -> None:
+    write_tokens(tmp_path / "tokens.yaml", alice=[])
+    logs = {"logging_config.level": "DEBUG", "logging_config.access": "json"}
+    stack = make_stack(**settings(kind="tokens", tokens=tmp_path / "tokens.yaml", cookie="login"), **logs)
+    worker = stack.worker("sample=served:Sample")
+    frontend = stack.frontend()
+    secrets = ["alice-token", "wrong-token"]
+    for token in secrets:
+        for options in (
+            bearer(token),
+            {"subprotocols": ["wispy", f"bearer.{token}"]},
+            {"additional_headers": {"Cookie": f"login={token}"}, "origin": frontend.url},
+            {},
+        ):
+            async with Client(frontend.websocket_url, **options) as client:
+                await client.ask_raw(call(LOGIN, token=token))
+                await client.ask_raw(call("sample.who"))
+        frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}")
+        frontend.post_text(call(LOGIN, token=token), Authorization="Bearer alice-token")
+        frontend.post_text("{" + token, Authorization="Bearer alice-token")
+    assert LOGIN in frontend.output, "requests are logged"
+    for token in secrets:
+        assert token not in frontend.output
+        assert token not in worker.output
 
 
 async def test_a_function_decides(make_stack: MakeStack) -> None:

@@ -1,6 +1,9 @@
-"""What takes a role, asked for by those who have none, through every door of a real frontend and worker."""
+"""What takes a role, asked for by those who have none, and by users who have it or another one, through every door of a
+real frontend and worker."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import httpx
 import pytest
@@ -8,6 +11,7 @@ import pytest
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, clean_stack
 from wispy.broker.embedded import EmbeddedServer
+from wispy.frontend.auth.verifying import digest_of
 from wispy.protocol import errors
 
 
@@ -68,3 +72,92 @@ async def test_what_is_not_of_the_role_is_served(client: Client) -> None:
     await client.call("guarded.quick", [1])
     error = await client.error("guarded.quick", ["1"])
     assert "args[0]: expected int, got str" in str(error)
+
+
+# --- users with roles -------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def staffed(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
+    """Users log in there, by their names: olga is an operator, vera a viewer, ada an admin."""
+    file = tmp_path_factory.mktemp("tokens") / "tokens.yaml"
+    users = {"olga": "operator", "vera": "viewer", "ada": "admin"}
+    file.write_text(json.dumps({user: {"sha256": [digest_of(user)], "roles": [role]} for user, role in users.items()}))
+    config: dict[str, Any] = {
+        "session.secret": "a secret of frontends and workers",
+        "auth.kind": "tokens",
+        "auth.tokens": file,
+        "console": "true",
+        "interface.source_roles": '["admin", "operator"]',
+    }
+    with clean_stack(valkey_server, tmp_path_factory, **config) as stack:
+        stack.worker("guarded=served:Guarded")
+        yield stack.frontend()
+
+
+def logged_in(frontend: Frontend, user: str) -> Client:
+    return Client(frontend.websocket_url, additional_headers={"Authorization": f"Bearer {user}"})
+
+
+def post_as(frontend: Frontend, user: str, method: str, **params: str) -> int | None:
+    """The code of the error; None if there is none."""
+    request = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+    return frontend.post_text(request, Authorization=f"Bearer {user}").json().get("error", {}).get("code")
+
+
+async def test_a_user_with_the_role_finds_it_all(staffed: Frontend) -> None:
+    async with logged_in(staffed, "olga") as olga:
+        await olga.hello()
+        assert await olga.get("guarded.engine.power") == 5
+        await olga.set("guarded.engine.power", 6)
+        await olga.set("guarded.gain", 2.5)
+        calls = await olga.call("guarded.calls")
+        await olga.call("guarded.stop")
+        assert await olga.call("guarded.calls") == calls + 1
+        assert set(await olga.call("rpc.channels", {})) == {"guarded.level", "guarded.current", "guarded.alarm"}
+        answers = await olga.subscribe("guarded.current", "guarded.alarm")
+        assert answers["guarded.current"]["value"] == 2
+        assert "error" not in answers["guarded.alarm"]
+        described = await olga.call("rpc.describe", {"path": "guarded"})
+        assert {row["name"] for row in described["methods"]} == {"calls", "quick", "stop"}
+        document = await olga.call("rpc.discover")
+        assert "guarded.stop" in {method["name"] for method in document["methods"]}
+        await olga.set("guarded.gain", 1.0)
+    assert post_as(staffed, "olga", "guarded.stop") is None
+
+
+def test_the_document_at_its_address_is_the_users(staffed: Frontend) -> None:
+    for user, is_told in (("olga", True), ("vera", False)):
+        answer = httpx.get(f"{staffed.url}/openrpc.json", headers={"Authorization": f"Bearer {user}"}, trust_env=False)
+        assert ("guarded.stop" in answer.text) is is_told, user
+
+
+async def test_a_user_with_another_role_finds_as_little_as_everybody(staffed: Frontend) -> None:
+    async with logged_in(staffed, "vera") as vera:
+        await vera.hello()
+        for name in ("stop", "engine", "engine.power", "current", "absent"):
+            for method in ("rpc.get", "rpc.delete", "rpc.describe", "rpc.source", "rpc.call"):
+                error = await vera.error(method, {"path": f"guarded.{name}"})
+                assert error.code == errors.NOT_FOUND.code, (name, method)
+        assert (await vera.error("rpc.set", {"path": "guarded.gain", "value": 2.0})).code == errors.INVALID_PARAMS.code
+        assert await vera.call("rpc.channels", {}) == {"guarded.level": "value"}
+        answers = await vera.subscribe("guarded.current", "guarded.alarm")
+        assert {answer["error"]["code"] for answer in answers.values()} == {errors.NOT_FOUND.code}
+        assert "stop" not in str(await vera.call("rpc.discover"))
+    assert post_as(staffed, "vera", "guarded.stop") == errors.NOT_FOUND.code
+    assert post_as(staffed, "vera", "guarded.calls") is None
+
+
+async def test_source_is_for_the_roles_that_are_configured(staffed: Frontend) -> None:
+    for user, code in (("olga", None), ("ada", None), ("vera", errors.NOT_FOUND.code)):
+        assert post_as(staffed, user, "rpc.source", path="guarded.quick") == code, user
+        assert post_as(staffed, user, "rpc.describe", path="guarded.quick") is None, user
+
+
+async def test_other_users_sessions_are_for_the_roles_that_are_configured(staffed: Frontend) -> None:
+    async with logged_in(staffed, "olga") as olga, logged_in(staffed, "vera") as vera, logged_in(staffed, "ada") as ada:
+        for client, users in ((olga, {"olga"}), (vera, {"vera"}), (ada, {"olga", "vera", "ada"})):
+            status = await client.call("rpc.status", {})
+            assert {row["user"] for row in status["sessions"]} == users
+            assert [row["name"] for row in status["objects"]] == ["guarded"]
+            assert status["sessions_total"] == 3

@@ -29,6 +29,7 @@ class RecordingConnection:
         self.buffered = 0
         self.is_paused = False
         self.closed: list[tuple[int, str]] = []
+        self.largest: int | None = None
 
     @property
     def messages(self) -> list[Any]:
@@ -49,6 +50,9 @@ class RecordingConnection:
 
     def resume_reading(self) -> None:
         self.is_paused = False
+
+    def limit_messages(self, size: int) -> None:
+        self.largest = size
 
     def close(self, code: int, reason: str = "") -> None:
         self.closed.append((code, reason))

@@ -44,6 +44,7 @@ def test_hosts_that_are_answered(host: str) -> None:
     [
         "evil.example", "evil.example:5000", "localhost.evil.example", "localhost@evil.example",
         "evil.example#localhost", "", ":5000", "[", "[::1", "192.168.1.5", "xlab.example",
+        "lab.example.evil.org", "lab.example.", "lab.exampl", "localhost.", "127.0.0.1.evil.example", "127.0.0.2",
     ],
 )  # fmt: skip
 def test_other_hosts_are_refused(host: str) -> None:
@@ -80,6 +81,9 @@ def test_origins_that_are_answered(origin: str) -> None:
     [
         "http://evil.example", "https://localhost:5000", "http://localhost", "http://localhost:5001", "null", "",
         "http://localhost:5000.evil.example", "http://evil.example/http://localhost:5000", "https://lab.example:444",
+        "https://lab.example.evil.org", "https://xlab.example", "https://evil.org#lab.example", "http://lab.example",
+        "https://lab.example@evil.org", "https://lab.example/", "https://lab.example, https://evil.org", "https://",
+        "lab.example", "https://*.example", " https://lab.example", "nullx", "file://", "https://lab.exampl",
     ],
 )  # fmt: skip
 def test_pages_of_other_origins_are_refused(origin: str) -> None:

@@ -23,6 +23,8 @@ class Listener:
         del feed
         self.messages += [decode(payload) for payload in messages.payloads]
 
+    def redeclared(self, feed: Feed) -> None: ...
+
 
 class Unconnected:
     """Stands where a hub keeps its links, which these tests do not reach."""

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.frontend.recorders import RecordingConnection, RecordingHub, RecordingRelay, make_feed, open_plain
 from wispy.frontend.dispatch import Dispatcher
-from wispy.frontend.feed import Feed
+from wispy.frontend.feed import Declaration, Feed
 from wispy.frontend.session import Session, SessionLimits
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors
@@ -254,6 +254,18 @@ def test_a_channel_is_followed_once_and_let_go_with_the_connection(stage: Stage)
     stage.session.connection_lost(1001, "")
     assert stage.hub.removed == ["lamp.a", "lamp.b"]
     stage.update(feeds[1], 1)
+    assert stage.connection.texts == []
+
+
+def test_a_channel_that_takes_a_role_by_now_ends_with_its_followers(stage: Stage) -> None:
+    feed = make_feed("lamp.a", "value", 0)
+    stage.follow(feed)
+    stage.session.redeclared(feed)
+    assert stage.connection.closed == []
+    feed.declaration = Declaration("value", ("operator",))
+    stage.session.redeclared(feed)
+    assert [code for code, _ in stage.connection.closed] == [4401]
+    stage.update(feed, 1)
     assert stage.connection.texts == []
 
 

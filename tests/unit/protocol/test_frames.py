@@ -175,6 +175,18 @@ def test_a_large_message_is_refused_before_it_comes() -> None:
     assert parse(b"\x82\xff" + b"\xff" * 8 + b"mask") == ([], 1009)
 
 
+def test_the_limit_may_change() -> None:
+    parser = FrameParser(10)
+    parser.limit(200)
+    parser.feed(client_frame(TEXT, b"a" * 200))
+    assert parser.next() == (TEXT, b"a" * 200)
+    parser.limit(199)
+    parser.feed(client_frame(TEXT, b"a" * 200))
+    with pytest.raises(ProtocolError) as raised:
+        parser.next()
+    assert raised.value.code == 1009
+
+
 def test_a_flood_of_fragments_is_refused() -> None:
     start = client_frame(TEXT, b"", final=False)
     allowed = 1024 + LIMIT // 64

@@ -822,6 +822,9 @@ def test_source() -> None:
     assert "def turn" in machine.source(("wheel", "turn"))
     assert refusal(machine.source, ("a",)).code == errors.INVALID_PARAMS.code
     assert refusal(machine.source, ()).code == errors.NOT_FOUND.code
+    by_role = access(source_roles=("author", "chief"))
+    assert "test_sum" in by_role.source(("test_sum",), frozenset({"author"}))
+    assert refusal(by_role.source, ("test_sum",), frozenset({"operator"})).to_json() == errors.NOT_FOUND().to_json()
     closed = access(source_access=False)
     for where in ("test_sum", "nothing", "a"):
         assert refusal(closed.source, (where,)).to_json() == errors.NOT_FOUND().to_json()

@@ -1,6 +1,7 @@
 """Values from pages, and the types that annotations ask for."""
 
 import collections.abc
+import dataclasses
 import datetime as dt
 import decimal
 import math
@@ -18,6 +19,12 @@ from tests.unit.worker.shapes import Colour, Garage, Motor, Tree
 from wispy.protocol.values import decode, encode
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.conversion import convert, converter_of, problem, takes_json
+
+
+@dataclasses.dataclass
+class Reading:
+    count: int
+    rate: float
 
 
 @pytest.mark.parametrize(
@@ -106,6 +113,12 @@ def test_conversion_takes_what_json_lacks_from_its_text() -> None:
         (True, int | str),
         ([1, "2"], list[int]),
         ({"size": "1"}, Tree),
+        (2**53 + 1, float),
+        (-(2**63) - 1, float | None),
+        (2**2000, float),
+        ([[1.5], [2**53 + 1]], list[list[float]]),
+        ({"a": 2**60 + 1}, dict[str, float | str]),
+        ({"count": 1, "rate": 2**53 + 1}, Reading),
         (4, Annotated[int, msgspec.Meta(ge=5)]),
     ],
 )
@@ -114,6 +127,27 @@ def test_conversion_changes_no_meaning(value: Any, annotation: Any) -> None:
     assert converter is not None
     with pytest.raises(msgspec.ValidationError):
         converter(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation", "made"),
+    [
+        (2**53, float, 2.0**53),
+        (-(2**80), float, -(2.0**80)),
+        (2**53 + 1, float | int, 2**53 + 1),
+        ([2**53 + 1, 0.5], list[int | float], [2**53 + 1, 0.5]),
+        ({"count": 2**53 + 1, "rate": 1}, Reading, Reading(2**53 + 1, 1.0)),
+        ({"a": [2**70]}, dict[str, list[float]], {"a": [2.0**70]}),
+    ],
+)
+def test_an_integer_of_any_size_stands_for_the_float_that_is_exactly_it(value: Any, annotation: Any, made: Any) -> None:
+    converter = converter_of(annotation)
+    assert converter is not None
+    assert repr(converter(value)) == repr(made)
+
+
+def test_large_integers_among_floats_of_an_array() -> None:
+    assert convert([0.5, 2**60], np.ndarray).tolist() == [0.5, 2.0**60]
 
 
 json_values = st.recursive(
@@ -131,7 +165,7 @@ plain_types = st.recursive(
 def same(given: Any, made: Any) -> bool:
     """Whether two values are one value in JSON; an integer may have become a float, and nothing else anything else."""
     if type(given) is int and type(made) is float:
-        return float(given) == made
+        return given == made  # exactly: Python compares the integer with the float's true value
     if type(given) is not type(made):
         return False
     if isinstance(given, list):
@@ -173,11 +207,15 @@ def test_the_quick_check_agrees_with_the_conversion(value: Any, annotation: Any)
         ("y" * 1000, Colour, "it: invalid enum value 'yyy"),
         ([[1], [2, 3]], np.ndarray, "it: expected an array of one shape, got list"),
         (["1"], list[NDArray[np.float64]], "it[0]: expected array, as nested lists"),
+        ({"count": 1, "rate": 2**53 + 1}, Reading, "it.rate: expected float, and no float is exactly 9007199254740993"),
+        ([1.5, 2, 2**64 + 1], list[float], "it[2]: expected float, and no float is exactly 18446744073709551617"),
     ],
 )
 def test_a_refusal_names_the_wrong_part(value: Any, annotation: Any, text: str) -> None:
+    converter = converter_of(annotation)
+    assert converter is not None
     with pytest.raises(msgspec.ValidationError) as caught:
-        convert(value, annotation)
+        converter(value)
     said = problem("it", caught.value)
     assert said.startswith(text)
     assert len(said) < 350
@@ -221,6 +259,8 @@ def test_an_array_gets_the_element_type_that_was_asked_for() -> None:
         ([300], NDArray[np.uint8]),
         ([-1], NDArray[np.uint8]),
         ([2**80], np.ndarray),
+        ([2**53 + 1], NDArray[np.float64]),
+        ([[0.5], [2**60 + 1]], np.ndarray),
         ([{}], np.ndarray),
         (["tomorrow"], NDArray[np.datetime64]),
         (5, np.ndarray),

@@ -1,7 +1,7 @@
 """What marks come to when pages touch an object: who finds what."""
 
 import dataclasses
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import msgspec
 import pytest
@@ -9,6 +9,7 @@ import pytest
 from wispy.config.schema import InterfaceConfig
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
+from wispy.protocol.surface import seen_by
 from wispy.worker import rights
 from wispy.worker.access import Access
 from wispy.worker.marks import (
@@ -158,6 +159,38 @@ def test_one_of_the_roles_opens_it(machine: Access) -> None:
     assert machine.get(("limit",), CHIEF) == 2
     assert machine.describe(("stop",), OPERATOR)["name"] == "stop"
     assert "def stop" in machine.source(("stop",), OPERATOR)
+
+
+@roles("operator")
+class Closed:
+    tracked_channel_values: ClassVar = {"speed": 1}
+    event_channels: ClassVar = ["alarm"]
+    alarm: Annotated[str, roles("chief", "operator")]
+
+    def __init__(self) -> None:
+        self.engine = Engine()
+        self.level = 1
+
+    def go(self) -> None: ...
+
+    @roles("chief")
+    def reset(self) -> None: ...
+
+
+def test_a_class_that_takes_a_role_is_closed_as_a_whole_at_the_root_too() -> None:
+    hidden = frozenset({"tracked_channel_values", "event_channels"})
+    closed = Access(Closed(), PUBLIC, hidden=hidden)
+    for caller in (NOBODY, CHIEF):
+        assert closed.surface(caller) == {}
+        for name in ("go", "reset", "level", "engine", "absent"):
+            assert {code for code, _ in all_operations(closed, (name,), caller)} == {errors.NOT_FOUND.code}, name
+        assert refusal(closed.describe, (), caller).code == errors.NOT_FOUND.code
+        seen = seen_by(caller, closed.interface())
+        assert (seen["methods"], seen["attributes"]) == ([], [])
+    assert set(closed.surface(OPERATOR)) == {"go", "level", "engine", "engine.power", "engine.start", "alarm"}
+    assert "reset" in closed.surface(OPERATOR | CHIEF)
+    assert {row["name"] for row in seen_by(OPERATOR, closed.interface())["methods"]} == {"go", "engine.start"}
+    assert closed.channel_roles("alarm") == closed.channel_roles("speed") == OPERATOR
 
 
 def test_what_everybody_may_call_needs_no_look_at_roles(machine: Access) -> None:

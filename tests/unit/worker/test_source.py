@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from wispy.errors import StartError
-from wispy.worker.source import MAX_NAME_LENGTH, check_name, from_instances, from_specs
+from wispy.worker.source import MAX_NAME_LENGTH, check_name, from_instances, from_specs, is_importing
 
 MODULE = """
 import functools
@@ -115,6 +115,15 @@ def test_what_is_no_spec(spec: str) -> None:
 def test_what_is_no_name(spec: str) -> None:
     with pytest.raises(StartError, match="object"):
         from_specs([spec])
+
+
+def test_a_script_that_serves_its_object_is_imported_for_it_and_not_run(lab: Path) -> None:
+    script = "from wispy import RPCWebApp\nsample = [1]\nRPCWebApp(sample=sample).run()\nis_read = True\n"
+    (lab / "script.py").write_text(script)
+    (source,) = from_specs(["wispylab.script:sample"])
+    assert source.build() == [1]
+    assert vars(sys.modules["wispylab.script"])["is_read"]
+    assert not is_importing()
 
 
 @pytest.mark.usefixtures("lab")

@@ -1,5 +1,5 @@
 #!lua
--- Declare channels, and remove others with all that they have.
+-- Declare channels, and remove others with all that they have. Renewals say how often that was done.
 -- KEYS  owner, channels, heads, values, histories of the removed channels
 -- ARGV  epoch, TTL ms, number of channels + declarations, these, removed channels ...
 -- Returns 1, or 0 if the epoch is over.
@@ -18,4 +18,5 @@ for i = first_removed, #ARGV do
 end
 for i = 5, #KEYS do redis.call('DEL', KEYS[i]) end
 redis.call('PEXPIRE', channels, ARGV[2])
+redis.call('HINCRBY', owner, 'declared', 1)
 return 1

@@ -3,7 +3,7 @@
 -- KEYS  owner, heads, keys to extend ...
 -- ARGV  epoch, TTL ms, notices, channels ...
 -- Returns 1, or 0 if the epoch is over.
-local lease = redis.call('HMGET', KEYS[1], 'epoch', 'released')
+local lease = redis.call('HMGET', KEYS[1], 'epoch', 'released', 'declared')
 if lease[1] ~= ARGV[1] or lease[2] ~= '0' then return 0 end
 
 local shown = {}
@@ -17,5 +17,6 @@ local now_ms = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', KEYS[1], 'renewed_ms', now_ms)
 for i = 3, #KEYS do redis.call('PEXPIRE', KEYS[i], ARGV[2]) end
 redis.call('PUBLISH', ARGV[3],
-  '{"epoch":"' .. ARGV[1] .. '","heads":{' .. table.concat(shown, ',') .. '},"renewals":' .. renewals .. ',"ms":' .. now_ms .. '}')
+  '{"epoch":"' .. ARGV[1] .. '","heads":{' .. table.concat(shown, ',') .. '},"renewals":' .. renewals .. ',"ms":' .. now_ms ..
+  ',"declared":' .. (lease[3] or 0) .. '}')
 return 1

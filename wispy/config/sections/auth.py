@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from wispy.config import checks
-from wispy.config.sections.base import Duration, Section, about
-from wispy.config.units import Seconds
+from wispy.config.sections.base import LARGEST_BYTES, Duration, Section, about
+from wispy.config.units import Bytes, Seconds
 
 JwtAlgorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA", "HS256"]
 
@@ -16,7 +16,7 @@ class JwtConfig(Section, frozen=True):
 
     keys: Annotated[
         str | None,
-        about("file with the public keys: a JWKS (JSON); it is read again at each `recheck`"),
+        about("file with the public keys: a JWKS (JSON), or in PEM format; it is read again at each `recheck`"),
     ] = None
     algorithms: Annotated[
         tuple[JwtAlgorithm, ...], about("signatures that are accepted; HS256 only with a JWKS that holds its key")
@@ -73,6 +73,10 @@ class AuthConfig(Section, frozen=True):
     cookie: Annotated[
         str | None, about("name of a cookie that may hold the token; it counts only with an Origin", checks.cookie)
     ] = None
+    status_roles: Annotated[
+        tuple[str, ...] | None,
+        about("roles of which a caller needs one to see other users' sessions and denials in `rpc.status`; null: all may"),
+    ] = ("admin",)
     # Long enough for a page to fetch a token from elsewhere, short enough that nobodies do not fill the connections.
     login_time: Annotated[
         Annotated[Seconds, Meta(ge=0.1, le=600)],
@@ -83,6 +87,11 @@ class AuthConfig(Section, frozen=True):
         Annotated[int, Meta(ge=1, le=1000)],
         about("a websocket that has shown so many tokens that are no good is closed"),
     ] = 5
+    # The longest token with room to spare. It is kept, for each who has not logged in, and read as JSON.
+    login_size: Annotated[
+        Annotated[Bytes, Meta(ge=32 << 10, le=LARGEST_BYTES)],
+        about("largest message of a websocket that has not said who it is; `websocket_max_message_size` comes after"),
+    ] = Bytes(64 << 10)
     recheck: Annotated[
         Annotated[Seconds, Meta(ge=0.1, le=86400)],
         about("how often it is looked whether what was shown is still good: revoked tokens, the function's users"),

@@ -66,6 +66,10 @@ class UploadConfig(Section, frozen=True):
             "folders that take uploads: one, a list, or a map of routes below `base_path` to folders", checks.folders
         ),
     ] = msgspec.field(default_factory=dict[str, str])
+    roles: Annotated[
+        tuple[str, ...] | None,
+        about("roles of which a caller needs one to upload, and to read the names; null: whoever may come in may"),
+    ] = None
     # Room for a long video; whoever expects more says so, and how much disk there is.
     max_size: Annotated[
         Annotated[Bytes, Meta(ge=1, le=_LARGEST_FILE_BYTES)],

@@ -54,6 +54,10 @@ class InterfaceConfig(Section, frozen=True):
         tuple[str, ...], about("an attribute or method that has a true attribute of one of these names is not served")
     ] = ("interface_access_restricted",)
     source_access: Annotated[bool, about("whether pages may read the Python source of methods")] = True
+    source_roles: Annotated[
+        tuple[str, ...] | None,
+        about("roles of which a caller needs one to read that source; null: whoever may use the method may read it"),
+    ] = None
     traceback_access: Annotated[bool, about("whether errors carry the Python traceback to pages")] = False
     allowed_types: Annotated[
         tuple[str, ...],

@@ -1,7 +1,8 @@
 """Lets callers in, and out again: the first message, expiry, revocation.
 
 Rules:
-- A websocket without a grant may say `rpc.authenticate` and nothing else, for `auth.login_time`; then it is closed.
+- A websocket without a grant may say `rpc.authenticate` and nothing else, in messages of `auth.login_size` at most, for
+  `auth.login_time`; then it is closed.
 - When a grant ends, so does its websocket, within a second: its client comes again, shows who it is, and goes on with
   its session. Before that it may show a newer token, and goes on as if nothing had been.
 - One timer and one task serve all connections.
@@ -59,6 +60,7 @@ class Gate:
         sessions: the open websockets.
         quotas: how many of them one user may have, and what they may ask for.
         audit: told of who has to go.
+        max_message_size: bytes of a message of those who are in.
     """
 
     def __init__(
@@ -69,9 +71,11 @@ class Gate:
         sessions: Iterable[Session],
         quotas: Quotas,
         audit: Audit,
+        max_message_size: int,
     ) -> None:
         self._quotas = quotas
         self._config = config
+        self._max_message_size = max_message_size
         self._verifier = verifier
         self._dispatcher = dispatcher
         self.lobby: Final = Lobby(dispatcher)
@@ -116,6 +120,8 @@ class Gate:
 
     def opened(self, session: Session) -> None:
         """A websocket is open, with or without a grant."""
+        if session.grant is None and session.connection is not None:
+            session.connection.limit_messages(min(self._config.login_size, self._max_message_size))
         self._look_at(session)
 
     async def authenticate(self, caller: Caller, params: msgspec.Raw) -> bytes:
@@ -141,6 +147,8 @@ class Gate:
         if caller.grant is None:
             self._quotas.check_user(grant.identity.user)
         self.admit(caller, grant, credentials)
+        if caller.connection is not None:
+            caller.connection.limit_messages(self._max_message_size)
         self._look_at(caller)
         identity = grant.identity
         return msgspec.json.encode({"user": identity.user, "roles": sorted(identity.roles)})

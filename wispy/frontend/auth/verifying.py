@@ -23,6 +23,7 @@ import msgspec
 from wispy.config.schema import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.errors import StartError
 from wispy.frontend.auth.credentials import Credentials
+from wispy.frontend.auth.key_files import VerifyingKey, read_keys
 from wispy.protocol.identity import Bearer, Identity
 
 log = logging.getLogger("wispy.frontend")
@@ -142,10 +143,10 @@ class StaticTokens:
             grant = grant_of(name, user.roles)
             if grant is None:
                 raise StartError(f"auth.tokens = {self._file}: {name!r} has an impossible name or roles")
-            for digest in user.sha256:
+            for digest in map(str.lower, user.sha256):
                 if len(digest) != 64 or digest in grants:
                     raise StartError(f"auth.tokens = {self._file}: {name!r} has a digest that is none, or another's")
-                grants[digest.lower()] = grant
+                grants[digest] = grant
         return grants
 
 
@@ -169,65 +170,57 @@ class JwtTokens:
         assert config.keys is not None
         self._config = config
         self._file = Path(config.keys)
-        self._keys = self._read()
+        self._keys = read_keys(self._file, config.algorithms)
 
     async def verify(self, credentials: Credentials) -> Grant | None:
-        token, config = credentials.token, self._config
-        if token is None:
+        if credentials.token is None:
             return None
         try:
-            key = self._key_of(token)
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                key,
-                algorithms=[key.algorithm_name],  # the key's own: what the token claims is not asked
-                issuer=config.issuer,
-                audience=config.audience,
-                leeway=float(config.leeway),
-                options={
-                    "require": ["exp"],
-                    "verify_aud": config.audience is not None,
-                    "verify_iss": config.issuer is not None,
-                },
-            )
-        except jwt.PyJWTError as error:
+            claims = self._claims_of(credentials.token)
+        except (jwt.PyJWTError, RecursionError) as error:
             log.info("a token of %s is not good: %s", credentials.remote, error)
             return None
-        roles = claims.get(config.roles_claim, [])
-        until = float(claims["exp"]) + float(config.leeway)
-        return grant_of(claims.get(config.user_claim), roles.split() if isinstance(roles, str) else roles, until)
+        roles = claims.get(self._config.roles_claim, [])
+        until = float(claims["exp"]) + float(self._config.leeway)
+        return grant_of(claims.get(self._config.user_claim), roles.split() if isinstance(roles, str) else roles, until)
 
-    def _key_of(self, token: str) -> jwt.PyJWK:
-        """The key that a token names; of those that fit its algorithm the only one, where it names none.
+    def _claims_of(self, token: str) -> dict[str, Any]:
+        """What a token says, if one of the keys that fit it has signed it.
 
         Raises:
-            PyJWTError: there is none.
+            PyJWTError: it is not good.
         """
         header = jwt.get_unverified_header(token)
-        name, algorithm = header.get("kid"), header.get("alg")
-        fitting = [key for key in self._keys if key.algorithm_name == algorithm and name in (None, key.key_id)]
-        if len(fitting) != 1:
-            raise jwt.InvalidKeyError(f"{len(fitting)} keys fit it")
-        return fitting[0]
+        algorithm = header.get("alg")
+        fitting = [key for key in self._keys if key.fits(header.get("kid"), algorithm)]
+        for key in fitting:
+            try:
+                return self._decode(token, key, cast(str, algorithm))
+            except jwt.InvalidSignatureError:
+                continue  # of keys without names it may be another one
+        raise jwt.InvalidSignatureError(f"{len(fitting)} keys fit it, and none has signed it")
+
+    def _decode(self, token: str, key: VerifyingKey, algorithm: str) -> dict[str, Any]:
+        config = self._config
+        return jwt.decode(
+            token,
+            key.key,
+            algorithms=[algorithm],  # one of the key's own
+            issuer=config.issuer,
+            audience=config.audience,
+            leeway=float(config.leeway),
+            options={
+                "require": ["exp"],
+                "verify_aud": config.audience is not None,
+                "verify_iss": config.issuer is not None,
+            },
+        )
 
     def reload(self) -> None:
         try:
-            self._keys = self._read()
+            self._keys = read_keys(self._file, self._config.algorithms)
         except StartError as error:
             log.error("the keys that were known before stay: %s", error)
-
-    def _read(self) -> list[jwt.PyJWK]:
-        place = f"auth.jwt.keys = {self._file}"
-        try:
-            keys = jwt.PyJWKSet.from_json(self._file.read_text()).keys
-        except OSError as error:
-            raise StartError(f"{place}: cannot be read: {error.strerror}") from error
-        except (jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise StartError(f"{place}: is no JWKS: {error}") from error
-        good = [key for key in keys if key.algorithm_name in self._config.algorithms]
-        if not good:
-            raise StartError(f"{place}: no key is for one of auth.jwt.algorithms")
-        return good
 
 
 # --- proxy ------------------------------------------------------------------------------------------------------------

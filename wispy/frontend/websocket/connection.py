@@ -201,6 +201,9 @@ class DetachedConnection(asyncio.Protocol):
             if self._parser.pending or self._held_back:
                 self._go_on_later()
 
+    def limit_messages(self, size: int) -> None:
+        self._parser.limit(size)
+
     def _read_frames(self) -> None:
         """Take the complete frames that are there, as far as the session and the neighbours allow."""
         try:

@@ -128,6 +128,10 @@ class Connection(Protocol):
         """Deliver messages again, beginning with the next turn of the loop. May be repeated."""
         ...
 
+    def limit_messages(self, size: int) -> None:
+        """Take no message of more than `size` bytes from now on: a larger one closes the connection with 1009."""
+        ...
+
     def close(self, code: int, reason: str = "") -> None:
         """Send what is buffered, then Close; wait for the peer's Close for a bounded time. May be repeated.
 

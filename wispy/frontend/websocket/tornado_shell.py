@@ -38,6 +38,13 @@ class NotingProtocol(WebSocketProtocol13):
     flush: Callable[[], None] | None = None
     """Called before the Close is written: what this turn has sent so far goes before it."""
 
+    def limit_messages(self, size: int) -> None:
+        self.params.max_message_size = size
+        if self._decompressor is not None:
+            # It was told when it was made, and Tornado has no way to tell it again: without this, a small message
+            # could become a large one before anybody has logged in.
+            self._decompressor._max_message_size = size  # pyright: ignore[reportPrivateUsage]
+
     def close(self, code: int | None = None, reason: str | None = None) -> None:
         if self.flush is not None and not self.server_terminated:
             self.flush()
@@ -173,6 +180,9 @@ class TornadoConnection:
             self._resumed = None
             if not resumed.done():
                 resumed.set_result(None)
+
+    def limit_messages(self, size: int) -> None:
+        self._protocol.limit_messages(size)
 
     def close(self, code: int, reason: str = "") -> None:
         if self._protocol.is_closing():
