@@ -154,6 +154,14 @@ async def test_source_is_for_the_roles_that_are_configured(staffed: Frontend) ->
         assert post_as(staffed, user, "rpc.describe", path="guarded.quick") is None, user
 
 
+async def test_what_was_denied_to_others_is_for_the_roles_that_are_configured(staffed: Frontend) -> None:
+    async with logged_in(staffed, "olga") as olga, logged_in(staffed, "vera") as vera, logged_in(staffed, "ada") as ada:
+        assert (await vera.error("guarded.stop", [])).code == errors.NOT_FOUND.code
+        for client, users in ((olga, set[str]()), (vera, {"vera"}), (ada, {"vera"})):
+            status = await client.call("rpc.status", {})
+            assert {row["user"] for row in status["denials"]} == users
+
+
 async def test_other_users_sessions_are_for_the_roles_that_are_configured(staffed: Frontend) -> None:
     async with logged_in(staffed, "olga") as olga, logged_in(staffed, "vera") as vera, logged_in(staffed, "ada") as ada:
         for client, users in ((olga, {"olga"}), (vera, {"vera"}), (ada, {"olga", "vera", "ada"})):

@@ -75,7 +75,7 @@ class AuthConfig(Section, frozen=True):
     ] = None
     status_roles: Annotated[
         tuple[str, ...] | None,
-        about("roles of which a caller needs one to see other users' sessions and denials in `rpc.status`; null: all may"),
+        about("roles of which a caller needs one to see others' sessions and denials in `rpc.status`; null: all may"),
     ] = ("admin",)
     # Long enough for a page to fetch a token from elsewhere, short enough that nobodies do not fill the connections.
     login_time: Annotated[
