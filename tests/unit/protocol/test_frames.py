@@ -365,8 +365,12 @@ def agree(ours: Outcome, reference: Outcome) -> bool:
     Ours looks at the first two bytes of a frame before its length, the reference at the length first; and ours refuses
     a text as soon as it is wrong, not only at its end. The reference takes a control frame whose short length is
     written the long way, which RFC 6455 (5.2, 5.5) does not allow; and no close between the fragments of a message,
-    where it may stand like any control frame (5.4).
+    where it may stand like any control frame (5.4). It also counts a control frame there as a part of the message,
+    when it looks whether that is too large.
     """
+    seen = len(reference[0])
+    if reference[1] == 1009 and seen < len(ours[0]) and ours[0][seen][0] >= CLOSE:
+        return ours[0][:seen] == reference[0]
     if ours[1] is None and reference[1] == 1002 and ours[0] and ours[0][-1][0] == CLOSE:
         return ours[0][:-1] == reference[0]
     if ours[1] == 1007:
@@ -381,7 +385,7 @@ def agree(ours: Outcome, reference: Outcome) -> bool:
 @given(valid_conversations, st.lists(st.integers(0, 3000), max_size=10))
 def test_valid_conversations_as_the_reference_reads_them(data: bytes, cuts: list[int]) -> None:
     outcome = parse(data, [min(cut, len(data)) for cut in cuts])
-    assert outcome == parse_by_reference(data)
+    assert agree(outcome, parse_by_reference(data))
     assert outcome[1] is None or outcome[1] == 1009
 
 
