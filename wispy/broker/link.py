@@ -12,11 +12,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from wispy.broker.address import RedisAddress
 from wispy.broker.connection import MAX_QUEUED_BYTES, Argument, Connection, OnReply, settle
 from wispy.broker.dialer import Backoff, Dialer
 from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError
 from wispy.broker.server import Server
+from wispy.config.redis_address import RedisAddress
 
 __all__ = ["Backoff", "BrokerError", "CommandTimeout", "Link", "LinkDown", "LinkLost", "ReplyError", "Server"]
 

@@ -17,13 +17,13 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
-from wispy.broker.address import RedisAddress
 from wispy.broker.connection import Connection
 from wispy.broker.dialer import Backoff, Dialer
 from wispy.broker.errors import BrokerError, LinkDown, ReplyError
 from wispy.broker.keys import probe_channel
 from wispy.broker.link import Link, notify
 from wispy.broker.server import Server
+from wispy.config.redis_address import RedisAddress
 
 # Large enough to save commands, small enough that Redis serves others in between (Centrifugo's number).
 _RESUBSCRIBE_BATCH = 512

@@ -17,9 +17,9 @@ import msgspec
 from tornado.httpserver import HTTPServer
 
 from wispy import scrape
-from wispy.broker.address import RedisAddress
+from wispy.broker.deployment import Deployment
 from wispy.broker.errors import BrokerError
-from wispy.broker.keys import Keys, status_reports
+from wispy.broker.keys import status_reports
 from wispy.broker.link import Link
 from wispy.broker.metrics import tell_links
 from wispy.broker.subscriber import Subscriber
@@ -65,10 +65,8 @@ class Worker:
         self._sources = sources
         self._config = config
         self._on_failure = on_failure
-        redis = config.redis
-        assert redis.url is not None  # whoever starts a worker has started the embedded server before
-        self._address = RedisAddress.parse(redis.url, user=redis.user, password=redis.password)
-        self._keys = Keys(redis.prefix, self._address.database)
+        self._deployment = Deployment(config.redis)
+        self._keys = self._deployment.keys
         self._loop = asyncio.get_running_loop()
         self._io_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -150,20 +148,8 @@ class Worker:
 
     async def _serve(self) -> None:
         self._stop_asked = asyncio.Event()
-        redis = self._config.redis
-        link = Link(
-            self._address,
-            name="worker",
-            connect_timeout_s=redis.connect_timeout,
-            command_timeout_s=redis.command_timeout,
-        )
-        subscriber = Subscriber(
-            self._address,
-            name="worker",
-            command_link=link,
-            prefix=self._keys.prefix,
-            probe_interval_s=redis.probe_interval,
-        )
+        link = self._deployment.commands("worker")
+        subscriber = self._deployment.subscriber("worker", link)
         subscriber.subscribe(self._keys.status_wanted, lambda payload: self._report(link, payload))
         await link.start()
         await subscriber.start()
@@ -219,7 +205,7 @@ class Worker:
     def _owner(self, source: ObjectSource, link: Link) -> Owner:
         stage = Stage(source, self._config, self._loop)
         kind = SharedOwner if self._config.of_object(source.name).shared else Owner
-        return kind(stage, self._address, link, self._keys, self._config)
+        return kind(stage, self._deployment, link, self._config)
 
     async def _own_until_asked_to_stop(self) -> None:
         assert self._stop_asked is not None

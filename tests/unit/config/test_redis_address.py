@@ -1,6 +1,7 @@
 import pytest
 
-from wispy.broker.address import RedisAddress
+from wispy.config.redis_address import RedisAddress
+from wispy.config.schema import RedisTlsConfig
 from wispy.errors import ConfigError
 
 
@@ -35,28 +36,28 @@ def test_parses(url: str, expected: RedisAddress) -> None:
 
 
 def test_settings_of_their_own_win_over_the_url() -> None:
-    address = RedisAddress.parse("redis://me:secret@cache/1", user="other", password="better", database=0)
-    assert (address.user, address.password, address.database) == ("other", "better", 0)
+    address = RedisAddress.parse("redis://me:secret@cache/1", user="other", password="better")
+    assert (address.user, address.password, address.database) == ("other", "better", 1)
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("rediss://cache", "TLS is not supported yet"),
-        ("http://cache", "must start with redis://, unix:// or redis+sentinel://, not with 'http://'"),
-        ("cache:6379", "must start with redis://, unix:// or redis+sentinel://"),
-        ("redis+sentinel://a,b", "needs the master's name"),
-        ("redis+sentinel:///lab", "needs the host of each Sentinel"),
-        ("redis+sentinel://a,,b/lab", "needs the host of each Sentinel"),
+        ("http://cache", "must start with redis://, rediss:// (TLS), unix://, redis+sentinel:// or "),
+        ("cache:6379", "must start with redis://"),
+        ("rediss+unix:///run/s", "must start with redis://"),
+        ("redis+sentinel://a,b", "must name the master"),
+        ("redis+sentinel:///lab", "must name each host"),
+        ("redis+sentinel://a,,b/lab", "must name each host"),
         ("redis+sentinel://a:99999/lab", "Port out of range"),
-        ("redis+sentinel://a/lab/one", "the database must be a number, not 'one'"),
-        ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 Sentinels, not 17"),
+        ("redis+sentinel://a/lab/one", "must name the database by its number, not 'one'"),
+        ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 hosts, not 17"),
         ("redis://cache:port", "Port could not be cast"),
         ("redis://cache:99999", "Port out of range"),
-        ("redis://cache/one", "the database must be a number, not 'one'"),
-        ("redis://cache/-1", "the database must be a number, not '-1'"),
-        ("unix://", "needs an absolute path"),
-        ("unix://run/redis.sock", "needs an absolute path"),
+        ("redis://cache/one", "must name the database by its number, not 'one'"),
+        ("redis://cache/-1", "must name the database by its number, not '-1'"),
+        ("unix://", "by an absolute path"),
+        ("unix://run/redis.sock", "by an absolute path"),
     ],
 )
 def test_refuses(url: str, reason: str) -> None:
@@ -78,5 +79,18 @@ def test_never_shows_the_password() -> None:
     assert str(server) == "redis://10.0.0.1:6380/3"
     assert server.password == "secret"
     with pytest.raises(ConfigError) as caught:
-        RedisAddress.parse("rediss://me:secret@cache")
+        RedisAddress.parse("me:secret@cache")
     assert "secret" not in str(caught.value)
+
+
+def test_tls_is_spoken_where_the_url_says_so() -> None:
+    tls = RedisTlsConfig(ca="ca.pem")
+    assert RedisAddress.parse("redis://cache", tls=tls).tls is None
+    assert RedisAddress.parse("rediss://cache").tls == RedisTlsConfig()
+    address = RedisAddress.parse("rediss+sentinel://a/lab", tls=tls)
+    assert address.tls == tls
+    assert address.at("10.0.0.1", 6380).tls == tls
+    assert [str(address), str(address.at("10.0.0.1", 6380))] == [
+        "rediss+sentinel://a:26379/lab",
+        "rediss://10.0.0.1:6380",
+    ]
