@@ -1,15 +1,16 @@
 """Redis in each form in which wispy's users have it, with what a test needs to know of it."""
 
-import contextlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 import redis
 
 from tests.support.certificates import Authority
+from tests.support.cluster import ClusterDeployment
 from tests.support.sentinel import SentinelDeployment
 from tests.support.tls_redis import PASSWORD, USER, TlsRedis
 from wispy.broker.embedded import EmbeddedServer
@@ -71,12 +72,28 @@ def sentinel(folder: Path) -> Iterator[Topology]:
         yield Topology(deployment.url, masters, fail_over=deployment.fail_over)
 
 
-Starter = Callable[[Path], contextlib.AbstractContextManager[Topology]]
+def cluster(folder: Path, *, replicas: bool = False) -> AbstractContextManager[Topology]:
+    """Three masters, with a replica each or without."""
+
+    @contextmanager
+    def running() -> Iterator[Topology]:
+        with ClusterDeployment(folder, replicas=replicas) as deployment:
+
+            def masters() -> list[redis.Redis]:
+                return [redis.Redis(port=port, protocol=2) for port in deployment.masters()]
+
+            yield Topology(deployment.url, masters, fail_over=deployment.fail_over)
+
+    return running()
+
+
+Starter = Callable[[Path], AbstractContextManager[Topology]]
 
 TOPOLOGIES: Final[dict[str, Starter]] = {
     "Valkey 9": valkey,
     "Redis 7, TLS and ACL": tls_and_acl,
     "Sentinel": sentinel,
+    "Cluster": cluster,
 }
 
-FAILING_OVER: Final[dict[str, Starter]] = {"Sentinel": sentinel}
+FAILING_OVER: Final[dict[str, Starter]] = {"Sentinel": sentinel, "Cluster": partial(cluster, replicas=True)}

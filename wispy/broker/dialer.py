@@ -4,8 +4,9 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 from wispy.broker.connection import Connection
 from wispy.broker.opening import MakeConnection, NotServing, open_connection, shake_hands
@@ -13,6 +14,10 @@ from wispy.broker.sentinel import find_master
 from wispy.config.redis_address import RedisAddress
 
 logger = logging.getLogger("wispy.broker")
+
+
+Locate = Callable[[MakeConnection, int], Awaitable[RedisAddress]]
+"""Finds the server that an address stands for; gets the number of the try, so that each may ask another one."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Dialer:
         on_up: Callable[[Connection], None],
         on_down: Callable[[str], None],
         backoff: Backoff | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self.address = address
         self.name = name
@@ -59,6 +65,7 @@ class Dialer:
         self._on_up = on_up
         self._on_down = on_down
         self._backoff = backoff or Backoff()
+        self._locate = partial(find_master, address) if address.sentinels else locate
         self._task: asyncio.Task[None] | None = None
         self._down_since = time.monotonic()
         self._tries = 0  # in this outage; also chooses which Sentinel is asked first
@@ -106,8 +113,8 @@ class Dialer:
         address = self.address
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                if address.sentinels:
-                    address = await find_master(address, self._make_connection, self._tries)
+                if self._locate is not None:
+                    address = await self._locate(self._make_connection, self._tries)
                 await open_connection(connection, address)
                 connection.server = await shake_hands(connection, address, self.name)
         except TimeoutError:

@@ -45,13 +45,28 @@ async def open_connection(connection: Connection, address: RedisAddress) -> None
             raise NotServing(str(error)) from error
 
 
-async def shake_hands(connection: Connection, address: RedisAddress, name: str) -> Server:
-    """Log in, choose the database, and look at the server. Raises `NotServing` where it cannot serve as a master."""
+async def log_in(connection: Connection, address: RedisAddress) -> None:
+    """Say who we are, where that is asked. Raises `NotServing` if it is refused."""
+    try:
+        for command in login_of(address):
+            await connection.call(*command)
+    except ReplyError as error:
+        raise NotServing(f"AUTH was refused: {error}") from error
+
+
+def login_of(address: RedisAddress) -> list[tuple[str | int, ...]]:
+    """The commands that say who we are, and in which database."""
     login: list[tuple[str | int, ...]] = []
     if address.password is not None:
         login.append(("AUTH", address.user, address.password) if address.user else ("AUTH", address.password))
     if address.database:
         login.append(("SELECT", address.database))
+    return login
+
+
+async def shake_hands(connection: Connection, address: RedisAddress, name: str) -> Server:
+    """Log in, choose the database, and look at the server. Raises `NotServing` where it cannot serve as a master."""
+    login = login_of(address)
     look = ("INFO", "server", "replication", "persistence", "memory")  # several sections at once: Redis 7
     # A courtesy to people who look at CLIENT LIST: it may be refused. Names are printable ASCII there, without spaces.
     introduction = ("CLIENT", "SETNAME", "wispy-" + re.sub("[^!-~]", "-", name))
@@ -67,6 +82,8 @@ async def shake_hands(connection: Connection, address: RedisAddress, name: str) 
     info = _parse_info(replies[len(login)])
     if info.get("loading") == "1":
         raise NotServing("it is loading its data")
+    if info.get("redis_mode", info.get("server_mode")) == "cluster" and not address.is_node:
+        raise NotServing("it is a node of a Cluster: redis+cluster:// is the scheme for it")
     if info.get("role") != "master":
         raise NotServing("it is a replica, not a master")
     policy = info.get("maxmemory_policy", "noeviction")

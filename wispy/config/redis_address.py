@@ -18,14 +18,17 @@ DEFAULT_PORT = 6379
 DEFAULT_SENTINEL_PORT = 26379
 
 MAX_HOSTS = 16
-"""Sentinels of one address: deployments have three or five, and all of them may be asked one after the other."""
+"""Sentinels, or nodes to begin with: deployments name three or five, and all may be asked one after the other."""
 
-_FORMS: Final = "redis://, rediss:// (TLS), unix://, redis+sentinel:// or rediss+sentinel://"
+_FORMS: Final = "redis:// or rediss:// (TLS), either with +sentinel or +cluster before the colon, or unix://"
 
 
 @dataclass(frozen=True)
 class RedisAddress:
-    """One Redis server: `path` (a unix socket), or `host` and `port`, or the master `master` that `sentinels` name."""
+    """One Redis server: `path` (a unix socket), or `host` and `port`, or the master `master` that `sentinels` name.
+
+    Or a Cluster, of which `nodes` are some.
+    """
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -39,6 +42,10 @@ class RedisAddress:
     """Host and port of each Sentinel; then `host` and `port` say nothing."""
     master: str = ""
     """The name by which Sentinels know the master."""
+    nodes: tuple[tuple[str, int], ...] = ()
+    """Host and port of some nodes of a Cluster; then `host` and `port` say nothing."""
+    is_node: bool = False
+    """Whether it is one node of a Cluster."""
 
     @classmethod
     def parse(
@@ -67,7 +74,8 @@ class RedisAddress:
 
     def at(self, host: str, port: int) -> "RedisAddress":
         """The server itself, where others have said that it is."""
-        return replace(self, host=host, port=port, sentinels=(), master="")
+        is_node = self.is_node or bool(self.nodes)
+        return replace(self, host=host, port=port, sentinels=(), master="", nodes=(), is_node=is_node)
 
     def __str__(self) -> str:
         """The address as a URL for logs: without user and password."""
@@ -75,6 +83,8 @@ class RedisAddress:
         database = f"/{self.database}" if self.database else ""
         if self.sentinels:
             return f"{scheme}+sentinel://{_joined(self.sentinels)}/{self.master}{database}"
+        if self.nodes:
+            return f"{scheme}+cluster://{_joined(self.nodes)}"
         if self.path is not None:
             return f"unix://{self.path}" + (f"?db={self.database}" if self.database else "")
         return f"{scheme}://{_joined(((self.host, self.port),))}{database}"
@@ -104,6 +114,8 @@ def _parse(url: str) -> RedisAddress:
             return _parse_socket(url)
         case "redis+sentinel" | "rediss+sentinel":
             return _parse_sentinels(rest)
+        case "redis+cluster" | "rediss+cluster":
+            return _parse_cluster(rest)
         case _:
             raise ValueError(f"must start with {_FORMS}")
 
@@ -146,6 +158,13 @@ def _parse_sentinels(rest: str) -> RedisAddress:
     )
 
 
+def _parse_cluster(rest: str) -> RedisAddress:
+    user, password, hosts, path = _parse_hosts(rest, DEFAULT_PORT)
+    if path.strip("/") not in ("", "0"):
+        raise ValueError("must name no database: a Cluster has only 0")
+    return RedisAddress(user=user, password=password, nodes=hosts)
+
+
 def _parse_hosts(rest: str, default_port: int) -> tuple[str | None, str | None, tuple[tuple[str, int], ...], str]:
     """User, password, hosts with their ports, and the path of `user:password@host:port,host:port/path`."""
     login, at, rest = rest.rpartition("@")
@@ -160,7 +179,7 @@ def _parse_hosts(rest: str, default_port: int) -> tuple[str | None, str | None, 
 def _host(text: str, default_port: int) -> tuple[str, int]:
     parts = urlsplit(f"//{text}")
     if not parts.hostname:
-        raise ValueError("must name each host: redis+sentinel://a,b,c/mymaster")
+        raise ValueError("must name each host: redis+sentinel://a,b,c/mymaster or redis+cluster://a,b,c")
     return parts.hostname, parts.port or default_port
 
 

@@ -15,7 +15,7 @@ from typing import Final
 
 from wispy.broker.deployment import Deployment
 from wispy.broker.errors import BrokerError
-from wispy.broker.link import Link
+from wispy.broker.route import Commands
 from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
@@ -53,13 +53,14 @@ class Owner:
         config: the worker's configuration.
     """
 
-    def __init__(self, stage: Stage, deployment: Deployment, commands: Link, config: Config) -> None:
+    def __init__(self, stage: Stage, deployment: Deployment, commands: Commands, config: Config) -> None:
         self.stage = stage
-        self._keys = keys = deployment.keys
+        self._keys = deployment.keys
+        object_keys = self._keys.of(stage.name)
         self._config = config
-        reader = deployment.reader(f"reader {stage.name}", BLOCK_MS / 1000)
-        self._links = Links(commands, reader)
-        self._store = ObjectStore(commands, keys.of(stage.name))
+        reader = deployment.reader(f"reader {stage.name}", object_keys.requests, BLOCK_MS / 1000)
+        self._links = Links(commands.route(object_keys.owner), reader)
+        self._store = ObjectStore(self._links.commands, object_keys)
         self._tenure: Tenure | SharedTenure | None = None
         self._stopping = False
         self._stop_asked = asyncio.Event()

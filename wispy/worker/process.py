@@ -20,9 +20,9 @@ from wispy import scrape
 from wispy.broker.deployment import Deployment
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import status_reports
-from wispy.broker.link import Link
 from wispy.broker.metrics import tell_links
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.route import Commands
+from wispy.broker.subscriber import Subscriptions
 from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
 from wispy.loops import new_event_loop
@@ -75,7 +75,7 @@ class Worker:
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._drain_s = 0.0
-        self._links: tuple[Link, Subscriber] | None = None
+        self._links: tuple[Commands, Subscriptions] | None = None
         self._health: Health | None = None
         self._began = time.time()
         port = config.health_port
@@ -195,14 +195,14 @@ class Worker:
             owner.tell_metrics(snapshot, label_of(owner.stage.name, place))
         return snapshot
 
-    def _report(self, link: Link, asker: bytes) -> None:
+    def _report(self, link: Commands, asker: bytes) -> None:
         """A frontend asks what is known here: it is told, whether there is much to tell or nothing."""
         reports = [owner.report() for owner in self._owners]
         told = Report(self._name, objects=[report for report in reports if report is not None])
         channel = status_reports(self._keys.prefix, asker.decode("ascii", "replace"))
-        link.send((b"PUBLISH", channel, msgspec.json.encode(told)), _log_failure)
+        link.publish(channel, msgspec.json.encode(told), _log_failure)
 
-    def _owner(self, source: ObjectSource, link: Link) -> Owner:
+    def _owner(self, source: ObjectSource, link: Commands) -> Owner:
         stage = Stage(source, self._config, self._loop)
         kind = SharedOwner if self._config.of_object(source.name).shared else Owner
         return kind(stage, self._deployment, link, self._config)

@@ -19,6 +19,8 @@ from wispy.errors import ConfigError
         ("unix:///run/my%20redis.sock?db=2", RedisAddress(path="/run/my redis.sock", database=2)),
         ("unix://me:secret@/run/s", RedisAddress(path="/run/s", user="me", password="secret")),
         ("redis+sentinel://a/lab", RedisAddress(sentinels=(("a", 26379),), master="lab")),
+        ("redis+cluster://a", RedisAddress(nodes=(("a", 6379),))),
+        ("redis+cluster://me:pw@a:1,[::1]/0", RedisAddress(nodes=(("a", 1), ("::1", 6379)), user="me", password="pw")),
         (
             "redis+sentinel://me:se%2Fcret@a:1,[::1]:2,c/lab/3",
             RedisAddress(
@@ -43,13 +45,15 @@ def test_settings_of_their_own_win_over_the_url() -> None:
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("http://cache", "must start with redis://, rediss:// (TLS), unix://, redis+sentinel:// or "),
+        ("http://cache", "must start with redis:// or rediss:// (TLS), either with +sentinel or +cluster before the"),
         ("cache:6379", "must start with redis://"),
         ("rediss+unix:///run/s", "must start with redis://"),
         ("redis+sentinel://a,b", "must name the master"),
         ("redis+sentinel:///lab", "must name each host"),
         ("redis+sentinel://a,,b/lab", "must name each host"),
         ("redis+sentinel://a:99999/lab", "Port out of range"),
+        ("redis+cluster://", "must name each host"),
+        ("redis+cluster://a/1", "must name no database"),
         ("redis+sentinel://a/lab/one", "must name the database by its number, not 'one'"),
         ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 hosts, not 17"),
         ("redis://cache:port", "Port could not be cast"),
@@ -75,6 +79,10 @@ def test_never_shows_the_password() -> None:
     sentinels = RedisAddress.parse("redis+sentinel://me:secret@a,[::1]:7/lab/3")
     assert str(sentinels) == "redis+sentinel://a:26379,[::1]:7/lab/3"
     assert "secret" not in repr(sentinels)
+    nodes = RedisAddress.parse("rediss+cluster://me:secret@a,[::1]:7")
+    assert str(nodes) == "rediss+cluster://a:6379,[::1]:7"
+    assert str(nodes.at("10.0.0.1", 6380)) == "rediss://10.0.0.1:6380"
+    assert nodes.at("10.0.0.1", 6380).is_node
     server = sentinels.at("10.0.0.1", 6380)
     assert str(server) == "redis://10.0.0.1:6380/3"
     assert server.password == "secret"

@@ -20,8 +20,9 @@ class RedisConfig(Section, frozen=True):
         about(
             "`redis://[user:password@]host[:port][/database]`, `unix:///path?db=0`, or "
             "`redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]` (Sentinels, port 26379 "
-            "unless given, name the master at each connection); with `rediss` for `redis` over TLS; null: a server of "
-            "its own",
+            "unless given, name the master at each connection), or `redis+cluster://[user:password@]host[:port]"
+            "[,host[:port]...]` (some nodes of a Cluster); with `rediss` for `redis` over TLS; null: a server of its "
+            "own",
             checks.redis_url,
         ),
     ] = None
