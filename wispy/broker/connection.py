@@ -32,7 +32,7 @@ MAX_QUEUED_BYTES = 16 * 1024 * 1024
 _TICKS_PER_TIMEOUT = 4
 
 # Error codes of a server that will refuse all that follows: it is starting, or a failover made it a replica.
-_UNFIT = frozenset({"READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"})
+UNFIT: Final = frozenset({"READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"})
 
 _INCOMPLETE: Final = object()
 
@@ -54,7 +54,9 @@ class Connection(asyncio.Protocol):
         *,
         command_timeout_s: float | None,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
+        unfit: frozenset[str] = UNFIT,
     ) -> None:
+        self._unfit_codes = unfit
         self._loop = asyncio.get_running_loop()
         self._on_lost = on_lost
         self._command_timeout_s = command_timeout_s
@@ -196,7 +198,7 @@ class Connection(asyncio.Protocol):
 
     def _make_error(self, text: str) -> ReplyError:
         error = ReplyError(text)
-        if error.code in _UNFIT:
+        if error.code in self._unfit_codes:
             self._unfit = error
         return error
 

@@ -1,26 +1,23 @@
 """Keeping a connection to Redis up: connecting, handshake, reconnecting with backoff, one log line per outage."""
 
 import asyncio
-import functools
 import logging
 import random
-import re
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
-from wispy.broker.address import RedisAddress
 from wispy.broker.connection import Connection
-from wispy.broker.errors import BrokerError, ReplyError
+from wispy.broker.opening import MakeConnection, NotServing, open_connection, shake_hands
 from wispy.broker.sentinel import find_master
-from wispy.broker.server import Server
+from wispy.config.redis_address import RedisAddress
 
 logger = logging.getLogger("wispy.broker")
 
 
-class NotServing(BrokerError):  # noqa: N818 - it names a state of the server, like its siblings
-    """The server was reached, and cannot serve us: wrong password, loading, a replica."""
+Locate = Callable[[MakeConnection, int], Awaitable[RedisAddress]]
+"""Finds the server that an address stands for; gets the number of the try, so that each may ask another one."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +50,11 @@ class Dialer:
         *,
         name: str,
         connect_timeout_s: float,
-        make_connection: Callable[[Callable[[str], None]], Connection],
+        make_connection: MakeConnection,
         on_up: Callable[[Connection], None],
         on_down: Callable[[str], None],
         backoff: Backoff | None = None,
+        locate: Locate | None = None,
     ) -> None:
         self.address = address
         self.name = name
@@ -67,6 +65,7 @@ class Dialer:
         self._on_up = on_up
         self._on_down = on_down
         self._backoff = backoff or Backoff()
+        self._locate = partial(find_master, address) if address.sentinels else locate
         self._task: asyncio.Task[None] | None = None
         self._down_since = time.monotonic()
         self._tries = 0  # in this outage; also chooses which Sentinel is asked first
@@ -110,21 +109,18 @@ class Dialer:
             attempt += 1
 
     async def _connect(self) -> Connection:
-        loop = asyncio.get_running_loop()
         connection = self._make_connection(self._go_down)
         address = self.address
         try:
             async with asyncio.timeout(self._connect_timeout_s):
-                if address.sentinels:
-                    address = await find_master(address, self._make_connection, self._tries)
-                if address.path is not None:
-                    await loop.create_unix_connection(lambda: connection, address.path)
-                else:
-                    await loop.create_connection(lambda: connection, address.host, address.port)
+                if self._locate is not None:
+                    address = await self._locate(self._make_connection, self._tries)
+                await open_connection(connection, address)
                 connection.server = await shake_hands(connection, address, self.name)
         except TimeoutError:
             connection.drop("no answer")
-            raise TimeoutError(f"no answer within {self._connect_timeout_s:g} s") from None
+            hint = "" if address.tls is None else " (does it speak TLS at this port?)"
+            raise TimeoutError(f"no answer within {self._connect_timeout_s:g} s{hint}") from None
         except BaseException:
             connection.drop("the handshake failed")
             raise
@@ -171,51 +167,3 @@ class Dialer:
             logger.critical(
                 "redis link %r: ended by a bug; nothing reconnects it", self.name, exc_info=task.exception()
             )
-
-
-async def shake_hands(connection: Connection, address: RedisAddress, name: str) -> Server:
-    """Log in, choose the database, and look at the server. Raises `NotServing` where it cannot serve as a master."""
-    login: list[tuple[str | int, ...]] = []
-    if address.password is not None:
-        login.append(("AUTH", address.user, address.password) if address.user else ("AUTH", address.password))
-    if address.database:
-        login.append(("SELECT", address.database))
-    look = ("INFO", "server", "replication", "persistence", "memory")  # several sections at once: Redis 7
-    # A courtesy to people who look at CLIENT LIST: it may be refused. Names are printable ASCII there, without spaces.
-    introduction = ("CLIENT", "SETNAME", "wispy-" + re.sub("[^!-~]", "-", name))
-    commands = [*login, look, introduction]
-    replies: list[Any] = await asyncio.gather(
-        *(connection.call(*command) for command in commands), return_exceptions=True
-    )
-    for command, reply in zip(commands[:-1], replies, strict=False):
-        if isinstance(reply, ReplyError):
-            raise NotServing(f"{command[0]} was refused: {reply}")
-        if isinstance(reply, BaseException):
-            raise reply
-    info = _parse_info(replies[len(login)])
-    if info.get("loading") == "1":
-        raise NotServing("it is loading its data")
-    if info.get("role") != "master":
-        raise NotServing("it is a replica, not a master")
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy != "noeviction":
-        _warn_of_eviction(str(address), policy)
-    server = Server(info.get("run_id", ""))
-    sent_s = time.monotonic()
-    server.add_sample(await connection.call("TIME"), sent_s, time.monotonic())
-    return server
-
-
-def _parse_info(reply: bytes) -> dict[str, str]:
-    lines = (line.partition(":") for line in reply.decode(errors="replace").splitlines())
-    return {key: value for key, separator, value in lines if separator}
-
-
-@functools.cache  # once per process, not once per link and reconnect
-def _warn_of_eviction(address: str, policy: str) -> None:
-    logger.warning(
-        "redis %s: maxmemory-policy is %s: under memory pressure it deletes requests and leases at random; "
-        "set it to noeviction",
-        address,
-        policy,
-    )

@@ -5,15 +5,15 @@ import time
 
 from wispy.broker.errors import LinkDown
 from wispy.broker.keys import OBJECT_TTL_MS, Keys
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 
 
 class ObjectDirectory:
     """The zset `Keys.objects` on one link. Owners announce their objects when they acquire, and now and then after."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
-        self._link = link
+    def __init__(self, link: Route, keys: Keys) -> None:
         self._key = keys.objects
+        self._link = link.route(self._key)
 
     async def announce(self, name: str) -> None:
         """Say that the object `name` is served; names that nobody has announced for a week go."""

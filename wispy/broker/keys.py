@@ -118,6 +118,6 @@ def status_reports(prefix: str, frontend: str) -> str:
     return f"{prefix}status:{frontend}"
 
 
-def probe_channel(prefix: str, subscriber: str) -> str:
-    """Pub/sub: on which one subscriber hears itself, to know that it still hears."""
-    return f"{prefix}probe:{subscriber}"
+def probe_channel(prefix: str, subscriber: str, tag: str = "") -> str:
+    """Pub/sub: on which one subscriber hears itself, to know that it still hears. `tag` makes its slot in a Cluster."""
+    return f"{prefix}probe:{subscriber}{tag}"

@@ -9,14 +9,14 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-from wispy.broker.address import RedisAddress
-from wispy.broker.connection import MAX_QUEUED_BYTES, Argument, Connection, OnReply, settle
-from wispy.broker.dialer import Backoff, Dialer
+from wispy.broker.connection import MAX_QUEUED_BYTES, UNFIT, Argument, Connection, OnReply
+from wispy.broker.dialer import Backoff, Dialer, Locate
 from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError
+from wispy.broker.route import Commands, Route
 from wispy.broker.server import Server
+from wispy.config.redis_address import RedisAddress
 
 __all__ = ["Backoff", "BrokerError", "CommandTimeout", "Link", "LinkDown", "LinkLost", "ReplyError", "Server"]
 
@@ -28,13 +28,14 @@ _CLOCK_REFRESH_S = 60.0
 _FIRST_CLOCK_REFRESH_S = 1.0
 
 
-class Link:
+class Link(Commands):
     """One connection to Redis with implicit pipelining.
 
     `name` is for logs and CLIENT LIST. `command_timeout_s` is the longest wait for a reply before the
     connection is given up; it must exceed the block time of blocking reads. None: no deadline, and no refresh of the
     server's clock; for links that block for ever. `max_queued_bytes` bounds what is held for a stalled server; past
-    it, commands fail with `LinkDown`.
+    it, commands fail with `LinkDown`. `locate` finds the server at each try to connect, where the address does not say
+    which it is. `unfit` are the codes of errors that end the connection.
     """
 
     def __init__(
@@ -46,6 +47,8 @@ class Link:
         command_timeout_s: float | None = 5.0,
         backoff: Backoff | None = None,
         max_queued_bytes: int = MAX_QUEUED_BYTES,
+        locate: Locate | None = None,
+        unfit: frozenset[str] = UNFIT,
     ) -> None:
         self._command_timeout_s = command_timeout_s
         self._dialer = Dialer(
@@ -53,11 +56,12 @@ class Link:
             name=name,
             connect_timeout_s=connect_timeout_s,
             make_connection=lambda on_lost: Connection(
-                on_lost, command_timeout_s=command_timeout_s, max_queued_bytes=max_queued_bytes
+                on_lost, command_timeout_s=command_timeout_s, max_queued_bytes=max_queued_bytes, unfit=unfit
             ),
             on_up=self._came_up,
             on_down=self._went_down,
             backoff=backoff,
+            locate=locate,
         )
         self._listeners_up: list[Callable[[], None]] = []
         self._listeners_down: list[Callable[[], None]] = []
@@ -66,11 +70,13 @@ class Link:
         self._clock_timer: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
-        """Connect in the background; returns at once. See `wait_connected`."""
+        self.begin()
+
+    def begin(self) -> None:
+        """The same as `start`, for callers that cannot wait."""
         self._dialer.start()
 
     async def stop(self) -> None:
-        """Close for good. Pending commands fail with `LinkLost` or `LinkDown`."""
         self._stopped = True
         await self._dialer.stop()
         self._up.set()  # so that nobody waits for ever
@@ -82,59 +88,42 @@ class Link:
 
     @property
     def connection(self) -> int:
-        """The number of the present or last connection; it changes with each reconnect. 0 before the first."""
         return self._dialer.count
 
     @property
     def server(self) -> Server | None:
-        """The server of the present connection; None while there is none."""
         connection = self._dialer.connection
         return None if connection is None else connection.server
 
     async def wait_connected(self) -> None:
-        """Wait until the link is connected. Raises `LinkDown` if it is stopped."""
         while not self.connected:
             if self._stopped:
                 raise LinkDown("the link was stopped")
             await self._up.wait()
 
     def on_connected(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after each connection from now on, before other commands of the same turn are sent."""
         self._listeners_up.append(callback)
 
     def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` at each loss of the connection, after all pending commands were answered."""
         self._listeners_down.append(callback)
 
     def remove_connected(self, callback: Callable[[], None]) -> None:
-        """Call `callback` no more; it must have been given to `on_connected`."""
         self._listeners_up.remove(callback)
 
     def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
-        """Send a command without the cost of a future: the hot path.
-
-        `on_reply` gets the reply, or a `BrokerError` instance, exactly once and never before this returns. Raises
-        nothing but `TypeError` for an argument of a wrong type.
-
-        `will_flush`: the caller calls `flush` in this very turn, so that no other one need be scheduled.
-        """
         connection = self._dialer.connection
         if connection is None:
             asyncio.get_running_loop().call_soon(on_reply, LinkDown("not connected to Redis"))
         else:
             connection.send(args, on_reply, will_flush=will_flush)
 
-    def call(self, *args: Argument) -> asyncio.Future[Any]:
-        """Send a command; the future gets its reply, or raises a `BrokerError`."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self.send(args, partial(settle, future))
-        return future
-
     def flush(self) -> None:
-        """Write what this turn has sent now, instead of at the end of the turn."""
         connection = self._dialer.connection
         if connection is not None:
             connection.flush()
+
+    def route(self, key: str) -> Route:
+        return self
 
     # -- inside
 

@@ -1,11 +1,11 @@
 """What a process' links to Redis have to tell of themselves."""
 
-from wispy.broker.link import Link
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.route import Commands
+from wispy.broker.subscriber import Subscriptions
 from wispy.metrics import Snapshot
 
 
-def tell_links(snapshot: Snapshot, link: Link, subscriber: Subscriber) -> None:
+def tell_links(snapshot: Snapshot, link: Commands, subscriber: Subscriptions) -> None:
     """Add whether they are up, and how often they were made anew."""
     for name, each in (("commands", link), ("subscription", subscriber)):
         snapshot.put("wispy_link_up", each.connected, name)

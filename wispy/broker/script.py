@@ -10,7 +10,7 @@ from typing import Any
 
 from wispy.broker.connection import Argument, OnReply, settle
 from wispy.broker.errors import ReplyError
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 
 
 class Script:
@@ -21,9 +21,9 @@ class Script:
     only reads is run as such, so that its user needs no right to write.
     """
 
-    def __init__(self, link: Link, name: str) -> None:
+    def __init__(self, link: Route, name: str) -> None:
         self._link = link
-        self._text, self._hash, is_read_only = _load(name)
+        self._text, self._hash, is_read_only = _load(name, is_sharded=link.is_sharded)
         self._eval, self._evalsha = ("EVAL_RO", "EVALSHA_RO") if is_read_only else ("EVAL", "EVALSHA")
         self._loaded_on = 0  # the number of the connection that has it
 
@@ -50,7 +50,10 @@ class Script:
 
 
 @functools.cache
-def _load(name: str) -> tuple[str, str, bool]:
+def _load(name: str, *, is_sharded: bool) -> tuple[str, str, bool]:
+    """A script, its hash, and whether it only reads; in a Cluster its messages go to the node that has the object."""
     text = importlib.resources.files("wispy.broker").joinpath("scripts", f"{name}.lua").read_text("utf-8")
+    if is_sharded:
+        text = text.replace("redis.call('PUBLISH'", "redis.call('SPUBLISH'")
     is_read_only = "no-writes" in text.partition("\n")[0]
     return text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(), is_read_only

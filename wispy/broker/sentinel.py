@@ -9,12 +9,11 @@ Rules:
 """
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
-from wispy.broker.address import RedisAddress
-from wispy.broker.connection import Connection
 from wispy.broker.errors import BrokerError, ReplyError
+from wispy.broker.opening import MakeConnection, open_connection
+from wispy.config.redis_address import RedisAddress
 
 SENTINEL_TIMEOUT_S = 1.0
 """How long one Sentinel may take to answer: they are in the same network, and the next one is waiting to be asked."""
@@ -22,9 +21,6 @@ SENTINEL_TIMEOUT_S = 1.0
 
 class NoMaster(BrokerError):  # noqa: N818 - it names a state of the deployment, like its siblings
     """No Sentinel has named a master."""
-
-
-MakeConnection = Callable[[Callable[[str], None]], Connection]
 
 
 async def find_master(address: RedisAddress, make_connection: MakeConnection, attempt: int) -> RedisAddress:
@@ -54,7 +50,7 @@ async def find_master(address: RedisAddress, make_connection: MakeConnection, at
 async def _ask(address: RedisAddress, host: str, port: int, make_connection: MakeConnection) -> tuple[str, int] | None:
     connection = make_connection(_ignore)
     try:
-        await asyncio.get_running_loop().create_connection(lambda: connection, host, port)
+        await open_connection(connection, address.at(host, port))
         question = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", address.master)
         try:
             reply: Any = await connection.call(*question)

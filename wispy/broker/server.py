@@ -7,6 +7,9 @@ monotonic time since the arrival is added. So errors make a stamp older, never y
 # How much two clocks may drift apart, in seconds per second. NTP slews by up to 500 ppm; quartz alone by 100.
 DRIFT = 0.0005
 
+# Of the servers of a Cluster, and of their former lives.
+MAX_CLOCKS = 256
+
 
 class Server:
     """One run of a Redis server. `run_id` changes with each start of it."""
@@ -21,6 +24,11 @@ class Server:
         """The server's clock in milliseconds at `monotonic_s` (time.monotonic()): the true value or less."""
         return int((self._server_s + monotonic_s - self._arrived_s) * 1000)
 
+    def latest_ms(self, monotonic_s: float) -> int:
+        """The same: the true value or more."""
+        late_s = self._round_trip_s + (monotonic_s - self._arrived_s) * DRIFT
+        return self.now_ms(monotonic_s) + int(late_s * 1000) + 1
+
     def add_sample(self, reply: list[bytes], sent_s: float, arrived_s: float) -> None:
         """Take note of a reply to TIME, with the monotonic times when it was asked for and when it arrived.
 
@@ -34,3 +42,24 @@ class Server:
         is_too_late = self._server_s + age_s > server_s + round_trip_s
         if is_sharper or is_too_late:
             self._server_s, self._arrived_s, self._round_trip_s = server_s, arrived_s, round_trip_s
+
+
+class Clocks:
+    """The clocks of several servers, so that a time on one can be told on another."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Server] = {}
+
+    def add(self, server: Server) -> None:
+        """Know a server; the clock of one that is gone is still known, since clients may have stamped by it."""
+        self._servers.pop(server.run_id, None)
+        self._servers[server.run_id] = server
+        if len(self._servers) > MAX_CLOCKS:
+            del self._servers[next(iter(self._servers))]
+
+    def shift_ms(self, run_id: str, to: Server, monotonic_s: float) -> int | None:
+        """What to add to a time on one server's clock to have it on another's: never too late, at most a little too
+        early. None if the first one is not known.
+        """
+        server = self._servers.get(run_id)
+        return None if server is None else to.now_ms(monotonic_s) - server.latest_ms(monotonic_s)

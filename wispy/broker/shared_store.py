@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from wispy.broker.connection import Argument
 from wispy.broker.errors import LinkDown
 from wispy.broker.keys import OBJECT_TTL_MS, ObjectKeys
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.script import Script
 from wispy.broker.store import LeaseRecord, ObjectStore, OnOutcome, outcome_of, what_was
 
@@ -45,7 +45,7 @@ class SharedStore(ObjectStore):
         worker: names the worker; also the consumer by whose name it reads.
     """
 
-    def __init__(self, link: Link, keys: ObjectKeys, worker: str) -> None:
+    def __init__(self, link: Route, keys: ObjectKeys, worker: str) -> None:
         super().__init__(link, keys)
         self.worker = worker
         self._members = (keys.owner, keys.requests, keys.workers)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wispy.broker.keys import Keys
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.script import Script
 
 
@@ -22,16 +22,20 @@ class ObjectStatus:
 
 
 class ObjectStatuses:
-    """The status of the objects of one deployment, on one link."""
+    """The status of the objects of one deployment."""
 
-    def __init__(self, link: Link, keys: Keys) -> None:
+    def __init__(self, link: Route, keys: Keys) -> None:
         self._keys = keys
-        self._script = Script(link, "status")
+        self._link = link
+        self._scripts: dict[Route, Script] = {}
 
     async def of(self, name: str) -> ObjectStatus:
         """The status of the object `name`; raises `BrokerError`."""
         keys = self._keys.of(name)
-        reply: list[Any] = await self._script.run((keys.owner, keys.requests, keys.workers))
+        route = self._link.route(keys.owner)
+        if route not in self._scripts:
+            self._scripts[route] = Script(route, "status")
+        reply: list[Any] = await self._scripts[route].run((keys.owner, keys.requests, keys.workers))
         epoch, generation, renewed_ms, lease_ms, released, holder, unread, oldest, server_ms, workers = reply
         now_ms = int(server_ms)
         # A renewal comes after each third of a lease: an owner that misses a whole one has lost it, or is about to.

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from wispy.broker.connection import Argument
 from wispy.broker.errors import BrokerError, LinkDown
 from wispy.broker.keys import OBJECT_TTL_MS, ObjectKeys
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.script import Script
 from wispy.protocol.positions import Kept, Line
 
@@ -92,11 +92,11 @@ class Snapshot:
 
 
 class ObjectStore:
-    """The keys of one object on one link."""
+    """The keys of one object."""
 
-    def __init__(self, link: Link, keys: ObjectKeys) -> None:
+    def __init__(self, link: Route, keys: ObjectKeys) -> None:
         self.keys = keys
-        self._link = link
+        self._link = link = link.route(keys.owner)
         self._acquire = Script(link, "acquire")
         self._renew = Script(link, "renew")
         self._reopen = Script(link, "reopen")

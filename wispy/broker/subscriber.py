@@ -15,27 +15,58 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-from wispy.broker.address import RedisAddress
 from wispy.broker.connection import Connection
 from wispy.broker.dialer import Backoff, Dialer
 from wispy.broker.errors import BrokerError, LinkDown, ReplyError
 from wispy.broker.keys import probe_channel
 from wispy.broker.link import Link, notify
 from wispy.broker.server import Server
+from wispy.config.redis_address import RedisAddress
 
 # Large enough to save commands, small enough that Redis serves others in between (Centrifugo's number).
 _RESUBSCRIBE_BATCH = 512
 
 Handler = Callable[[bytes], object]
 
+_MESSAGES = frozenset({b"message", b"smessage"})
+_CONFIRMATIONS = frozenset({b"subscribe", b"ssubscribe"})
+
+
+class Subscriptions(Protocol):
+    """What a process hears; `Subscriber` says what each of these means."""
+
+    after_read: Callable[[], None] | None
+
+    @property
+    def connected(self) -> bool: ...
+    @property
+    def connection(self) -> int: ...
+    @property
+    def deaf(self) -> bool: ...
+    async def start(self) -> None: ...
+    async def stop(self) -> None: ...
+    def on_connected(self, callback: Callable[[], None]) -> None: ...
+    def on_lost(self, callback: Callable[[], None]) -> None: ...
+    def subscribe(self, channel: str, handler: Handler) -> asyncio.Future[None]: ...
+    def unsubscribe(self, channel: str) -> None: ...
+
 
 class Subscriber:
-    """Subscriptions on one connection. `command_link` publishes the probes; it must lead to the same deployment.
+    """Subscriptions on one connection.
 
-    `name` is for logs and CLIENT LIST; `prefix` is that of all names in Redis; `probe_interval_s` is the silence after
-    which a probe goes out, and the time it has to come back.
+    Args:
+        address: the server.
+        name: for logs and CLIENT LIST.
+        command_link: publishes the probes; it must lead to the same server.
+        prefix: of all names in Redis.
+        probe_interval_s: the silence after which a probe goes out, and the time it has to come back.
+        connect_timeout_s: how long an attempt to connect may take.
+        backoff: the pauses between attempts.
+        sharded_tag: in a Cluster, a hash tag of a slot that the server has; its channels are sharded ones then.
+        on_moved: called with a channel that the server gives up, in a Cluster.
+        on_refused: called with the text of a MOVED error: the server does not have the slot of a channel.
     """
 
     def __init__(
@@ -48,7 +79,18 @@ class Subscriber:
         probe_interval_s: float = 10.0,
         connect_timeout_s: float = 5.0,
         backoff: Backoff | None = None,
+        sharded_tag: str = "",
+        on_moved: Callable[[str], None] | None = None,
+        on_refused: Callable[[str], None] | None = None,
     ) -> None:
+        self._on_moved = on_moved
+        self._on_refused = on_refused
+        shard = "S" if sharded_tag else ""
+        self._subscribe, self._unsubscribe, self._publish = (
+            f"{shard}{word}" for word in ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
+        )
+        # A command may only name channels of one slot.
+        self._batch = 1 if sharded_tag else _RESUBSCRIBE_BATCH
         self._command_link = command_link
         self._dialer = Dialer(
             address,
@@ -72,7 +114,7 @@ class Subscriber:
         """Called once after all messages of one socket read were handed out."""
         self.deaf = True
         """Whether it is in doubt that this connection hears what is published. For readiness."""
-        self._probe_channel = probe_channel(prefix, f"{name}-{secrets.token_hex(8)}").encode()
+        self._probe_channel = probe_channel(prefix, f"{name}-{secrets.token_hex(8)}", sharded_tag).encode()
         self._probe_interval_s = probe_interval_s
         self._heard = False  # a message came in this read
         self._heard_at = 0.0  # when the last message came; all times here are the loop's
@@ -83,6 +125,10 @@ class Subscriber:
 
     async def start(self) -> None:
         """Connect in the background; returns at once."""
+        self.begin()
+
+    def begin(self) -> None:
+        """The same as `start`, for callers that cannot wait."""
         self._dialer.start()
 
     async def stop(self) -> None:
@@ -139,11 +185,15 @@ class Subscriber:
         self._awaited.setdefault(key, deque()).append(future)
         connection = self._dialer.connection
         if connection is not None:
-            connection.push("SUBSCRIBE", key)
+            connection.push(self._subscribe, key)
         return future
 
-    def unsubscribe(self, channel: str) -> None:
-        """Forget the handler of `channel`; nothing is handed to it any more."""
+    def unsubscribe(self, channel: str, *, has_moved: bool = False) -> None:
+        """Forget the handler of `channel`; nothing is handed to it any more.
+
+        `has_moved`: its slot is another node's now, which makes the server of this one give the channel up by itself,
+        and refuse to be told so.
+        """
         key = channel.encode()
         del self._handlers[key]
         futures = self._awaited.get(key)
@@ -151,22 +201,22 @@ class Subscriber:
             futures[-1].cancel()
             futures[-1] = None
         connection = self._dialer.connection
-        if connection is not None:
-            connection.push("UNSUBSCRIBE", key)
+        if connection is not None and not has_moved:
+            connection.push(self._unsubscribe, key)
         else:
-            self._awaited.pop(key, None)  # nothing was sent that would be confirmed
+            self._awaited.pop(key, None)  # nothing was sent, or is going to be confirmed
 
     # -- the connection
 
     def _subscribe_all(self, connection: Connection) -> None:
         connection.on_push = self._take_push
         connection.after_read = self._read_ended
-        for batch in _batches(self._handlers, _RESUBSCRIBE_BATCH):
+        for batch in _batches(self._handlers, self._batch):
             for channel in batch:
                 self._awaited.setdefault(channel, deque((None,)))
-            connection.push("SUBSCRIBE", *batch)
+            connection.push(self._subscribe, *batch)
         # The last to be confirmed: then all others are.
-        connection.push("SUBSCRIBE", self._probe_channel)
+        connection.push(self._subscribe, self._probe_channel)
 
     def _went_down(self, reason: str) -> None:
         was_confirmed, self._confirmed = self._confirmed, False
@@ -185,17 +235,22 @@ class Subscriber:
 
     def _take_push(self, push: Any) -> None:
         if isinstance(push, ReplyError):
+            if push.code == "MOVED" and self._on_refused is not None:
+                self._on_refused(str(push))
+                return
             # Nothing of the refused command is confirmed, and nobody could tell whose it was.
             self._drop(f"Redis refuses a subscription: {push}")
             return
         kind, channel, payload = push
-        if kind == b"message":
+        if kind in _MESSAGES:
             self._heard = True
             handler = self._handlers.get(channel)
             if handler is not None:
                 handler(payload)
-        elif kind == b"subscribe":
+        elif kind in _CONFIRMATIONS:
             self._take_confirmation(channel)
+        elif self._on_moved is not None and (channel in self._handlers or channel == self._probe_channel):
+            self._on_moved(channel.decode())  # nobody here has given it up
 
     def _take_confirmation(self, channel: bytes) -> None:
         if channel == self._probe_channel:
@@ -205,7 +260,9 @@ class Subscriber:
             self.probe_now()
             notify(self._listeners_up)
             return
-        futures = self._awaited[channel]
+        futures = self._awaited.get(channel)
+        if not futures:  # it has moved since
+            return
         future = futures.popleft()
         if not futures:
             del self._awaited[channel]
@@ -244,7 +301,7 @@ class Subscriber:
                 self._probe_accepted = True
                 self._check_after(self._probe_interval_s)
 
-        self._command_link.send(("PUBLISH", self._probe_channel, b""), take_reply)
+        self._command_link.send((self._publish, self._probe_channel, b""), take_reply)
 
     def _check_after(self, delay_s: float) -> None:
         if self._check is not None:

@@ -6,7 +6,8 @@ Each check takes a value of the right type and returns why it is impossible, or 
 
 import ipaddress
 import re
-from urllib.parse import parse_qs, urlsplit
+
+from wispy.config.redis_address import fault_of
 
 _BASE_PATH = re.compile(r"(/[A-Za-z0-9._~-]+)*")
 _ROUTE = re.compile(r"[A-Za-z0-9._~-]+(/[A-Za-z0-9._~-]+)*")
@@ -46,44 +47,8 @@ def address(value: str) -> str | None:
 
 
 def redis_url(value: str) -> str | None:
-    """A server's URL over TCP or a unix socket."""
-    if value.startswith("rediss://"):
-        return "TLS to Redis is not supported yet; use redis:// within a private network"
-    if value.startswith("redis+sentinel://"):
-        return _sentinel_url(value)
-    if not value.startswith(("redis://", "unix://")):
-        return (
-            "must be redis://[user:password@]host[:port][/database], unix:///path/to/socket "
-            "or redis+sentinel://host[:port][,host[:port]...]/master[/database]"
-        )
-    try:
-        parts = urlsplit(value)
-        _ = parts.port  # reading it is the check of its range
-    except ValueError as error:
-        return f"must be a URL: {error}"
-    if parts.scheme == "unix" and (parts.netloc or not parts.path.strip("/")):
-        return "must name the socket by an absolute path: unix:///run/valkey.sock"
-    database = parts.path.strip("/") if parts.scheme == "redis" else parse_qs(parts.query).get("db", [""])[-1]
-    if database and not (database.isascii() and database.isdigit()):
-        return f"must name the database by its number, not {database!r}"
-    return None
-
-
-def _sentinel_url(value: str) -> str | None:
-    hosts, _, path = value.removeprefix("redis+sentinel://").rpartition("@")[2].partition("/")
-    master, _, database = path.partition("/")
-    if not master:
-        return "must name the master after the Sentinels: redis+sentinel://host:26379,host2:26379/mymaster"
-    for host in hosts.split(","):
-        try:
-            if not urlsplit(f"//{host}").hostname:
-                return "must name the host of each Sentinel: redis+sentinel://host:26379,host2:26379/mymaster"
-            _ = urlsplit(f"//{host}").port  # reading it is the check of its range
-        except ValueError as error:
-            return f"must be a URL: {error}"
-    if database and not (database.isascii() and database.isdigit()):
-        return f"must name the database by its number, not {database!r}"
-    return None
+    """Where Redis is."""
+    return fault_of(value)
 
 
 def redis_prefix(value: str) -> str | None:

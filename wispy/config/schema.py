@@ -17,7 +17,7 @@ from wispy.config import checks
 from wispy.config.sections.audit import AuditConfig
 from wispy.config.sections.auth import AuthConfig, JwtConfig, ProxyAuthConfig
 from wispy.config.sections.base import Duration, Section, Size, about
-from wispy.config.sections.connections import RedisConfig, SessionConfig, TlsConfig, WebsocketConfig
+from wispy.config.sections.connections import SessionConfig, WebsocketConfig
 from wispy.config.sections.files import StaticConfig, UploadConfig, UploadRulesConfig
 from wispy.config.sections.headers import HeadersConfig
 from wispy.config.sections.limits import LimitsConfig
@@ -30,6 +30,8 @@ from wispy.config.sections.objects import (
     LeaseConfig,
     SynchronousTaskLockConfig,
 )
+from wispy.config.sections.redis import RedisConfig
+from wispy.config.sections.tls import RedisTlsConfig, TlsConfig
 from wispy.config.units import Bytes, Seconds
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "LoggingConfig",
     "ProxyAuthConfig",
     "RedisConfig",
+    "RedisTlsConfig",
     "Section",
     "SessionConfig",
     "StaticConfig",

@@ -13,10 +13,7 @@ from typing import Final
 
 from wispy.access_log import AccessLog
 from wispy.audit_log import Access, AuditLog
-from wispy.broker.address import RedisAddress
-from wispy.broker.keys import Keys
-from wispy.broker.link import Link
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.deployment import Deployment
 from wispy.config.schema import Config
 from wispy.frontend.audit import Audit
 from wispy.frontend.auth.credentials import Credentials
@@ -71,26 +68,13 @@ class Core:
         self.counts = FrontendCounts()
         audit_log = AuditLog.of(config.audit, process)
         self.audit = Audit(audit_log)
-        redis = config.redis
-        assert redis.url is not None  # whoever starts a frontend has started the embedded server before
         self.config = config
         self.name = secrets.token_hex(8)
         self.guard = Guard(config)
-        address = RedisAddress.parse(redis.url, user=redis.user, password=redis.password)
-        keys = Keys(redis.prefix, address.database)
-        self.link = Link(
-            address,
-            name="frontend",
-            connect_timeout_s=redis.connect_timeout,
-            command_timeout_s=redis.command_timeout,
-        )
-        self.subscriber = Subscriber(
-            address,
-            name="frontend",
-            command_link=self.link,
-            prefix=keys.prefix,
-            probe_interval_s=redis.probe_interval,
-        )
+        deployment = Deployment(config.redis)
+        keys = deployment.keys
+        self.link = deployment.commands("frontend")
+        self.subscriber = deployment.subscriber("frontend", self.link)
         self.hub = Hub(self.link, self.subscriber, keys, self.counts, max_feeds=config.limits.channels)
         self.subscriber.after_read = self._write_out
         self.subscriber.on_lost(self._write_out)  # a read that ends the connection is not followed by `after_read`

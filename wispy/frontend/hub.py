@@ -20,9 +20,9 @@ import msgspec
 
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
-from wispy.broker.link import Link
+from wispy.broker.route import Commands
 from wispy.broker.store import ObjectStore, Snapshot
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.subscriber import Subscriptions
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.feed import ChannelSubscriber, Feed, decode_declaration
 from wispy.frontend.tasks import Tasks
@@ -75,7 +75,7 @@ class Hub:
     """
 
     def __init__(
-        self, link: Link, subscriber: Subscriber, keys: Keys, counts: FrontendCounts, *, max_feeds: int
+        self, link: Commands, subscriber: Subscriptions, keys: Keys, counts: FrontendCounts, *, max_feeds: int
     ) -> None:
         self._max_feeds = max_feeds
         self.counts = counts
@@ -261,7 +261,7 @@ class Hub:
         except msgspec.MsgspecError:
             log.exception("a notice of %s cannot be read", object_name)
             return
-        server = self._link.server
+        server = self._link.route(self._keys.of(object_name).notices).server
         if notice.ms is not None and server is not None:
             self.counts.lag.observe((server.now_ms(time.monotonic()) - notice.ms) / 1000)
         self._look_at_declarations(object_name, notice)

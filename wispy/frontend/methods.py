@@ -185,9 +185,9 @@ class Methods:
     async def _exists(self, object_name: str) -> bool:
         return bool(await self._ask("EXISTS", self._keys.of(object_name).owner))
 
-    async def _ask(self, *command: Any) -> Any:
+    async def _ask(self, command: str, key: str) -> Any:
         try:
-            return await self._relay.link.call(*command)
+            return await self._relay.link.route(key).call(command, key)
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wispy.broker.errors import BrokerError, LinkDown, LinkLost
+from wispy.broker.server import Clocks
 from wispy.broker.store import ObjectStore
 from wispy.frontend.flights import Flight, SessionFlights
 from wispy.protocol import errors, relay
@@ -71,7 +72,6 @@ class ObjectRelay:
         self.object_name = object_name
         self.in_flight = 0
         self._relay = relay
-        self._link = relay.link
         self._max_in_flight = relay.max_in_flight
         settings = relay.settings_of(object_name)
         self._max_start_delay_s: float = settings.max_start_delay_default
@@ -79,7 +79,11 @@ class ObjectRelay:
         self._wait_s = self._max_start_delay_s + self._run_timeout_s + GRACE_S
         self._loop = asyncio.get_running_loop()
         self._keys = relay.keys.of(object_name)
-        self._store = ObjectStore(relay.link, self._keys)
+        self._link = relay.link.route(self._keys.requests)
+        self._link.on_connected(self.resend_unacknowledged)
+        self._clocks = self._link.clocks
+        """Where each object's server has a clock of its own, on which stamps are told."""
+        self._store = ObjectStore(self._link, self._keys)
         secret = relay.sealing_secret
         self._seal = None if secret is None else Seal(secret, self._keys.requests)
         self._queue: list[Flight] = []
@@ -138,7 +142,7 @@ class ObjectRelay:
             self._fail(flight, unknown if flight.retry else unsent)
             return
         message = msgspec.json.encode((flight.session.name, flight.id))
-        self._link.send((b"PUBLISH", self._keys.cancels, message), _log_failure)
+        self._link.publish(self._keys.cancels, message, _log_failure)
 
     def _flush_soon(self) -> None:
         """Send what has gathered at the end of this turn.
@@ -212,12 +216,27 @@ class ObjectRelay:
             flight.entry = entry
             flight.deadline = now + flight.wait_s
         self._unacknowledged += 1
-        data = _encode_entry(self._relay.name, flights)
+        content = _entry(self._relay.name, flights)
+        if self._clocks is not None:
+            self._tell_on_this_clock(content, self._clocks, now)
+        data = relay.encode(content)
         if self._seal is not None:
             data = self._seal.seal(data)
         command = (b"XADD", self._keys.requests, b"NOMKSTREAM", b"*", b"e", data)
         self._timer.at(now + self._max_start_delay_s)
         self._link.send(command, lambda reply: self._sent(entry, reply), will_flush=True)
+
+    def _tell_on_this_clock(self, content: Entry, clocks: Clocks, now: float) -> None:
+        """Sessions stamp on the clock of one server; the owner's memory is by that of the object's own."""
+        server = self._link.server
+        if server is None:
+            return  # then nothing is sent
+        for block in content.sessions:
+            shift_ms = None if block.run == server.run_id else clocks.shift_ms(block.run, server, now)
+            if shift_ms is not None:
+                block.run = server.run_id
+                for request in block.requests:
+                    request.at += shift_ms
 
     def _sent(self, entry: OpenEntry, reply: Any) -> None:
         self._unacknowledged -= 1
@@ -336,6 +355,10 @@ class ObjectRelay:
             self._send(flights)
         self._link.flush()
 
+    def forget(self) -> None:
+        """There is no such object: nothing is sent again."""
+        self._link.remove_connected(self.resend_unacknowledged)
+
     def close(self) -> None:
         """Answer what is in flight with what is known."""
         self._timer.cancel()
@@ -346,7 +369,7 @@ class ObjectRelay:
             self._fail_all(entry, errors.OUTCOME_UNKNOWN())
 
 
-def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
+def _entry(frontend: str, flights: list[Flight]) -> Entry:
     """The entry that carries these flights: consecutive ones of a session share a block, so that all keep their order,
     also a session's notifications, which go as the plain session's. A block's stamps are all on one server's clock.
     """
@@ -360,7 +383,7 @@ def _encode_entry(frontend: str, flights: list[Flight]) -> bytes:
                 session.acknowledge_all_but_in_flight()
             blocks.append(SessionRequests(session.name, run, session.ack, session.open, [], session.bearer))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
-    return relay.encode(Entry(frontend, blocks))
+    return Entry(frontend, blocks)
 
 
 def _log_failure(reply: Any) -> None:

@@ -10,8 +10,8 @@ import msgspec
 
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
-from wispy.broker.link import Link
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.route import Commands
+from wispy.broker.subscriber import Subscriptions
 from wispy.config.schema import FuncCallerConfig
 from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
@@ -47,8 +47,8 @@ class Relay:
     def __init__(
         self,
         name: str,
-        link: Link,
-        subscriber: Subscriber,
+        link: Commands,
+        subscriber: Subscriptions,
         keys: Keys,
         *,
         settings_of: Callable[[str], FuncCallerConfig],
@@ -78,7 +78,6 @@ class Relay:
         self._to_flush: list[ObjectRelay] = []
         self._before_replies = before_replies
         subscriber.on_connected(self._resubscribed)
-        link.on_connected(self._reconnected)
 
     @property
     def in_flight(self) -> int:
@@ -143,7 +142,10 @@ class Relay:
     def forget(self, object_name: str) -> None:
         """The object does not exist, or not any more."""
         object_relay = self._objects.pop(object_name, None)
-        if object_relay is not None and object_relay.is_open:
+        if object_relay is None:
+            return
+        object_relay.forget()
+        if object_relay.is_open:
             self.subscriber.unsubscribe(self.keys.of(object_name).replies(self.name))
 
     def open_session(self, name: str, run: str, leave: Callable[[], None]) -> SessionFlights:
@@ -223,7 +225,7 @@ class Relay:
 
     async def _fetch(self, flight: Flight, key: str) -> None:
         try:
-            body: bytes | None = await self.link.call("GETDEL", key)
+            body: bytes | None = await self.link.route(key).call("GETDEL", key)
         except BrokerError as error:
             log.warning("a large result cannot be fetched: %s", error)
             body = None
@@ -239,10 +241,6 @@ class Relay:
         """Tell the owner that nobody wants this answer any more: best effort, past the queue."""
         if flight.carrier is not None:
             flight.carrier.cancel(flight)
-
-    def _reconnected(self) -> None:
-        for object_relay in self._objects.values():
-            object_relay.resend_unacknowledged()
 
     def _resubscribed(self) -> None:
         for object_relay in self._objects.values():

@@ -13,15 +13,17 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import msgspec
 
+from wispy.broker.connection import settle
 from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys, status_reports
-from wispy.broker.link import Link
+from wispy.broker.route import Commands
 from wispy.broker.status import ObjectStatus, ObjectStatuses
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.subscriber import Subscriptions
 from wispy.frontend.dispatch import Caller
 from wispy.protocol import errors
 from wispy.protocol.denials import Event
@@ -63,8 +65,8 @@ class Status:
     def __init__(
         self,
         name: str,
-        link: Link,
-        subscriber: Subscriber,
+        link: Commands,
+        subscriber: Subscriptions,
         keys: Keys,
         *,
         report: Callable[[int], Report],
@@ -102,7 +104,7 @@ class Status:
             return
         channel = status_reports(self._keys.prefix, payload.decode("ascii", "replace"))
         report = self._report(server.now_ms(time.monotonic()))
-        self._link.send((b"PUBLISH", channel, msgspec.json.encode(report)), _log_failure)
+        self._link.publish(channel, msgspec.json.encode(report), _log_failure)
 
     def _reported(self, payload: bytes) -> None:
         try:
@@ -181,7 +183,9 @@ class Status:
         self._reports = {}
         self._expected = 0
         self._complete.clear()
-        self._expected = await self._link.call("PUBLISH", self._keys.status_wanted, self._name)
+        asked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._link.publish(self._keys.status_wanted, self._name, partial(settle, asked))
+        self._expected = await asked
         if len(self._reports) < self._expected:
             try:
                 async with asyncio.timeout(PATIENCE_S):

@@ -18,7 +18,7 @@ from typing import Final
 import msgspec
 
 from wispy.broker.keys import ObjectKeys
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
@@ -101,7 +101,7 @@ class Desk:
 
     def __init__(
         self,
-        link: Link,
+        link: Route,
         store: ObjectStore,
         keys: ObjectKeys,
         epoch: str,

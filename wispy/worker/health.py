@@ -14,8 +14,8 @@ import logging
 import time
 from collections.abc import Sequence
 
-from wispy.broker.link import Link
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.route import Commands
+from wispy.broker.subscriber import Subscriptions
 from wispy.worker.owner import Owner
 from wispy.worker.running import label
 
@@ -36,8 +36,8 @@ class Health:
     def __init__(
         self,
         owners: Sequence[Owner],
-        link: Link,
-        subscriber: Subscriber,
+        link: Commands,
+        subscriber: Subscriptions,
         objects_loop: asyncio.AbstractEventLoop,
         hang_s: float,
     ) -> None:

@@ -13,10 +13,9 @@ import socket
 import time
 from typing import Final
 
-from wispy.broker.address import RedisAddress
+from wispy.broker.deployment import Deployment
 from wispy.broker.errors import BrokerError
-from wispy.broker.keys import Keys
-from wispy.broker.link import Link
+from wispy.broker.route import Commands
 from wispy.broker.store import Acquired, GivenOut, LeaseRecord, ObjectStore
 from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
@@ -49,25 +48,19 @@ class Owner:
 
     Args:
         stage: where the object's code runs.
-        address: where Redis is.
+        deployment: Redis.
         commands: the process' link for commands.
-        keys: the deployment's keys.
         config: the worker's configuration.
     """
 
-    def __init__(self, stage: Stage, address: RedisAddress, commands: Link, keys: Keys, config: Config) -> None:
+    def __init__(self, stage: Stage, deployment: Deployment, commands: Commands, config: Config) -> None:
         self.stage = stage
-        self._keys = keys
+        self._keys = deployment.keys
+        object_keys = self._keys.of(stage.name)
         self._config = config
-        # The server answers a blocked read after BLOCK_MS even if nothing came: silence beyond that is a dead link.
-        reader = Link(
-            address,
-            name=f"reader {stage.name}",
-            connect_timeout_s=config.redis.connect_timeout,
-            command_timeout_s=BLOCK_MS / 1000 + config.redis.command_timeout,
-        )
-        self._links = Links(commands, reader)
-        self._store = ObjectStore(commands, keys.of(stage.name))
+        reader = deployment.reader(f"reader {stage.name}", object_keys.requests, BLOCK_MS / 1000)
+        self._links = Links(commands.route(object_keys.owner), reader)
+        self._store = ObjectStore(self._links.commands, object_keys)
         self._tenure: Tenure | SharedTenure | None = None
         self._stopping = False
         self._stop_asked = asyncio.Event()

@@ -17,12 +17,12 @@ import msgspec
 from tornado.httpserver import HTTPServer
 
 from wispy import scrape
-from wispy.broker.address import RedisAddress
+from wispy.broker.deployment import Deployment
 from wispy.broker.errors import BrokerError
-from wispy.broker.keys import Keys, status_reports
-from wispy.broker.link import Link
+from wispy.broker.keys import status_reports
 from wispy.broker.metrics import tell_links
-from wispy.broker.subscriber import Subscriber
+from wispy.broker.route import Commands
+from wispy.broker.subscriber import Subscriptions
 from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
 from wispy.loops import new_event_loop
@@ -65,10 +65,8 @@ class Worker:
         self._sources = sources
         self._config = config
         self._on_failure = on_failure
-        redis = config.redis
-        assert redis.url is not None  # whoever starts a worker has started the embedded server before
-        self._address = RedisAddress.parse(redis.url, user=redis.user, password=redis.password)
-        self._keys = Keys(redis.prefix, self._address.database)
+        self._deployment = Deployment(config.redis)
+        self._keys = self._deployment.keys
         self._loop = asyncio.get_running_loop()
         self._io_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -77,7 +75,7 @@ class Worker:
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
         self._drain_s = 0.0
-        self._links: tuple[Link, Subscriber] | None = None
+        self._links: tuple[Commands, Subscriptions] | None = None
         self._health: Health | None = None
         self._began = time.time()
         port = config.health_port
@@ -150,20 +148,8 @@ class Worker:
 
     async def _serve(self) -> None:
         self._stop_asked = asyncio.Event()
-        redis = self._config.redis
-        link = Link(
-            self._address,
-            name="worker",
-            connect_timeout_s=redis.connect_timeout,
-            command_timeout_s=redis.command_timeout,
-        )
-        subscriber = Subscriber(
-            self._address,
-            name="worker",
-            command_link=link,
-            prefix=self._keys.prefix,
-            probe_interval_s=redis.probe_interval,
-        )
+        link = self._deployment.commands("worker")
+        subscriber = self._deployment.subscriber("worker", link)
         subscriber.subscribe(self._keys.status_wanted, lambda payload: self._report(link, payload))
         await link.start()
         await subscriber.start()
@@ -209,17 +195,17 @@ class Worker:
             owner.tell_metrics(snapshot, label_of(owner.stage.name, place))
         return snapshot
 
-    def _report(self, link: Link, asker: bytes) -> None:
+    def _report(self, link: Commands, asker: bytes) -> None:
         """A frontend asks what is known here: it is told, whether there is much to tell or nothing."""
         reports = [owner.report() for owner in self._owners]
         told = Report(self._name, objects=[report for report in reports if report is not None])
         channel = status_reports(self._keys.prefix, asker.decode("ascii", "replace"))
-        link.send((b"PUBLISH", channel, msgspec.json.encode(told)), _log_failure)
+        link.publish(channel, msgspec.json.encode(told), _log_failure)
 
-    def _owner(self, source: ObjectSource, link: Link) -> Owner:
+    def _owner(self, source: ObjectSource, link: Commands) -> Owner:
         stage = Stage(source, self._config, self._loop)
         kind = SharedOwner if self._config.of_object(source.name).shared else Owner
-        return kind(stage, self._address, link, self._keys, self._config)
+        return kind(stage, self._deployment, link, self._config)
 
     async def _own_until_asked_to_stop(self) -> None:
         assert self._stop_asked is not None

@@ -15,7 +15,7 @@ from typing import Final
 
 from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError
-from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.store import ObjectStore
 from wispy.protocol.ownership import HeldLease
 from wispy.timing import boottime
@@ -49,7 +49,7 @@ class Renewals:
 
     def __init__(
         self,
-        link: Link,
+        link: Route,
         store: ObjectStore,
         lease: HeldLease,
         directory: ObjectDirectory,

@@ -21,6 +21,7 @@ from wispy.broker.directory import ObjectDirectory
 from wispy.broker.errors import BrokerError, LinkLost
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
+from wispy.broker.route import Route
 from wispy.broker.store import Acquired, GivenOut, ObjectStore
 from wispy.config.schema import Config
 from wispy.protocol import errors
@@ -52,7 +53,7 @@ PRUNE_S: Final = 10.0
 class Links:
     """The connections of one object: commands and blocking reads do not share one."""
 
-    commands: Link
+    commands: Route
     reader: Link
 
 

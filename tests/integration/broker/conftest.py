@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from wispy.broker.address import RedisAddress
 from wispy.broker.dialer import Backoff
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.broker.subscriber import Subscriber
+from wispy.config.redis_address import RedisAddress
 
 # Tests break many links; none waits long for the next try.
 QUICK = Backoff(minimum_s=0.01, base_s=0.02, cap_s=0.05)

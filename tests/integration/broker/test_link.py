@@ -10,10 +10,10 @@ import pytest
 from tests.integration.broker.conftest import QUICK, OpenLink
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
-from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import CommandTimeout, LinkDown, LinkLost, ReplyError
 from wispy.broker.link import Backoff, Link
+from wispy.config.redis_address import RedisAddress
 
 
 async def outcome(future: "asyncio.Future[Any]") -> object:
@@ -202,9 +202,9 @@ async def test_a_server_that_loads_its_data_counts_as_not_connected(
 async def test_warns_of_a_server_that_evicts_keys(
     link: Link, open_link: OpenLink, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from wispy.broker import dialer
+    from wispy.broker import opening
 
-    dialer._warn_of_eviction.cache_clear()
+    opening._warn_of_eviction.cache_clear()
     await link.call("CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
     try:
         await open_link()

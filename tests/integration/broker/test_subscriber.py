@@ -7,11 +7,11 @@ import pytest
 from tests.integration.broker.conftest import QUICK, OpenLink
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
-from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import LinkDown
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
+from wispy.config.redis_address import RedisAddress
 
 OpenSubscriber = Callable[..., Any]
 

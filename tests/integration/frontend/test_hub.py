@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import wait_until
-from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.broker.subscriber import Subscriber
+from wispy.config.redis_address import RedisAddress
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.feed import Feed
 from wispy.frontend.hub import Hub

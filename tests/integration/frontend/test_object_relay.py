@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from tests.support.waiting import wait_until
-from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.broker.subscriber import Subscriber
+from wispy.config.redis_address import RedisAddress
 from wispy.config.schema import FuncCallerConfig
 from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts

@@ -12,12 +12,12 @@ from tests.integration.broker.conftest import QUICK
 from tests.integration.broker.support import add_entry, fill_memory, free_memory, own, read_entries
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
-from wispy.broker.address import RedisAddress
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.store import Acquired, ObjectStore
 from wispy.broker.subscriber import Subscriber
+from wispy.config.redis_address import RedisAddress
 from wispy.config.schema import Config
 from wispy.protocol import errors, relay
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests

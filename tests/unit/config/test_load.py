@@ -162,7 +162,7 @@ def test_a_flag_may_be_a_value_already() -> None:
         ({"launch": "neverr"}, "launch = 'neverr': must be auto or always or never (did you mean never?)"),
         ({"logging_config": {"level": "debug"}}, "(did you mean DEBUG?)"),
         ({"static": "./static"}, "static = './static': must be a section with keys of its own"),
-        ({"redis": {"url": "rediss://host"}}, "TLS"),
+        ({"redis": {"url": "http://host"}}, "redis.url = 'http://host': must start with redis://"),
         ({"allowed_hosts": "host"}, "allowed_hosts = 'host': must be a list of texts"),
         ({"allowed_hosts": [1]}, "allowed_hosts = [1]: must be a list of texts"),
         (["port"], "program: configuration = ***: must be a section"),

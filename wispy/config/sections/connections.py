@@ -1,4 +1,4 @@
-"""Sections on connections: TLS, websockets and their sessions, Redis."""
+"""Sections on connections: websockets and their sessions."""
 
 from typing import Annotated, Literal
 
@@ -7,46 +7,6 @@ from msgspec import Meta
 from wispy.config import checks
 from wispy.config.sections.base import LARGEST_BYTES, Duration, Section, about
 from wispy.config.units import Bytes, Seconds
-
-
-class TlsConfig(Section, frozen=True):
-    """TLS in the frontend itself, for a server without a proxy before it; both files, or neither."""
-
-    certificate: Annotated[str | None, about("file with the certificate and its chain, in PEM format")] = None
-    key: Annotated[str | None, about("file with the certificate's private key, in PEM format")] = None
-
-    @property
-    def is_on(self) -> bool:
-        """Whether the port speaks TLS."""
-        return self.certificate is not None or self.key is not None
-
-
-class RedisConfig(Section, frozen=True):
-    """The Redis or Valkey server between frontends and workers."""
-
-    url: Annotated[
-        str | None,
-        about(
-            "`redis://[user:password@]host[:port][/database]`, `unix:///path?db=0`, or "
-            "`redis+sentinel://[user:password@]host[:port][,host[:port]...]/master[/database]` (Sentinels, port 26379 "
-            "unless given, name the master at each connection); null: a server of its own",
-            checks.redis_url,
-        ),
-    ] = None
-    user: Annotated[str | None, about("user name; stronger than the URL's")] = None
-    password: Annotated[str | None, about("password; stronger than the URL's")] = None
-    prefix: Annotated[
-        str, about("start of every key and channel; one for each deployment on a server", checks.redis_prefix)
-    ] = "wispy:"
-    connect_timeout: Annotated[Duration, about("an attempt to connect that takes longer has failed")] = Seconds(5)
-    command_timeout: Annotated[
-        Duration, about("a connection that leaves a command unanswered for longer is given up")
-    ] = Seconds(5)
-    # Each probe wakes an idle system.
-    probe_interval: Annotated[
-        Annotated[Seconds, Meta(ge=1, le=3600)],
-        about("a subscriber that hears nothing for this long checks that it is not deaf"),
-    ] = Seconds(10)
 
 
 class SessionConfig(Section, frozen=True):

@@ -1,6 +1,7 @@
 import pytest
 
-from wispy.broker.address import RedisAddress
+from wispy.config.redis_address import RedisAddress
+from wispy.config.schema import RedisTlsConfig
 from wispy.errors import ConfigError
 
 
@@ -18,6 +19,8 @@ from wispy.errors import ConfigError
         ("unix:///run/my%20redis.sock?db=2", RedisAddress(path="/run/my redis.sock", database=2)),
         ("unix://me:secret@/run/s", RedisAddress(path="/run/s", user="me", password="secret")),
         ("redis+sentinel://a/lab", RedisAddress(sentinels=(("a", 26379),), master="lab")),
+        ("redis+cluster://a", RedisAddress(nodes=(("a", 6379),))),
+        ("redis+cluster://me:pw@a:1,[::1]/0", RedisAddress(nodes=(("a", 1), ("::1", 6379)), user="me", password="pw")),
         (
             "redis+sentinel://me:se%2Fcret@a:1,[::1]:2,c/lab/3",
             RedisAddress(
@@ -35,28 +38,30 @@ def test_parses(url: str, expected: RedisAddress) -> None:
 
 
 def test_settings_of_their_own_win_over_the_url() -> None:
-    address = RedisAddress.parse("redis://me:secret@cache/1", user="other", password="better", database=0)
-    assert (address.user, address.password, address.database) == ("other", "better", 0)
+    address = RedisAddress.parse("redis://me:secret@cache/1", user="other", password="better")
+    assert (address.user, address.password, address.database) == ("other", "better", 1)
 
 
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
-        ("rediss://cache", "TLS is not supported yet"),
-        ("http://cache", "must start with redis://, unix:// or redis+sentinel://, not with 'http://'"),
-        ("cache:6379", "must start with redis://, unix:// or redis+sentinel://"),
-        ("redis+sentinel://a,b", "needs the master's name"),
-        ("redis+sentinel:///lab", "needs the host of each Sentinel"),
-        ("redis+sentinel://a,,b/lab", "needs the host of each Sentinel"),
+        ("http://cache", "must start with redis:// or rediss:// (TLS), either with +sentinel or +cluster before the"),
+        ("cache:6379", "must start with redis://"),
+        ("rediss+unix:///run/s", "must start with redis://"),
+        ("redis+sentinel://a,b", "must name the master"),
+        ("redis+sentinel:///lab", "must name each host"),
+        ("redis+sentinel://a,,b/lab", "must name each host"),
         ("redis+sentinel://a:99999/lab", "Port out of range"),
-        ("redis+sentinel://a/lab/one", "the database must be a number, not 'one'"),
-        ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 Sentinels, not 17"),
+        ("redis+cluster://", "must name each host"),
+        ("redis+cluster://a/1", "must name no database"),
+        ("redis+sentinel://a/lab/one", "must name the database by its number, not 'one'"),
+        ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 hosts, not 17"),
         ("redis://cache:port", "Port could not be cast"),
         ("redis://cache:99999", "Port out of range"),
-        ("redis://cache/one", "the database must be a number, not 'one'"),
-        ("redis://cache/-1", "the database must be a number, not '-1'"),
-        ("unix://", "needs an absolute path"),
-        ("unix://run/redis.sock", "needs an absolute path"),
+        ("redis://cache/one", "must name the database by its number, not 'one'"),
+        ("redis://cache/-1", "must name the database by its number, not '-1'"),
+        ("unix://", "by an absolute path"),
+        ("unix://run/redis.sock", "by an absolute path"),
     ],
 )
 def test_refuses(url: str, reason: str) -> None:
@@ -74,9 +79,26 @@ def test_never_shows_the_password() -> None:
     sentinels = RedisAddress.parse("redis+sentinel://me:secret@a,[::1]:7/lab/3")
     assert str(sentinels) == "redis+sentinel://a:26379,[::1]:7/lab/3"
     assert "secret" not in repr(sentinels)
+    nodes = RedisAddress.parse("rediss+cluster://me:secret@a,[::1]:7")
+    assert str(nodes) == "rediss+cluster://a:6379,[::1]:7"
+    assert str(nodes.at("10.0.0.1", 6380)) == "rediss://10.0.0.1:6380"
+    assert nodes.at("10.0.0.1", 6380).is_node
     server = sentinels.at("10.0.0.1", 6380)
     assert str(server) == "redis://10.0.0.1:6380/3"
     assert server.password == "secret"
     with pytest.raises(ConfigError) as caught:
-        RedisAddress.parse("rediss://me:secret@cache")
+        RedisAddress.parse("me:secret@cache")
     assert "secret" not in str(caught.value)
+
+
+def test_tls_is_spoken_where_the_url_says_so() -> None:
+    tls = RedisTlsConfig(ca="ca.pem")
+    assert RedisAddress.parse("redis://cache", tls=tls).tls is None
+    assert RedisAddress.parse("rediss://cache").tls == RedisTlsConfig()
+    address = RedisAddress.parse("rediss+sentinel://a/lab", tls=tls)
+    assert address.tls == tls
+    assert address.at("10.0.0.1", 6380).tls == tls
+    assert [str(address), str(address.at("10.0.0.1", 6380))] == [
+        "rediss+sentinel://a:26379/lab",
+        "rediss://10.0.0.1:6380",
+    ]

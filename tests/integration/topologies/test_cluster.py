@@ -1,0 +1,82 @@
+"""A Cluster under the whole service: objects spread over its nodes, and a slot that moves under load."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.integration.stack.test_take_over import calls_run
+from tests.integration.topologies.conftest import BOOKS, start_stack
+from tests.integration.topologies.test_matrix import load, names
+from tests.support.cluster import ClusterDeployment
+from tests.support.stack import Frontend, Stack
+from tests.support.topologies import Topology
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterDeployment]:
+    with ClusterDeployment(tmp_path_factory.mktemp("cluster")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def stack(cluster: ClusterDeployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    stack = start_stack(Topology(cluster.url, list), tmp_path_factory.mktemp("logs"))
+    try:
+        stack.worker(*BOOKS)
+        stack.frontend()
+        yield stack
+    finally:
+        stack.close()
+
+
+@pytest.fixture
+def frontend(stack: Stack) -> Frontend:
+    frontend = stack.services[1]
+    assert isinstance(frontend, Frontend)
+    return frontend
+
+
+def key_of(stack: Stack, name: str) -> str:
+    return f"{stack.prefix}{{{name}}}:owner"
+
+
+def test_objects_are_on_all_nodes(cluster: ClusterDeployment, stack: Stack) -> None:
+    assert {cluster.master_of(key_of(stack, name)) for name in names(BOOKS)} == set(cluster.ports)
+
+
+async def test_a_slot_that_moves_under_load_is_like_a_failover_of_its_object_alone(
+    cluster: ClusterDeployment, stack: Stack, frontend: Frontend, tmp_path: Path
+) -> None:
+    moved, *others = names(BOOKS)
+    key = key_of(stack, moved)
+    async with load(frontend, BOOKS, tmp_path) as (books, *books_of_others):
+        for _ in range(2):
+            target = next(port for port in cluster.ports if port != cluster.master_of(key))
+            await asyncio.to_thread(cluster.move, key, target)
+            await wait_until(lambda: frontend.readiness()[0] == 200, lambda: f"all is well: {frontend.readiness()}")
+            await calls_run(books)
+    for each in books_of_others:
+        assert each.results == len(each.sent), "the others notice nothing"
+    assert stack.services[0].output.count(f"{moved} is served here") == 3
+    for name in others:
+        assert stack.services[0].output.count(f"{name} is served here") == 1
+    for service in stack.services:
+        assert "Traceback" not in service.output
+
+
+@pytest.mark.parametrize("away", names(BOOKS))
+async def test_a_node_that_is_away_makes_a_frontend_unready_and_leaves_the_other_objects(
+    cluster: ClusterDeployment, stack: Stack, frontend: Frontend, away: str
+) -> None:
+    port = cluster.master_of(key_of(stack, away))
+    reachable = [name for name in names(BOOKS) if cluster.master_of(key_of(stack, name)) != port]
+    await wait_until(lambda: frontend.readiness()[0] == 200, lambda: f"{frontend.readiness()}", 30)
+    with cluster.paused(port):
+        await wait_until(lambda: frontend.readiness()[0] == 503, "it is not ready", 20)
+        for name in reachable:
+            assert "result" in frontend.post(f"{name}.note", "/dev/null", "key")
+    await wait_until(lambda: frontend.readiness()[0] == 200, lambda: f"{frontend.readiness()}", 30)
+    await wait_until(lambda: "result" in frontend.post(f"{away}.note", "/dev/null", "key"), "it is served again", 30)

@@ -1,0 +1,184 @@
+"""A Redis Cluster of three masters, each with a replica or without, on free ports of the loopback."""
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import redis
+
+from tests.support.stack import free_port
+from tests.support.waiting import wait_until_blocking
+from wispy.broker.embedded import find_binary
+from wispy.broker.slots import SLOTS, slot_of
+
+MASTERS: Final = 3
+
+NODE_TIMEOUT_MS: Final = 1000
+"""A node that is silent for this long is down: a failover takes one to two seconds more."""
+
+FAILOVER_S: Final = 45.0
+
+BUS_OFFSET: Final = 10_000
+"""From a node's port to the one on which nodes speak to each other: so that a port must be below 55,536."""
+
+
+class ClusterDeployment:
+    """Use as `with ClusterDeployment(folder) as deployment`.
+
+    Args:
+        folder: for data and logs.
+        replicas: whether each master has one.
+    """
+
+    def __init__(self, folder: Path, *, replicas: bool = False) -> None:
+        self._folder = folder
+        self._has_replicas = replicas
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self.ports: list[int] = []
+        """The first three are the masters at the beginning."""
+
+    @property
+    def url(self) -> str:
+        """With two nodes of several: the others are found."""
+        return f"redis+cluster://127.0.0.1:{self.ports[0]},127.0.0.1:{self.ports[1]}"
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _start(self) -> None:
+        self.ports = [_node_port() for _ in range(MASTERS * (2 if self._has_replicas else 1))]
+        for port in self.ports:
+            self._spawn(port)
+        for number, port in enumerate(self.ports):
+            self.ask(port, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
+        for number, port in enumerate(self.ports[:MASTERS]):
+            first, past = number * SLOTS // MASTERS, (number + 1) * SLOTS // MASTERS
+            self.ask(port, "CLUSTER", "ADDSLOTSRANGE", first, past - 1)
+        for port in self.ports[1:]:
+            self.ask(port, "CLUSTER", "MEET", "127.0.0.1", self.ports[0])
+        wait_until_blocking(lambda: all(self._knows_all(port) for port in self.ports), "all nodes know each other", 30)
+        for master, replica in zip(self.ports, self.ports[MASTERS:], strict=False):
+            self.ask(replica, "CLUSTER", "REPLICATE", self.node_id(master))
+        wait_until_blocking(self._is_whole, "the Cluster is whole", 30)
+
+    def _spawn(self, port: int) -> None:
+        directory = self._folder / str(port)
+        directory.mkdir(exist_ok=True)
+        arguments = [
+            "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "",
+            "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
+            "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no",
+        ]  # fmt: skip
+        with (directory / "log").open("ab") as log:
+            self._processes[port] = subprocess.Popen([find_binary(), *arguments], stdout=log, stderr=log)
+        wait_until_blocking(lambda: self._answers(port), f"the node at port {port} answers")
+
+    def _answers(self, port: int) -> bool:
+        with contextlib.suppress(redis.RedisError):
+            return self.ask(port, "PING") in (True, "PONG")
+        return False
+
+    def ask(self, port: int, *command: Any) -> Any:
+        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
+            return connection.execute_command(*command)
+
+    def node_id(self, port: int) -> str:
+        return self.ask(port, "CLUSTER", "MYID")
+
+    def _state(self, port: int) -> dict[str, str]:
+        text: Any = self.ask(port, "CLUSTER", "INFO")
+        return text if isinstance(text, dict) else dict(line.split(":", 1) for line in text.split())
+
+    def _knows_all(self, port: int) -> bool:
+        state = self._state(port)
+        return state["cluster_known_nodes"] == str(len(self.ports)) and state["cluster_state"] == "ok"
+
+    def _is_whole(self) -> bool:
+        """Whether all nodes agree that all is well, and each replica follows its master."""
+        with contextlib.suppress(redis.RedisError):
+            roles: list[list[Any]] = [self.ask(port, "ROLE") for port in self.ports]
+            following = [role for role in roles if role[0] == "slave" and role[3] == "connected"]
+            is_complete = len(following) == len(self.ports) - MASTERS
+            return is_complete and all(self._knows_all(port) for port in self.ports)
+        return False
+
+    def masters(self) -> list[int]:
+        """The ports of the masters that run."""
+        running = [port for port, process in self._processes.items() if process.poll() is None]
+        return [port for port in running if self.ask(port, "ROLE")[0] == "master"]
+
+    def master_of(self, key: str) -> int:
+        """The port of the master that has a key."""
+        slot = slot_of(key)
+        for first, last, master, *_ in self._slots():
+            if first <= slot <= last:
+                return master[1]
+        raise AssertionError(f"nobody serves slot {slot}")
+
+    def _slots(self) -> list[list[Any]]:
+        (port, *_) = self.masters()
+        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
+            connection.response_callbacks.pop("CLUSTER SLOTS", None)  # it makes the rows something else
+            reply: Any = connection.execute_command("CLUSTER", "SLOTS")
+        return reply
+
+    def kill(self, port: int) -> None:
+        self._processes[port].kill()
+        self._processes[port].wait()
+
+    @contextmanager
+    def paused(self, port: int) -> Iterator[None]:
+        """SIGSTOP to a node meanwhile."""
+        self._processes[port].send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._processes[port].send_signal(signal.SIGCONT)
+
+    def fail_over(self) -> None:
+        """SIGKILL to all masters, one after the other; each comes back as a replica of the one that took its place."""
+        for former in self.masters():
+            self.kill(former)
+            wait_until_blocking(lambda: len(self.masters()) == MASTERS, "a replica is promoted", FAILOVER_S)
+            self._spawn(former)
+            wait_until_blocking(self._is_whole, "the Cluster is whole again", FAILOVER_S)
+
+    def move(self, key: str, to: int) -> None:
+        """Move the slot of a key, with all that is in it, to another master: as `redis-cli --cluster reshard` does."""
+        slot, source = slot_of(key), self.master_of(key)
+        source_id, target_id = self.node_id(source), self.node_id(to)
+        self.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
+        self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
+        while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
+            for each in keys:
+                self.ask(source, "MIGRATE", "127.0.0.1", to, each, 0, 5000)
+        others = [port for port in self.masters() if port not in (to, source)]
+        for port in (to, source, *others):
+            self.ask(port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            process.kill()
+        for process in self._processes.values():
+            process.wait()
+
+
+def _node_port() -> int:
+    while (port := free_port()) + BUS_OFFSET >= 65_536:
+        pass
+    return port
