@@ -11,8 +11,14 @@ Rules:
 from collections.abc import Sequence
 from typing import Final
 
-CONNECTION: Final = ("+hello", "+client|setname", "+select", "+info", "+time", "+ping", "+subscribe", "+unsubscribe")
+CONNECTION: Final = (
+    *("+hello", "+client|setname", "+select", "+info", "+time", "+ping", "+subscribe", "+unsubscribe"),
+    *("+cluster|slots", "+asking", "+ssubscribe", "+sunsubscribe"),  # of a Cluster
+)
 """What every connection says. `INFO` tells the server's run id and role."""
+
+PUBLISH: Final = "+publish +spublish"
+"""To all, and in a Cluster on the node of the channel's slot."""
 
 Selector = tuple[str, Sequence[str]]
 """Commands, and the keys (`~`, or `%R~` to read) and channels (`&`) that they are for; all below an object's name."""
@@ -28,7 +34,7 @@ FRONTEND: Final[tuple[Selector, ...]] = (
     # Requests go in, and those that no owner has taken are withdrawn again.
     ("+xadd +xdel +xrange +xrevrange +xlen +xinfo|groups +eval +evalsha", ("~requests",)),
     ("+getdel", ("~body:*",)),
-    ("+publish", ("&cancels",)),
+    (PUBLISH, ("&cancels",)),
 )
 
 WORKER: Final[tuple[Selector, ...]] = (
@@ -46,7 +52,7 @@ WORKER: Final[tuple[Selector, ...]] = (
     ),
     ("+xadd +xlen +del +pexpire", ("~history:*",)),
     ("+set +pexpire", ("~interface", "~body:*")),
-    ("+publish", ("&updates:*", "&notices", "&reply:*")),
+    (PUBLISH, ("&updates:*", "&notices", "&reply:*")),
 )
 
 ANNOUNCING: Final = ("(+zadd +zrem +zremrangebyscore +pexpire ~{prefix}objects)",)
@@ -90,7 +96,7 @@ def rules(role: str, prefix: str, objects: str = "*") -> list[str]:
         "-@all",
         *CONNECTION,
         *listening,
-        f"(+publish {' '.join(f'&{channel}' for channel in everybody)})",
+        f"({PUBLISH} {' '.join(f'&{channel}' for channel in everybody)})",
         *(selector.format(prefix=prefix) for selector in deployment),
         *(f"({commands} {' '.join(map(placed, places))})" for commands, places in selectors),
     ]

@@ -299,7 +299,7 @@ class ClusterLink(Commands):
                     self._apply(found)
             if not (is_answered and self._is_led):
                 attempt += 1
-                await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
+                await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter  # nosec B311
             if is_answered and self._is_led:  # links that have just been made needed that moment
                 attempt = 0
             else:

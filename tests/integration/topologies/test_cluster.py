@@ -3,13 +3,16 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from scripts.redis_acl import rules
 from tests.integration.stack.test_take_over import calls_run
 from tests.integration.topologies.conftest import BOOKS, start_stack
 from tests.integration.topologies.test_matrix import load, names
 from tests.support.cluster import ClusterDeployment
+from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
 from tests.support.topologies import Topology
 from tests.support.waiting import wait_until
@@ -80,3 +83,33 @@ async def test_a_node_that_is_away_makes_a_frontend_unready_and_leaves_the_other
             assert "result" in frontend.post(f"{name}.note", "/dev/null", "key")
     await wait_until(lambda: frontend.readiness()[0] == 200, lambda: f"{frontend.readiness()}", 30)
     await wait_until(lambda: "result" in frontend.post(f"{away}.note", "/dev/null", "key"), "it is served again", 30)
+
+
+async def test_the_users_of_the_roles_have_the_rights_that_they_need(
+    cluster: ClusterDeployment, tmp_path: Path
+) -> None:
+    stack = start_stack(Topology(cluster.url, list), tmp_path)
+    for port in cluster.ports:
+        for role in ("frontend", "worker"):
+            cluster.ask(port, "ACL", "SETUSER", role, "on", f">{role}-password", *rules(role, stack.prefix))
+        cluster.ask(port, "ACL", "LOG", "RESET")
+    users: dict[str, dict[str, Any]] = {
+        role: {"redis.user": role, "redis.password": f"{role}-password"} for role in ("frontend", "worker")
+    }
+    try:
+        owner = stack.worker(*BOOKS, "sample=served:Sample", **users["worker"])
+        stack.standby("sample=served:Sample", **users["worker"])
+        frontend = stack.frontend(**users["frontend"])
+        async with Client(frontend.websocket_url) as client:
+            await client.hello()
+            assert (await client.subscribe("sample.a"))["sample.a"]["value"] == 1
+            moved = key_of(stack, "sample")
+            target = next(port for port in cluster.ports if port != cluster.master_of(moved))
+            await asyncio.to_thread(cluster.move, moved, target)
+            await wait_until(lambda: frontend.post("sample.test_sum", 1, 2).get("result") == 3, "calls run again")
+            assert await client.call("sample.large", [3 << 20])  # by a key of its own
+            owner.kill_alone()
+            assert await client.call("sample.test_sum", [4, 5]) == 9  # the standby's answer
+    finally:
+        stack.close()
+    assert [cluster.ask(port, "ACL", "LOG") for port in cluster.ports] == [[]] * len(cluster.ports)
