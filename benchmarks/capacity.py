@@ -189,7 +189,11 @@ def _run_mixed(plan: Plan, load: Load, wispy: Wispy) -> tuple[Measure, Measure]:
     with ThreadPoolExecutor() as pool:
         beside = pool.submit(measure, plan, calls, wispy, seconds=plan.seconds + 2 * WINDOW_MARGIN_S)
         found = pool.submit(measure, plan, fanout, wispy, warmup_s=plan.warmup_s + WINDOW_MARGIN_S / 2).result()
-        return found, beside.result()
+        others = beside.result()
+    wrong = found.errors | others.errors
+    if wrong:
+        raise BenchmarkError(f"wrong or missing answers: {wrong}")
+    return found, others
 
 
 def table(checks: Sequence[Check]) -> str:

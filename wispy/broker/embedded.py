@@ -227,4 +227,4 @@ def _make_directory() -> Path:
     if len(bytes(directory / "s")) <= _MAX_SOCKET_PATH:
         return directory
     shutil.rmtree(directory)
-    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp chooses name and rights  # nosec B108
+    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp chooses name and rights

@@ -196,7 +196,7 @@ class Quotas:
             remote: the client's address.
             user: who that is, where it is known.
         """
-        return _Meter(self, inner, user, address_key(remote), []) if self._is_metered else inner
+        return _WebsocketMeter(self, inner, user, address_key(remote)) if self._is_metered else inner
 
     @contextmanager
     def post(self, inner: Reception, remote: str, user: str | None, flights: SessionFlights) -> Generator[Reception]:
@@ -217,7 +217,8 @@ class Quotas:
         for _, _, tally in tallies:
             tally.posts.add(flights)
         try:
-            yield _Meter(self, inner, user, address, [(scope, tally) for scope, _, tally in tallies])
+            rates = self._requests.of(None, user, address)
+            yield _Meter(self, inner, rates, [(scope, tally) for scope, _, tally in tallies])
         finally:
             for scope, key, tally in tallies:
                 tally.posts.discard(flights)
@@ -240,14 +241,14 @@ class Quotas:
             rate.buckets.take(address_key(remote), self._clock())
 
     def admit_request(
-        self,
-        request: Request,
-        session: Session | None,
-        user: str | None,
-        address: str,
-        tallies: list[tuple[Scope, Tally]],
+        self, request: Request, rates: list[tuple[Rate, str]], tallies: list[tuple[Scope, Tally]]
     ) -> None:
         """Count a request, or refuse it.
+
+        Args:
+            request: it.
+            rates: that count for it, each with the key of the bucket.
+            tallies: to which it belongs.
 
         Raises:
             RPCError: somebody whose it is has too many in flight, or asks too often.
@@ -257,8 +258,7 @@ class Quotas:
             for scope, tally in tallies:
                 scope.check_request(tally, is_retry=is_retry)
             # As many as may be in flight are brought along at most.
-            room = self._limits.in_flight_per_connection if is_retry else 0
-            self._take(self._requests.of(session, user, address), "requests come too often", room=room)
+            self._take(rates, "requests come too often", room=self._limits.in_flight_per_connection if is_retry else 0)
         except errors.RPCError as error:
             if is_retry:
                 raise errors.OUTCOME_UNKNOWN(f"{error.message}; an earlier copy may have run") from error
@@ -266,10 +266,13 @@ class Quotas:
         for _, tally in tallies:
             tally.asked()
 
-    def tallies_of(self, session: Session) -> list[tuple[Scope, Tally]]:
-        """To what a websocket's requests in flight belong."""
+    def what_counts(
+        self, session: Session, user: str | None, address: str
+    ) -> tuple[list[tuple[Rate, str]], list[tuple[Scope, Tally]]]:
+        """The rates and the tallies of an open websocket's requests, as `admit_request` takes them."""
         held = self._held.get(session, ())
-        return [(scope, tally) for scope, _, tally in held if scope.in_flight is not None]
+        tallies = [(scope, tally) for scope, _, tally in held if scope.in_flight is not None]
+        return self._requests.of(session, user, address), tallies
 
     # --- subscriptions ------------------------------------------------------------------------------------------------
 
@@ -327,27 +330,19 @@ class Quotas:
 
 
 class _Meter:
-    """Counts the requests of a caller before they go on."""
-
-    __slots__ = ("_address", "_inner", "_posting", "_quotas", "_user")
+    """Counts the requests of a caller before they go on: those of a POST."""
 
     def __init__(
-        self, quotas: Quotas, inner: Reception, user: str | None, address: str, posting: list[tuple[Scope, Tally]]
+        self, quotas: Quotas, inner: Reception, rates: list[tuple[Rate, str]], tallies: list[tuple[Scope, Tally]]
     ) -> None:
         self._quotas = quotas
         self._inner = inner
-        self._user = user
-        self._address = address
-        self._posting = posting
-        """To what a POST belongs; of a websocket that is known once it is open."""
+        self._rates = rates
+        self._tallies = tallies
 
     def start(self, caller: Caller, request: Request, sink: AnswerSink) -> Flight | None:
-        quotas = self._quotas
         try:
-            if isinstance(caller, Session):
-                quotas.admit_request(request, caller, self._user, self._address, quotas.tallies_of(caller))
-            else:
-                quotas.admit_request(request, None, self._user, self._address, self._posting)
+            self._quotas.admit_request(request, self._rates, self._tallies)
         except errors.RPCError as error:
             self.refuse(caller, request, sink, error)
             return None
@@ -358,3 +353,22 @@ class _Meter:
 
     def turned_away(self, caller: Caller, error: errors.RPCError) -> None:
         self._inner.turned_away(caller, error)
+
+
+class _WebsocketMeter(_Meter):
+    """Those of a websocket: to what they belong is known once it is open."""
+
+    def __init__(self, quotas: Quotas, inner: Reception, user: str | None, address: str) -> None:
+        super().__init__(quotas, inner, [], [])
+        self._user = user
+        self._address = address
+        self._is_begun = False
+        self._flights: SessionFlights | None = None
+
+    def start(self, caller: Caller, request: Request, sink: AnswerSink) -> Flight | None:
+        if not self._is_begun or caller.flights is not self._flights:  # it has opened, or has said whose session it is
+            assert isinstance(caller, Session)
+            self._is_begun = True
+            self._flights = caller.flights
+            self._rates, self._tallies = self._quotas.what_counts(caller, self._user, self._address)
+        return super().start(caller, request, sink)
