@@ -123,7 +123,7 @@ class Access:
     def _check_entry(self, roles: frozenset[str]) -> None:
         """Refuse who lacks the role that the object's whole class takes."""
         if self._table is not None and not self._table.rights.admit(roles):
-            raise errors.NOT_FOUND()
+            raise errors.NOT_FOUND(denied="role")
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
         """The object's methods, ready to be called: nearly every request is for one of them."""
@@ -171,7 +171,7 @@ class Access:
             if method is not None and path[0] not in self._namespace(self._target):
                 for needed in method.needed:
                     if needed.isdisjoint(roles):
-                        raise errors.NOT_FOUND()
+                        raise errors.NOT_FOUND(denied="role")
                 return method
         place = self._place(path, roles)
         if place.table is None:
