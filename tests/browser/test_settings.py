@@ -27,7 +27,7 @@ async def test_base_path_from_a_file(serve: Serve, open_tab: OpenTab) -> None:
 
 async def test_the_scripts_find_the_websocket_from_folders_of_several_levels(serve: Serve, open_tab: OpenTab) -> None:
     program = serve("base_path: /lab/two\nwispy_static_path: scripts/of/wispy")
-    tab = await open_tab(f"{program.url}/scripts/of/wispy/rpc.js")  # as a text: a page of the same origin, without scripts
+    tab = await open_tab(f"{program.url}/scripts/of/wispy/rpc.js")  # shown as a text
     await tab.page.add_script_tag(url="/lab/two/scripts/of/wispy/rpc.js")
     assert await tab.run("rpc.sample.test_sum(4, 5)") == 9
 
