@@ -3,6 +3,7 @@
 import asyncio
 import inspect
 import logging
+import signal
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -19,6 +20,9 @@ CLOSING_TIMEOUT_S = 3.0
 # How long an example takes says more about the machine's neighbours than about the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+# A shell that runs the tests in the background has them ignore Ctrl-C, and with them all that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
