@@ -31,11 +31,13 @@ SHARED_CALLS = {
     "none takes any time": CallLoad("hello", [Group(64, 8)]),
 }
 
-# What two trees of the project are compared by.
-COMPARED = {
+SATURATED = {
     "64 connections, 1 in flight": CallLoad("hello", [Group(64, 1)]),
     "64 connections, 8 in flight": CallLoad("hello", [Group(64, 8)]),
 }
+
+# What two trees of the project are compared by.
+COMPARED = {**SATURATED, f"{CALLS_PER_S} calls/s over 64 connections": CallLoad("hello", [Group(64, rate=CALLS_PER_S)])}
 
 # What the checks cost: a call without any, beside one of a user who has logged in and needs a role, with arguments that
 # are converted by their annotations, in entries that are sealed.
@@ -44,7 +46,7 @@ CHECKED = {
         msgspec.structs.replace(load, method="add_unchecked"),
         msgspec.structs.replace(load, method="add_for_role"),
     )
-    for title, load in COMPARED.items()
+    for title, load in SATURATED.items()
 }
 
 # Large updates: some seconds of them fill what the kernel and the frontend hold for a reader that reads nothing.

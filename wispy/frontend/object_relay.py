@@ -24,6 +24,7 @@ from wispy.broker.store import ObjectStore
 from wispy.frontend.flights import Flight, SessionFlights
 from wispy.protocol import errors, relay
 from wispy.protocol.envelope import Seal
+from wispy.protocol.identity import NO_BEARER
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
 from wispy.timing import EarliestTimer
 
@@ -381,7 +382,8 @@ def _entry(frontend: str, flights: list[Flight]) -> Entry:
             session, run = flight.session, flight.run
             if session.is_plain:
                 session.acknowledge_all_but_in_flight()
-            blocks.append(SessionRequests(session.name, run, session.ack, session.open, [], session.bearer))
+            bearer = NO_BEARER if session.bearer is None else session.bearer.text
+            blocks.append(SessionRequests(session.name, run, session.ack, session.open, [], bearer))
         blocks[-1].requests.append(RelayedRequest(flight.id, flight.at, flight.retry, flight.method, flight.params))
     return Entry(frontend, blocks)
 

@@ -5,7 +5,7 @@ Rules:
 - Anonymous is an identity like any other: it has no name and no roles.
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 import msgspec
@@ -23,8 +23,12 @@ class Identity(msgspec.Struct, frozen=True):
 ANONYMOUS: Final = Identity()
 
 
-class Bearer(msgspec.Struct, frozen=True, array_like=True):
-    """An identity on its way from a frontend to a worker, beside the requests that are made with it."""
+class Bearer(msgspec.Struct, frozen=True, array_like=True, dict=True):
+    """An identity on its way from a frontend to a worker, beside the requests that are made with it.
+
+    Each block of requests has one, and the next block often the same: it is written once for all of them, and read once
+    (`bearer_in`).
+    """
 
     user: str
     roles: tuple[str, ...]
@@ -35,13 +39,28 @@ class Bearer(msgspec.Struct, frozen=True, array_like=True):
         """Whether it has not expired."""
         return self.expires_ms == 0 or now_ms < self.expires_ms
 
-    @property
+    @cached_property
     def identity(self) -> Identity:
         """Who that is."""
-        return _identity_of(self.user, self.roles)
+        return Identity(self.user, frozenset(self.roles))
+
+    @cached_property
+    def text(self) -> msgspec.Raw:
+        """As it is written."""
+        return msgspec.Raw(msgspec.json.encode(self))
 
 
-# Each block of requests has one, and the next block often the same: as many as users ask at a time.
+NO_BEARER: Final = msgspec.Raw(b"null")
+"""What is written where nobody has to say who he is."""
+
+_decode: Final = msgspec.json.Decoder(Bearer).decode
+
+
+# As many as users ask at a time.
 @lru_cache(maxsize=4096)
-def _identity_of(user: str, roles: tuple[str, ...]) -> Identity:
-    return Identity(user, frozenset(roles))
+def bearer_in(text: bytes) -> Bearer | None:
+    """The bearer that was written so; None if there is none, or nothing that could be read as one."""
+    try:
+        return _decode(text)
+    except msgspec.MsgspecError:
+        return None

@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from wispy.protocol.denials import REASONS, Reason
-from wispy.protocol.identity import Bearer
+from wispy.protocol.identity import NO_BEARER
 
 MAX_ENTRY_REQUESTS: Final = 64
 """Requests an entry may carry: enough that the cost of an entry is shared, few enough that an owner that reads one
@@ -81,8 +81,8 @@ class SessionRequests(msgspec.Struct, array_like=True, gc=False):
     open: list[int]
     """... but these."""
     requests: list[RelayedRequest]
-    bearer: Bearer | None = None
-    """Whose requests these are; None where nobody has to say who he is."""
+    bearer: msgspec.Raw = NO_BEARER
+    """Whose requests these are: the text of a `Bearer`, or null where nobody has to say who he is."""
 
 
 class Entry(msgspec.Struct, array_like=True, gc=False):

@@ -23,7 +23,7 @@ from wispy.broker.store import ObjectStore
 from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
 from wispy.protocol.envelope import MARK, Seal
-from wispy.protocol.identity import ANONYMOUS, Bearer, Identity
+from wispy.protocol.identity import ANONYMOUS, Identity, bearer_in
 from wispy.protocol.memory import Known, Memory, SessionMemory
 from wispy.protocol.relay import Entry, RelayedRequest, Reply, SessionRequests
 from wispy.protocol.shared_memory import SharedMemory
@@ -53,6 +53,9 @@ STORED_QUOTA_BYTES: Final = 256 * 1024 * 1024
 
 MAX_EXTENSION_S: Final = 7 * 86400.0
 """How long a frontend waits for a method without any time-out: as long as the object's keys live."""
+
+# The bytes of a Raw, in half the time of bytes().
+_join: Final = b"".join
 
 # Python 3.11 takes its time to find a member of an Enum.
 _RUN: Final = Verdict.RUN
@@ -208,10 +211,11 @@ class Desk:
             log.error("entry %s of %s cannot be read and is deleted: %s", entry_id, self._keys.requests, reason)
             return None
 
-    def _who(self, bearer: Bearer | None, now_ms: int) -> Identity | None:
+    def _who(self, text: msgspec.Raw, now_ms: int) -> Identity | None:
         """Who asks; None if he would have to say so first."""
         if self._seal is None:
             return ANONYMOUS
+        bearer = bearer_in(_join((text,)))
         return bearer.identity if bearer is not None and bearer.is_good(now_ms) else None
 
     def _take_entry(self, entry_id: str, entry: Entry, now_ms: int, batch: Batch, calls: list[Call]) -> None:
