@@ -118,8 +118,8 @@ class Tenure:
             on_fenced=self._lose,
         )
         self.counts = ObjectCounts()
-        self._audit_log = AuditLog.of(config.audit, "worker")
         """What has been done since the acquisition."""
+        self._audit_log = AuditLog.of(config.audit, "worker")
         self._renewals = Renewals(
             links.commands,
             self._store,
