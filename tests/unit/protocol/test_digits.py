@@ -56,6 +56,13 @@ def test_a_text_of_many_digits_is_no_number_and_takes_no_time() -> None:
     assert time.process_time() - began < 1
 
 
+def test_neither_do_many_that_are_nearly_too_long() -> None:
+    data = b'["' + b"1" * 4301 + b'",' + b",".join([b"1" * 4300] * 500) + b"]"
+    began = time.process_time()
+    assert not has_longer_number(data, MAX_DIGITS)
+    assert time.process_time() - began < 1
+
+
 def test_a_message_with_such_a_number_is_too_large() -> None:
     data = b'{"jsonrpc":"2.0","id":7,"method":"a.b","params":[%b]}'
     assert parse(data % (b"1" * 30), batch_limit=1, digits_limit=30)

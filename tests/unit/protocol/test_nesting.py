@@ -1,6 +1,8 @@
 import json
+import time
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -38,3 +40,18 @@ def test_what_is_wide_is_not_deep() -> None:
 def test_what_is_no_json_gets_an_answer() -> None:
     for data in (b"]" * 500, b"[" * 500, b"[]" * 500, b"][" * 500, b'"' * 501, b'["' * 500):
         is_deeper(data, 4)
+
+
+ESCAPES = {
+    "a text that does not end": b"[" * 65 + b'"' + b'\\"' * 20_000,
+    "an escape that does not end": b"[" * 65 + b'"' + b'\\"' * 20_000 + b"\\",
+    "a text of nothing else": b"[" * 64 + b'"' + b"\\n" * 500_000 + b'"' + b"]" * 64,
+    "many texts": b'["\\\\","[",' + b'"\\"[",' * 100_000 + b"[" * 63 + b"]" * 64,
+}
+
+
+@pytest.mark.parametrize("data", ESCAPES.values(), ids=ESCAPES)
+def test_escapes_take_no_time(data: bytes) -> None:
+    began = time.process_time()
+    assert not is_deeper(data, 64)
+    assert time.process_time() - began < 1
