@@ -9,7 +9,7 @@ rediss://..., rediss+sentinel://...                                         the 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from wispy.config.sections.tls import RedisTlsConfig
 from wispy.errors import ConfigError
@@ -20,6 +20,7 @@ DEFAULT_SENTINEL_PORT = 26379
 MAX_HOSTS = 16
 """Sentinels, or nodes to begin with: deployments name three or five, and all may be asked one after the other."""
 
+_ELSEWHERE: Final = "what can be set is in keys of its own, in the section redis"
 _FORMS: Final = "redis:// or rediss:// (TLS), either with +sentinel or +cluster before the colon, or unix://"
 
 
@@ -106,6 +107,8 @@ def is_tls(url: str) -> bool:
 
 def _parse(url: str) -> RedisAddress:
     """Raises `ValueError`, which says what must be otherwise."""
+    if any(character.isspace() for character in url):
+        raise ValueError("must not have spaces: in a password they are written as %20")
     scheme, _, rest = url.partition("://")
     match scheme:
         case "redis" | "rediss":
@@ -121,18 +124,18 @@ def _parse(url: str) -> RedisAddress:
 
 
 def _parse_server(url: str) -> RedisAddress:
-    parts = urlsplit(url)
+    parts = _split(url)
     return RedisAddress(
         host=parts.hostname or "localhost",
-        port=parts.port or DEFAULT_PORT,
+        port=_port(parts, DEFAULT_PORT),
         user=unquote(parts.username or "") or None,
         password=unquote(parts.password or "") or None,
-        database=_database_number(parts.path.strip("/") or parse_qs(parts.query).get("db", [""])[-1]),
+        database=_database_number(parts.path.strip("/") or _database_in(parts.query)),
     )
 
 
 def _parse_socket(url: str) -> RedisAddress:
-    parts = urlsplit(url)
+    parts = _split(url)
     path = unquote(parts.path)
     if not path.strip("/") or parts.hostname:
         raise ValueError("must name the socket by an absolute path: unix:///run/redis.sock")
@@ -140,7 +143,7 @@ def _parse_socket(url: str) -> RedisAddress:
         path=path,
         user=unquote(parts.username or "") or None,
         password=unquote(parts.password or "") or None,
-        database=_database_number(parse_qs(parts.query).get("db", [""])[-1]),
+        database=_database_number(_database_in(parts.query)),
     )
 
 
@@ -168,6 +171,9 @@ def _parse_cluster(rest: str) -> RedisAddress:
 def _parse_hosts(rest: str, default_port: int) -> tuple[str | None, str | None, tuple[tuple[str, int], ...], str]:
     """User, password, hosts with their ports, and the path of `user:password@host:port,host:port/path`."""
     login, at, rest = rest.rpartition("@")
+    _refuse_unescaped(login)
+    if "?" in rest:
+        raise ValueError(f"must not have parameters: {_ELSEWHERE}")
     names, _, path = rest.partition("/")
     user, _, password = login.partition(":") if at else ("", "", "")
     hosts = tuple(_host(name, default_port) for name in names.split(","))
@@ -177,10 +183,46 @@ def _parse_hosts(rest: str, default_port: int) -> tuple[str | None, str | None, 
 
 
 def _host(text: str, default_port: int) -> tuple[str, int]:
-    parts = urlsplit(f"//{text}")
+    parts = _split(f"//{text}")
     if not parts.hostname:
         raise ValueError("must name each host: redis+sentinel://a,b,c/mymaster or redis+cluster://a,b,c")
-    return parts.hostname, parts.port or default_port
+    return parts.hostname, _port(parts, default_port)
+
+
+def _split(url: str) -> SplitResult:
+    """Its parts. The library's own complaints may quote the password, also one that it has taken for something else."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("must be a URL: in a password, [ and ] are written as %5B and %5D") from None
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        _refuse_unescaped(url.rpartition("@")[0].partition("://")[2])
+    return parts
+
+
+def _refuse_unescaped(login: str) -> None:
+    """What is shown of an address ends a password where a path begins: there is to be no such character in it."""
+    if any(character in login for character in "/?#"):
+        raise ValueError(
+            "must not have /, ? or # before an @: in a password they are written as %2F, %3F and %23, and an @ in a "
+            "path as %40"
+        )
+
+
+def _port(parts: SplitResult, default: int) -> int:
+    try:
+        return parts.port or default
+    except ValueError:
+        raise ValueError("must have a number up to 65535 as port, behind the host's colon") from None
+
+
+def _database_in(query: str) -> str:
+    """The database that a URL's parameters name; empty if none."""
+    given = parse_qs(query, keep_blank_values=True)
+    for name in given:
+        if name != "db":
+            raise ValueError(f"must have no parameter but db, not {name!r}: {_ELSEWHERE}")
+    return given.get("db", [""])[-1]
 
 
 def _database_number(text: str) -> int:

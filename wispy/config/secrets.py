@@ -9,8 +9,9 @@ MASK = "***"
 
 _SECRET_KEYS = frozenset({"password", "secret"})
 _LIKE_A_SECRET = re.compile(r"passw|pwd|secret|token|credential|private", re.IGNORECASE)
-# Up to the last @ before the path: a password may itself hold an @ that nobody escaped.
-_URL_PASSWORD = re.compile(r"(?P<start>[A-Za-z][A-Za-z0-9+.-]*://[^\s/:@]*:)[^\s/]*(?=@)")
+# Up to the last @ before the path: a password may itself hold an @ that nobody escaped. Every text that is logged is
+# searched, however long: no part of it is looked at twice.
+_URL_PASSWORD = re.compile(r"(?P<start>://[^\s/:@]*:)[^\s/]*(?=@)")
 
 
 def is_secret(key: str) -> bool:
@@ -26,3 +27,11 @@ def resembles_secret(key: str) -> bool:
 def mask_urls(text: str) -> str:
     """The text with the password of each URL in it replaced."""
     return _URL_PASSWORD.sub(rf"\g<start>{MASK}", text)
+
+
+def mask_url(text: str) -> str:
+    """One URL, which need not be a right one: whatever stands where its password may be is replaced."""
+    start, at, rest = text.rpartition("@")
+    scheme, separator, login = start.partition("://")
+    user, colon, _ = login.partition(":")
+    return f"{scheme}{separator}{user}:{MASK}@{rest}" if at and separator and colon else text

@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from wispy.config.fields import Key, Setting
-from wispy.config.secrets import MASK, is_secret, mask_urls, resembles_secret
+from wispy.config.secrets import MASK, is_secret, mask_url, mask_urls, resembles_secret
 from wispy.config.units import Bytes, Seconds, parse_duration, parse_size
 
 # Enough to recognise a value; a pasted file does not flood the terminal.
@@ -73,7 +73,7 @@ def shown(key: Key, value: Any, nearest: str = "") -> str:
     # The content of a section that is unknown may hold secrets under any name.
     if isinstance(value, Mapping):
         return "{...}"
-    text = mask_urls(repr(value))
+    text = repr(mask_url(value)) if isinstance(value, str) else mask_urls(repr(value))
     return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
 
 

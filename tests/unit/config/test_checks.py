@@ -87,7 +87,7 @@ def test_possible(check: Callable[[Any], str | None], value: Any) -> None:
         (checks.redis_url, "redis://host/first", "number"),
         (checks.redis_url, "unix:///s?db=x", "number"),
         (checks.redis_url, "unix://run/valkey.sock", "absolute"),
-        (checks.redis_url, "redis://host:99999", "Port"),
+        (checks.redis_url, "redis://host:99999", "as port"),
         (checks.redis_url, "unix://", "socket"),
         (checks.redis_prefix, "wispy:{a}", "braces"),
         (checks.object_name, "", "name"),

@@ -1,7 +1,8 @@
 import pytest
 
-from wispy.config.redis_address import RedisAddress
+from wispy.config.redis_address import RedisAddress, fault_of
 from wispy.config.schema import RedisTlsConfig
+from wispy.config.secrets import mask_url, mask_urls
 from wispy.errors import ConfigError
 
 
@@ -51,13 +52,18 @@ def test_settings_of_their_own_win_over_the_url() -> None:
         ("redis+sentinel://a,b", "must name the master"),
         ("redis+sentinel:///lab", "must name each host"),
         ("redis+sentinel://a,,b/lab", "must name each host"),
-        ("redis+sentinel://a:99999/lab", "Port out of range"),
+        ("redis+sentinel://a:99999/lab", "must have a number up to 65535 as port"),
+        ("redis+sentinel://a/lab?db=3", "must not have parameters"),
+        ("redis+cluster://a,b?timeout=3", "must not have parameters"),
         ("redis+cluster://", "must name each host"),
         ("redis+cluster://a/1", "must name no database"),
         ("redis+sentinel://a/lab/one", "must name the database by its number, not 'one'"),
         ("redis+sentinel://" + ",".join("abcdefghijklmnopq") + "/lab", "at most 16 hosts, not 17"),
-        ("redis://cache:port", "Port could not be cast"),
-        ("redis://cache:99999", "Port out of range"),
+        ("redis://cache:port", "must have a number up to 65535 as port"),
+        ("redis://cache:99999", "must have a number up to 65535 as port"),
+        ("redis://[::1", "must be a URL"),
+        ("redis://cache?protocol=3", "must have no parameter but db, not 'protocol'"),
+        ("unix:///run/s?db=3&timeout=", "must have no parameter but db, not 'timeout'"),
         ("redis://cache/one", "must name the database by its number, not 'one'"),
         ("redis://cache/-1", "must name the database by its number, not '-1'"),
         ("unix://", "by an absolute path"),
@@ -89,6 +95,15 @@ def test_never_shows_the_password() -> None:
     with pytest.raises(ConfigError) as caught:
         RedisAddress.parse("me:secret@cache")
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", "/?#@[]%: \u2100\\")
+@pytest.mark.parametrize("scheme", ["redis", "unix", "redis+sentinel"])
+def test_never_shows_a_password_that_was_not_escaped(scheme: str, character: str) -> None:
+    url = f"{scheme}://me:top{character}secret@{'a/lab' if scheme.endswith('sentinel') else '/run/s'}"
+    reason = fault_of(url)
+    shown = [mask_url(url), mask_urls(f"the URL is {url}, and it is right") if reason is None else reason]
+    assert [text for text in shown if "top" in text or "secret" in text] == []
 
 
 def test_tls_is_spoken_where_the_url_says_so() -> None:
