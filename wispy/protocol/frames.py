@@ -214,7 +214,9 @@ class FrameParser:
             return None
         length = data[1] - _MASK_BIT
         body = 6
-        if length == _LENGTH_16:
+        if length >= _LENGTH_16:
+            if length == _LENGTH_64:  # which stands for a length in the next eight bytes
+                return None
             length = data[2] << 8 | data[3]
             body = 8
         if body + length != size or length > self._max_message_size:

@@ -132,7 +132,7 @@ def test_what_was_not_taken_goes_before_what_is_fed_later() -> None:
     assert parser.next() == (TEXT, b"three")
 
 
-@pytest.mark.parametrize("size", [2, 125, 126, 65535])
+@pytest.mark.parametrize("size", [2, 119, 125, 126, 65535])
 def test_a_read_that_is_one_whole_text_is_taken_at_once(size: int) -> None:
     text = b"x" * size
     data = client_frame(TEXT, text)
@@ -140,6 +140,8 @@ def test_a_read_that_is_one_whole_text_is_taken_at_once(size: int) -> None:
     assert FrameParser(size - 1).whole_text(data) is None, "it is too large"
     for other in (data[:-1], data + b"\x81", client_frame(BINARY, text), client_frame(TEXT, "é".encode() * size)):
         assert FrameParser(200_000).whole_text(other) is None
+    long = b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + text  # more header than it takes, and no mask to see
+    assert FrameParser(200_000).whole_text(long[:133]) is None
     begun = FrameParser(65535)
     begun.feed(data[:1])
     assert begun.whole_text(data) is None, "something is left from before"
