@@ -5,8 +5,9 @@ Rules:
   Redis has confirmed every one of them.
 - What is published while the connection is down is lost; readers notice by positions, and re-send what they await.
 - A TCP connection that looks healthy may be deaf: attached, after a failover, to a server on which nobody publishes.
-  So the subscriber hears itself: a silent connection publishes a probe, through the command link, on a channel of its
-  own. Not heard although accepted: the connection is made anew, and `deaf` until something is heard.
+  It is made anew as soon as commands go to another server. And the subscriber hears itself: a silent connection
+  publishes a probe, through the command link, on a channel of its own. Not heard although accepted: the connection is
+  made anew, and `deaf` until something is heard.
 - Handlers run on the event loop and may not block. A bug in one does not keep others from hearing.
 """
 
@@ -121,7 +122,7 @@ class Subscriber:
         self._probe: object | None = None  # stands for the probe that is on its way; None once anything was heard
         self._probe_accepted = False  # by Redis
         self._check: asyncio.TimerHandle | None = None
-        command_link.on_connected(self.probe_now)
+        command_link.on_connected(self._look_at_link)
 
     async def start(self) -> None:
         """Connect in the background; returns at once."""
@@ -136,7 +137,7 @@ class Subscriber:
         if self._stopped:
             return
         self._stopped = True
-        self._command_link.remove_connected(self.probe_now)
+        self._command_link.remove_connected(self._look_at_link)
         await self._dialer.stop()
         waiting = [future for futures in self._awaited.values() for future in futures if future is not None]
         self._awaited.clear()
@@ -249,8 +250,12 @@ class Subscriber:
                 handler(payload)
         elif kind in _CONFIRMATIONS:
             self._take_confirmation(channel)
-        elif self._on_moved is not None and (channel in self._handlers or channel == self._probe_channel):
-            self._on_moved(channel.decode())  # nobody here has given it up
+        elif self._on_moved is not None and self._is_ours(channel):
+            self._on_moved(channel.decode())
+
+    def _is_ours(self, channel: bytes) -> bool:
+        """Whether nobody here has given this channel up. Who has, and has subscribed to it anew, waits for that."""
+        return channel == self._probe_channel or (channel in self._handlers and channel not in self._awaited)
 
     def _take_confirmation(self, channel: bytes) -> None:
         if channel == self._probe_channel:
@@ -284,6 +289,14 @@ class Subscriber:
             connection.drop(reason)
 
     # -- hearing
+
+    def _look_at_link(self) -> None:
+        """The command link is up again. After a failover it may be so on another server, where others publish, too."""
+        own, other = self.server, self._command_link.server
+        if own is not None and other is not None and own.run_id != other.run_id:
+            self._drop("commands go to another server now")
+        else:
+            self.probe_now()
 
     def probe_now(self) -> None:
         """Publish a probe: somebody misses messages. Nothing is done while one is on its way, or without a link."""

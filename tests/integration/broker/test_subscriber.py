@@ -214,6 +214,33 @@ async def test_stays_deaf_while_it_is_attached_to_a_server_on_which_nobody_publi
         other.stop()
 
 
+async def test_it_is_made_anew_when_commands_go_to_another_server(
+    valkey: EmbeddedServer, open_link: OpenLink, open_subscriber: OpenSubscriber
+) -> None:
+    """As after a failover whose former master is cut off, and ends no connection: a probe would take its time."""
+    next_one = await asyncio.to_thread(EmbeddedServer.start)
+    try:
+        async with Relay(valkey.url) as links, Relay(valkey.url) as messages:
+            commands = await open_link(links.url)
+            subscriber = await open_subscriber(messages.url, command_link=commands, probe_interval_s=3600)
+            heard: list[bytes] = []
+            await subscriber.subscribe("a", heard.append)
+            links.cut()
+            await wait_until(lambda: commands.connection == 2, "commands go on where they went")
+            await commands.call("PUBLISH", "a", b"1")
+            await wait_until(lambda: heard == [b"1"], "it is heard")
+            assert subscriber.connection == 1
+            links.target = messages.target = next_one.url.removeprefix("unix://")
+            links.cut()
+            await wait_until(lambda: subscriber.connection == 2 and subscriber.connected, "it is made anew")
+            await commands.call("PUBLISH", "a", b"2")
+            await wait_until(lambda: heard == [b"1", b"2"], "it is heard there")
+            await subscriber.stop()
+            await commands.stop()
+    finally:
+        next_one.stop()
+
+
 async def test_a_lost_command_link_does_not_make_it_deaf(
     valkey: EmbeddedServer, open_link: OpenLink, open_subscriber: OpenSubscriber
 ) -> None:
