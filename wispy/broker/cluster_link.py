@@ -7,7 +7,7 @@ Rules:
 - MOVED answers a command with `LinkLost`: whoever sent it goes on when the way is up again, and in order, since all
   that he had sent meets the same fate.
 - ASK is followed at once: that one command is for another node, for as long as the slot is moving.
-- Nobody asks the nodes for anything while all ways are up.
+- Nobody asks the nodes for anything while all masters can be reached and all ways are up.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
 from wispy.broker.link import Link, notify
 from wispy.broker.route import Commands, Route
 from wispy.broker.server import Clocks, Server
-from wispy.broker.slots import Node, SlotMap, slot_of
+from wispy.broker.slots import Node, SlotMap, node_named, slot_of
 
 logger = logging.getLogger("wispy.broker")
 
@@ -52,8 +52,7 @@ class SlotRoute(Route):
         self.clocks = cluster.clocks
         self._count = 0
         self._up = asyncio.Event()
-        self._listeners_up: list[Callable[[], None]] = []
-        self._listeners_down: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def connected(self) -> bool:
@@ -74,13 +73,10 @@ class SlotRoute(Route):
             await self._up.wait()
 
     def on_connected(self, callback: Callable[[], None]) -> None:
-        self._listeners_up.append(callback)
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        self._listeners_down.append(callback)
+        self._listeners.append(callback)
 
     def remove_connected(self, callback: Callable[[], None]) -> None:
-        self._listeners_up.remove(callback)
+        self._listeners.remove(callback)
 
     def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
         link = self._link
@@ -103,13 +99,12 @@ class SlotRoute(Route):
         self._link = self.target
         self._count += 1
         self._up.set()
-        notify(self._listeners_up)
+        notify(self._listeners)
 
     def detach(self) -> None:
         """It is not, or it is another one now."""
         self._link = None
         self._up.clear()
-        notify(self._listeners_down)
 
     def wake(self) -> None:
         """The cluster was stopped: nobody waits any more."""
@@ -122,10 +117,10 @@ class SlotRoute(Route):
             on_reply(reply)
         elif reply.code == "MOVED":
             if link is self._link:  # else that is known: this was sent before
-                self._cluster.moved(self, str(reply))
+                self._cluster.moved(self, str(reply), link)
             on_reply(LinkLost(f"the slot {self.slot} is served by another node now"))
         elif reply.code == "ASK":
-            self._cluster.send_asking(str(reply), args, on_reply)
+            self._cluster.send_asking(str(reply), link, args, on_reply)
         else:
             on_reply(reply)
 
@@ -175,7 +170,7 @@ class ClusterLink(Commands):
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        for link in self._links.values():
+        for link in list(self._links.values()):
             await link.stop()
         if self._stopping:
             await asyncio.wait(self._stopping)
@@ -206,9 +201,6 @@ class ClusterLink(Commands):
 
     def on_connected(self, callback: Callable[[], None]) -> None:
         self._home.on_connected(callback)
-
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        self._home.on_lost(callback)
 
     def remove_connected(self, callback: Callable[[], None]) -> None:
         self._home.remove_connected(callback)
@@ -247,19 +239,19 @@ class ClusterLink(Commands):
         """It may be that somebody else serves some slot now."""
         self._stale.set()
 
-    def moved(self, route: SlotRoute, text: str) -> None:
-        """A node has answered that another one serves this slot."""
+    def moved(self, route: SlotRoute, text: str, link: Link) -> None:
+        """A node has answered, on its link, that another one serves this slot."""
         self._losses += 1
         route.target = None
         route.detach()
-        self.take_hint(text)
+        self.take_hint(text, _node_of(link))
         node = None if self.map is None else self.map.node_of(route.slot)
         if node is not None:
             self.disown(route.slot, node)
 
-    def take_hint(self, text: str) -> int:
-        """Of the text of a MOVED error: the slot; the node that it names is asked next."""
-        self._cluster.ask_first(self._named(text))
+    def take_hint(self, text: str, asked: Node) -> int:
+        """Of the text of a MOVED error, by the node that was asked: the slot; the node that it names is asked next."""
+        self._cluster.ask_first(node_named(text, asked))
         return int(text.split()[1])
 
     def disown(self, slot: int, node: Node) -> None:
@@ -267,17 +259,12 @@ class ClusterLink(Commands):
         self._disowned[slot] = (node, time.monotonic() + DISOWNED_S)
         self._stale.set()
 
-    def send_asking(self, text: str, args: tuple[Argument, ...], on_reply: OnReply) -> None:
+    def send_asking(self, text: str, asked: Link, args: tuple[Argument, ...], on_reply: OnReply) -> None:
         """Send one command where a node says that its slot is moving to."""
-        link = self._link(self._named(text))
+        link = self._link(node_named(text, _node_of(asked)))
         link.send(("ASKING",), _ignore, will_flush=True)
         link.send(args, on_reply, will_flush=True)
         link.flush()
-
-    def _named(self, text: str) -> Node:
-        """The node that `MOVED <slot> <host>:<port>` names, or ASK."""
-        host, _, port = text.rpartition(" ")[2].rpartition(":")
-        return Node(host, int(port))
 
     async def _keep_map(self) -> None:
         attempt = 0
@@ -297,10 +284,10 @@ class ClusterLink(Commands):
                 is_answered = not self._is_outdated(found)
                 if is_answered:
                     self._apply(found)
-            if not (is_answered and self._is_led):
+            if not (is_answered and self._is_complete):
                 attempt += 1
                 await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter  # nosec B311
-            if is_answered and self._is_led:  # links that have just been made needed that moment
+            if is_answered and self._is_complete:  # links that have just been made needed that moment
                 attempt = 0
             else:
                 self._stale.set()
@@ -312,9 +299,11 @@ class ClusterLink(Commands):
         return any(found.node_of(slot) == node for slot, (node, _) in self._disowned.items())
 
     @property
-    def _is_led(self) -> bool:
-        """Whether all ways are up."""
-        return all(route.connected for route in self._routes.values())
+    def _is_complete(self) -> bool:
+        """Whether all ways are up, and all masters can be reached, also those that no way leads to: one that is gone
+        has another one in its place soon.
+        """
+        return self.connected and all(route.connected for route in self._routes.values())
 
     def _apply(self, found: SlotMap) -> None:
         self.map = found
@@ -367,6 +356,10 @@ class ClusterLink(Commands):
             logger.critical(
                 "redis cluster %r: ended by a bug; nothing follows it", self._name, exc_info=task.exception()
             )
+
+
+def _node_of(link: Link) -> Node:
+    return Node(link.address.host, link.address.port)
 
 
 def _make_connection(on_lost: Callable[[str], None]) -> Connection:

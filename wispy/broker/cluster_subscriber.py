@@ -118,8 +118,8 @@ class ClusterSubscriber:
         """Forget the handler of `channel`; nothing is handed to it any more."""
         entry = self._channels.pop(channel)
         entry.future.cancel()
-        self._missed.discard(entry)
         self._leave(channel, entry)
+        self._heard_again(entry)  # nobody waits for it any more
 
     # -- inside
 
@@ -155,7 +155,12 @@ class ClusterSubscriber:
             return  # it was given up, or has moved again
         if not entry.future.done():
             entry.future.set_result(None)
-        elif entry in self._missed:
+        else:
+            self._heard_again(entry)
+
+    def _heard_again(self, entry: _Channel) -> None:
+        """This channel is not missed any more; once none is, whoever waits for that goes on."""
+        if entry in self._missed:
             self._missed.remove(entry)
             if not self._missed:
                 notify(self._listeners_up)
@@ -193,8 +198,8 @@ class ClusterSubscriber:
 
     def _refused(self, node: Node, text: str) -> None:
         """A node does not have the slot of a channel that it was asked for: what said so was behind the times."""
-        slot = self._link.take_hint(text)
-        for channel, entry in self._channels.items():
+        slot = self._link.take_hint(text, node)
+        for channel, entry in list(self._channels.items()):
             if entry.node == node and slot_of(channel) == slot:
                 self._leave(channel, entry, has_moved=True)
                 self._miss(entry)

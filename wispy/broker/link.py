@@ -82,6 +82,11 @@ class Link(Commands):
         self._up.set()  # so that nobody waits for ever
 
     @property
+    def address(self) -> RedisAddress:
+        """What it leads to."""
+        return self._dialer.address
+
+    @property
     def connected(self) -> bool:
         connection = self._dialer.connection
         return connection is not None and not connection.ended
@@ -105,6 +110,7 @@ class Link(Commands):
         self._listeners_up.append(callback)
 
     def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call `callback` at each loss of the connection, after all pending commands were answered."""
         self._listeners_down.append(callback)
 
     def remove_connected(self, callback: Callable[[], None]) -> None:

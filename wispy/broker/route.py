@@ -46,10 +46,6 @@ class Route(ABC):
         """Call `callback` after each connection from now on, before other commands of the same turn are sent."""
 
     @abstractmethod
-    def on_lost(self, callback: Callable[[], None]) -> None:
-        """Call `callback` at each loss of the connection, after all pending commands were answered."""
-
-    @abstractmethod
     def remove_connected(self, callback: Callable[[], None]) -> None:
         """Call `callback` no more; it must have been given to `on_connected`."""
 

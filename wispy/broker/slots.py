@@ -60,7 +60,23 @@ class SlotMap:
         return cls(masters, [node for node in others if node not in masters])
 
 
+def node_named(error: str, asked: Node) -> Node:
+    """The node that an error names: `MOVED <slot> <host>:<port>`, or ASK.
+
+    Args:
+        error: its text.
+        asked: who has said so.
+    """
+    host, _, port = error.rpartition(" ")[2].rpartition(":")
+    return Node(_host(host, asked), int(port))
+
+
 def _node(row: Sequence[Any], asked: Node) -> Node:
-    host: bytes | None = row[0]
-    # None where the Cluster lets its clients use the address by which they came; "" or "?" where it knows none.
-    return Node(asked.host if host in (None, b"", b"?") else host.decode(), row[1])
+    return Node(_host((row[0] or b"").decode(), asked), row[1])
+
+
+def _host(named: str, asked: Node) -> str:
+    """Where a node is: with the one that was asked, where the Cluster lets its clients use the address by which they
+    came, or knows none.
+    """
+    return asked.host if named in ("", "?") else named

@@ -3,6 +3,8 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -102,10 +104,9 @@ async def test_a_slot_that_moves_is_followed(cluster: ClusterDeployment, link: C
     route = link.route(key_of(name))
     await route.call("SET", key_of(name), "kept", "PX", 60_000)
     events: list[str] = []
-    route.on_lost(lambda: events.append("lost"))
     route.on_connected(lambda: events.append("connected"))
-    link.route(key_of(stays)).on_lost(lambda: events.append("the other object's way is lost"))
-    former, count = route.server, route.connection
+    other = link.route(key_of(stays))
+    former, count, others_count = route.server, route.connection, other.connection
     await asyncio.to_thread(cluster.move, key_of(name), other_node(cluster, name))
     with pytest.raises(LinkLost, match="another node"):
         await route.call("GET", key_of(name))
@@ -113,7 +114,8 @@ async def test_a_slot_that_moves_is_followed(cluster: ClusterDeployment, link: C
     assert await route.call("GET", key_of(name)) == b"kept"
     assert route.server is not former
     assert route.connection == count + 1
-    assert events == ["lost", "connected"]
+    assert events == ["connected"]
+    assert other.connection == others_count, "the other object's way was not lost"
 
 
 async def test_a_channel_that_moves_is_heard_where_it_has_gone(
@@ -132,6 +134,62 @@ async def test_a_channel_that_moves_is_heard_where_it_has_gone(
     await wait_until(lambda: heard == [b"hello"], "it is heard on the other node")
     subscriber.unsubscribe(channel)
     assert events == ["lost", "heard anew"]
+
+
+async def test_what_was_missed_is_told_though_some_of_it_is_given_up_meanwhile(
+    cluster: ClusterDeployment, subscriber: ClusterSubscriber, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = NAMES[4]
+    kept, given_up = f"{{{name}}}:kept", f"{{{name}}}:given-up"
+    for channel in (kept, given_up):
+        await subscriber.subscribe(channel, lambda _: None)
+    events: list[str] = []
+    subscriber.on_lost(lambda: events.append("lost"))
+    subscriber.on_connected(lambda: events.append("heard anew"))
+    first, placed = subscriber._channels[kept], subscriber._placed
+
+    def give_up_behind(entry: Any, future: asyncio.Future[None]) -> None:
+        placed(entry, future)
+        if entry is first:
+            subscriber.unsubscribe(given_up)
+
+    monkeypatch.setattr(subscriber, "_placed", give_up_behind)
+    await asyncio.to_thread(cluster.move, key_of(name), other_node(cluster, name))
+    await wait_until(lambda: events == ["lost", "heard anew"], lambda: f"{events}")
+
+
+async def test_a_channel_that_is_given_up_and_followed_again_has_not_moved(
+    link: ClusterLink, subscriber: ClusterSubscriber
+) -> None:
+    heard: list[bytes] = []
+    events: list[str] = []
+    subscriber.on_lost(lambda: events.append("lost"))
+    maps: list[object] = []
+    link.on_map(lambda: maps.append(link.map))
+    channel = "{a}:channel"
+    await subscriber.subscribe(channel, heard.append)
+    for _ in range(5):
+        subscriber.unsubscribe(channel)
+        await subscriber.subscribe(channel, heard.append)
+    link.publish(channel, "hello", lambda _: None)
+    await wait_until(lambda: heard == [b"hello"], "it is heard once")
+    assert not maps, "nobody was asked where it is"
+    assert not events
+
+
+async def test_a_master_that_no_way_leads_to_is_followed_too(tmp_path: Path) -> None:
+    with ClusterDeployment(tmp_path, replicas=True) as cluster:
+        deployment = Deployment(RedisConfig(url=cluster.url))
+        link = deployment.commands("test")
+        await link.start()
+        try:
+            await wait_until(lambda: link.connected, "all masters are connected")
+            home = cluster.master_of(deployment.keys.objects)
+            cluster.kill(next(port for port in cluster.masters() if port != home))
+            await wait_until(lambda: not link.connected, "the loss is noticed")
+            await wait_until(lambda: link.connected, "the replica has taken its place", 30)
+        finally:
+            await link.stop()
 
 
 async def test_a_command_is_sent_where_its_key_has_gone_before_its_slot(

@@ -1,7 +1,7 @@
 import pytest
 
 from wispy.broker.keys import Keys
-from wispy.broker.slots import SLOTS, Node, SlotMap, slot_of
+from wispy.broker.slots import SLOTS, Node, SlotMap, node_named, slot_of
 
 A, B, C = Node("10.0.0.1", 1), Node("b.example", 2), Node("10.0.0.3", 3)
 
@@ -52,6 +52,19 @@ def test_who_serves_what_is_read() -> None:
     assert served.nodes == [A, B, C], "replicas may be asked, too"
     assert not served.is_whole
     assert SlotMap.parse([[0, SLOTS - 1, [b"10.0.0.1", 1]]], A).is_whole
+
+
+@pytest.mark.parametrize(
+    ("error", "node"),
+    [
+        ("MOVED 7 10.0.0.2:6380", Node("10.0.0.2", 6380)),
+        ("ASK 7 ::1:6380", Node("::1", 6380)),
+        ("MOVED 7 :6380", Node("b.example", 6380)),
+        ("ASK 7 ?:6380", Node("b.example", 6380)),
+    ],
+)
+def test_the_node_that_an_error_names_is_read(error: str, node: Node) -> None:
+    assert node_named(error, B) == node
 
 
 @pytest.mark.parametrize("host", [None, b"", b"?"])
