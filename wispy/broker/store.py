@@ -26,8 +26,10 @@ OnOutcome = Callable[[bool | BrokerError], object]
 
 # One reply of Redis holds at most this many entries or fields: some 100 ms of a server's time are never taken at once.
 PAGE: Final = 1000
-# ... and at most this many of the log, which may have a megabyte each.
+# ... at most this many of the log, which may have a megabyte each ...
 LOG_PAGE: Final = 50
+# ... and of a channel's history, of which 100 is the usual length, and images are possible.
+HISTORY_PAGE: Final = 200
 
 
 @dataclass(frozen=True)
@@ -316,12 +318,18 @@ class ObjectStore:
 
     async def history(self, channel: str, after: int, up_to: int) -> list[Kept]:
         """The updates after one offset and up to another that the channel's history still has."""
-        reply: list[Any] = await self._link.call("XRANGE", self.keys.history(channel), f"{after + 1}-0", up_to)
         rows: list[Kept] = []
-        for entry_id, fields in reply:
-            offset, _, generation = entry_id.partition(b"-")
-            rows.append(Kept(int(generation), int(offset), fields[1]))
-        return rows
+        start = f"{after + 1}-0"
+        while True:
+            page: list[Any] = await self._link.call(
+                "XRANGE", self.keys.history(channel), start, up_to, "COUNT", HISTORY_PAGE
+            )
+            for entry_id, fields in page:
+                offset, _, generation = entry_id.partition(b"-")
+                rows.append(Kept(int(generation), int(offset), fields[1]))
+            if len(page) < HISTORY_PAGE:
+                return rows
+            start = f"({page[-1][0].decode()}"
 
     # -- frontends
 

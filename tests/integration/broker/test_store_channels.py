@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import LinkLost, ReplyError
 from wispy.broker.link import Link
-from wispy.broker.store import Acquired, ObjectStore, Snapshot, Update
+from wispy.broker.store import HISTORY_PAGE, Acquired, ObjectStore, Snapshot, Update
 from wispy.protocol.positions import Line, generation_of
 
 
@@ -82,6 +82,24 @@ async def test_history_is_trimmed_exactly(store: ObjectStore) -> None:
     assert [offset for offset, _ in await kept(store, "e", 0, 500)] == [498, 499, 500]
     assert [offset for offset, _ in await kept(store, "e", 498, 499)] == [499]
     assert await kept(store, "e", 500, 500) == []
+
+
+async def test_a_long_history_is_read_in_pages(valkey: EmbeddedServer, store: ObjectStore, open_link: OpenLink) -> None:
+    length = 2 * HISTORY_PAGE
+    first = await own(store)
+    await publish(store, first.epoch, *(event(offset, history=length) for offset in range(1, 5)))
+    second = await own(store)
+    await publish(store, second.epoch, *(event(offset, history=length) for offset in range(5, length + 1)))
+    rows = await store.history("e", 0, length)
+    assert [row.offset for row in rows] == [*range(1, length + 1)]
+    assert [row.generation for row in rows[3:5]] == [generation_of(first.epoch), generation_of(second.epoch)]
+    assert [offset for offset, _ in await kept(store, "e", 1, HISTORY_PAGE + 1)] == [*range(2, HISTORY_PAGE + 2)]
+    async with Relay(valkey.url) as relay:
+        link = await open_link(relay.url)
+        reads = relay.reads
+        assert len(await ObjectStore(link, store.keys).history("e", 0, length)) == length
+        assert relay.reads == reads + 3, "two whole pages, and a look behind them"
+        await link.stop()
 
 
 async def test_offsets_continue_under_the_next_owner(store: ObjectStore, hear: Hear) -> None:
