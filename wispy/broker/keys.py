@@ -34,9 +34,9 @@ class ObjectKeys:
     # zset, of a shared object only: worker -> when it last said that it lives (Redis' clock, ms). Who has not for a
     # lease is removed by the others.
     workers: str
-    # hash. The owner's memory: "<session>:<id>" -> reply, "s:<session>" -> "<acknowledged id>:<last seen, ms>", and
-    # ":<id>,<id>..." where some up to that id are open, "since" -> "<run id>:<ms>" (since when it is complete).
-    # Bounded by the owner: acknowledgement and byte quotas.
+    # hash. The owner's memory: "<number>" -> a row, one message with replies, "s:<session>" -> "<acknowledged id>:
+    # <last seen, ms>:<first row>", and ":<id>,<id>..." where some up to that id are open, "since" -> "<run id>:<ms>"
+    # (since when it is complete). Bounded by the owner: acknowledgement and byte quotas.
     log: str
     # hash: channel -> declaration (JSON with "kind": "value" or "event"). At most limits.channels_per_object.
     channels: str

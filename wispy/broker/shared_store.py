@@ -49,11 +49,10 @@ class SharedStore(ObjectStore):
         super().__init__(link, keys)
         self.worker = worker
         self._members = (keys.owner, keys.requests, keys.workers)
-        self._commands = link
-        self._join = Script(link, "join")
-        self._beat = Script(link, "beat")
-        self._settle = Script(link, "settle")
-        self._leave = Script(link, "leave")
+        self._join = Script(self._link, "join")
+        self._beat = Script(self._link, "beat")
+        self._settle = Script(self._link, "settle")
+        self._leave = Script(self._link, "leave")
 
     async def join(
         self, seen: LeaseRecord | None, *, nonce: str, lease_ms: int, holder: str, known: int = 0
@@ -69,7 +68,7 @@ class SharedStore(ObjectStore):
             holder: who, for people.
             known: the newest generation that the caller has heard of.
         """
-        server = self._commands.server
+        server = self._link.server
         if server is None:
             raise LinkDown("not connected to Redis")
         reply: list[bytes] | None = await self._join.run(

@@ -26,8 +26,8 @@ ACK_STEP: Final = 8
 written for each; the few that are kept longer are answered again, if somebody asks."""
 
 MAX_UNACKNOWLEDGED: Final = 1024
-"""Answers kept for one session; beyond it the newer half stays, eight times what a connection may have in flight: what
-a lost subscription swallows can be asked for again."""
+"""Answers kept for one session; beyond it the newer half stays, as many as a connection may be allowed to have in
+flight (`limits.in_flight_per_connection`): what a lost subscription swallows can be asked for again."""
 
 ANSWER_BYTES: Final = 256
 """What an answer takes beside its body, here and in the log, as far as the quotas count it."""

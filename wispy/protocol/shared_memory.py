@@ -27,7 +27,7 @@ class SharedMemory:
         self._run_id = run_id
         self._max_start_delay_ms = max_start_delay_ms
         self._sessions: dict[str, SessionMemory] = {}
-        """Those of which something runs, and those of the present entry."""
+        """Those of which something runs."""
 
     def session(self, name: str) -> SessionMemory:
         """A session of which something runs.

@@ -11,6 +11,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from wispy.config.schema import LimitsConfig
 from wispy.protocol import answer_log, errors, memory
 from wispy.protocol.answer_log import Row
 from wispy.protocol.client_session import MAX_OPEN
@@ -313,6 +314,13 @@ def test_session_that_never_acknowledges_keeps_the_newer_half(owner: Owner) -> N
     assert owner.log["s:s1"] == b"5:%d:1" % NOW, "the next owner must know what was forgotten"
     assert sorted(owner.log) == ["1", "2", "3", "4", "s:s1"]
     assert take(owner, request(5), request(6)) == [Verdict.DROPPED, result(6)]
+
+
+def test_the_answers_to_all_that_a_connection_may_have_in_flight_are_kept() -> None:
+    kept = memory.MAX_UNACKNOWLEDGED // 2
+    assert msgspec.convert({"in_flight_per_connection": kept}, LimitsConfig)
+    with pytest.raises(msgspec.ValidationError, match="in_flight_per_connection"):
+        msgspec.convert({"in_flight_per_connection": kept + 1}, LimitsConfig)
 
 
 @pytest.mark.usefixtures("small")

@@ -52,7 +52,10 @@ class LimitsConfig(Section, frozen=True):
         Duration, about("a connection that has not sent a whole request head after this long is closed")
     ] = Seconds(75)
     # requests
-    in_flight_per_connection: Annotated[Count, about("requests of one connection that are not yet answered")] = 64
+    # An owner keeps at least 512 answers that were not acknowledged: those that a broken connection has swallowed.
+    in_flight_per_connection: Annotated[
+        Annotated[int, Meta(ge=1, le=512)], about("requests of one connection that are not yet answered")
+    ] = 64
     in_flight_per_user: Annotated[Count | None, about("requests of one user to objects that are not yet answered")] = (
         None
     )
