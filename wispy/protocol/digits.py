@@ -8,7 +8,7 @@ import re
 from functools import lru_cache
 from typing import Final
 
-from wispy.protocol.nesting import without_texts
+from wispy.protocol.nesting import without_escapes, without_texts
 
 MAX_DIGITS: Final = 4300
 """Python's own limit for integers, whose conversion takes 0.1 ms then."""
@@ -24,7 +24,7 @@ def has_longer_number(data: bytes, limit: int) -> bool:
     """
     # Most likely it is a number where there are so many digits. Within a text it is not, and there may be others.
     return _has_longer_run(data, limit) and (
-        _has_longer_run(without_texts(data), limit) or _longer_tag(limit).search(data) is not None
+        _has_longer_run(without_texts(without_escapes(data)), limit) or _longer_tag(limit).search(data) is not None
     )
 
 

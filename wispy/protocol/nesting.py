@@ -12,7 +12,10 @@ which also counts the frames of whoever called, is 1,000."""
 
 _TEXT: Final = re.compile(rb'"[^"]*"?')
 _ALL_SQUARE: Final = bytes.maketrans(b"{}", b"[]")
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+
+_PART: Final = 256 * 1024
+"""Bytes that are looked at together: some 30 times as many are needed meanwhile, where all are short texts."""
 
 
 def is_deeper(data: bytes, limit: int) -> bool:
@@ -23,7 +26,8 @@ def is_deeper(data: bytes, limit: int) -> bool:
     # Few messages have many brackets: nearly every text is decided here.
     if data.count(b"[") + data.count(b"{") <= limit:
         return False
-    brackets = without_texts(data).translate(_ALL_SQUARE, _NOT_BRACKETS)
+    # Texts without brackets go at the speed of C: whatever stands between, two quotes are the end of what they begin.
+    brackets = without_texts(without_escapes(data).translate(_ALL_SQUARE, _NO_MARKS).replace(b'""', b""))
     for _ in range(limit):
         # Every round takes the innermost level of every branch away, at the speed of C.
         inner = brackets.replace(b"[]", b"")
@@ -33,13 +37,23 @@ def is_deeper(data: bytes, limit: int) -> bool:
     return True
 
 
-def without_texts(data: bytes) -> bytes:
-    """A JSON text without the texts in it, so that what is left of brackets and digits is no part of one.
+def without_escapes(data: bytes) -> bytes:
+    """A JSON text in which every quote begins or ends a text."""
+    # Backslashes escape each other in pairs from the left. What is left of an odd number escapes what follows.
+    return data.replace(b"\\\\", b"").replace(b'\\"', b"") if b"\\" in data else data
 
-    Whatever comes, JSON or not, is gone through a fixed number of times, and nothing is kept for each escape: one
-    pattern for texts with their escapes would do neither.
+
+def without_texts(data: bytes) -> bytes:
+    """What `without_escapes` has returned, without the texts in it: what is left of digits and brackets is in none.
+
+    The time grows with the data and not faster, JSON or not: there is no pattern for a text that may fail at its end,
+    and begin anew behind its beginning.
     """
-    if b"\\" in data:
-        # Backslashes escape each other in pairs from the left. What is left of an odd number escapes what follows.
-        data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
-    return _TEXT.sub(b"", data)
+    parts: list[bytes] = []
+    begun = b""
+    for start in range(0, len(data), _PART):
+        part = data[start : start + _PART]
+        parts.append(_TEXT.sub(b"", begun + part))
+        if part.count(b'"') % 2:
+            begun = b"" if begun else b'"'
+    return b"".join(parts)

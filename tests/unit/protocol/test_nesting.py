@@ -1,4 +1,5 @@
 import json
+import re
 import time
 from typing import Any
 
@@ -6,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wispy.protocol.nesting import is_deeper
+from wispy.protocol import nesting
+from wispy.protocol.nesting import is_deeper, without_escapes, without_texts
 
 
 def depth(value: Any) -> int:
@@ -25,6 +27,14 @@ values = st.recursive(
 def test_the_depth_is_exact_for_whatever_is_json(value: Any, limit: int) -> None:
     data = json.dumps(value).encode()
     assert is_deeper(data, limit) == (depth(value) > limit)
+
+
+@given(values, st.integers(min_value=1, max_value=20))
+def test_texts_are_left_out_wherever_a_part_of_the_data_ends(value: Any, part: int) -> None:
+    data = without_escapes(json.dumps(value).encode())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nesting, "_PART", part)
+        assert without_texts(data) == re.sub(b'"[^"]*"', b"", data)
 
 
 def test_arrays_and_objects_count_alike() -> None:
