@@ -87,6 +87,8 @@ def test_messages(vector: dict[str, Any]) -> None:
         (b"\x00", PARSE_ERROR.code),
         (b"[" + b"1," * 1_000_000 + b"1]", TOO_LARGE.code),
         (b"[" + b"[]," * 500_000 + b"1]", TOO_LARGE.code),
+        (b"[" * 65 + b'"' + b'\\"' * 500_000, PARSE_ERROR.code),
+        (b'["' + b"1" * 5000 + b'\\"' * 500_000, PARSE_ERROR.code),
     ],
     ids=lambda value: str(value)[:40],
 )
