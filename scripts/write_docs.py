@@ -4,13 +4,13 @@ from pathlib import Path
 
 from scripts import redis_acl
 from wispy import limits, metrics
-from wispy.cli import commands
+from wispy.cli import reference
 from wispy.config import show
 from wispy.protocol import errors
 
 PAGES = {
     "deploy/redis/users.acl": redis_acl.users,
-    "docs/reference/commands.md": commands.reference,
+    "docs/reference/commands.md": reference.reference,
     "docs/reference/configuration.md": show.reference,
     "docs/reference/errors.md": errors.reference,
     "docs/reference/limits.md": limits.reference,

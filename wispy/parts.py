@@ -105,7 +105,7 @@ class Parts:
                 self.url = url_of(self.config, sockets.public)
                 web = _Web(self.config, sockets, self._fail, self._worker_metrics)
             if self.sources:
-                self._worker = Worker(self.sources, self.config, self._fail)
+                self._worker = Worker(self.sources, self.config, self._drain_s, self._fail)
                 await self._worker.start()
                 if self._is_private:
                     await self._wait_for_objects(self._worker)
@@ -118,13 +118,19 @@ class Parts:
             if web is not None:
                 await asyncio.to_thread(web.stop)
             if self._worker is not None:
-                await self._worker.stop(self._drain_s)
+                await self._worker.stop()
             if server is not None:
                 server.stop()
             for each in (*sockets.public, *sockets.metrics):
                 each.close()
         if self._error is not None:
             raise self._error
+
+    @property
+    def longest_end_s(self) -> float:
+        """Seconds that it may take to end: running calls, the objects' hooks at their release, and some patience."""
+        hooks_s = 2 * self.config.lease.hook_timeout if self.sources else 0.0  # snapshot, on_release
+        return DRAIN_S + hooks_s + PATIENCE_S
 
     async def _worker_metrics(self) -> list[Snapshot]:
         """What the worker tells; on the frontends' loop."""
@@ -166,7 +172,7 @@ class Parts:
     def ask_to_stop(self) -> None:
         """Begin to end; safe from any thread and from signal handlers."""
         if self._worker is not None:
-            self._worker.ask_to_stop(self._drain_s)
+            self._worker.ask_to_stop()
         self._is_asked_to_stop = True
         if self._loop is not None and self._stop is not None:
             try:
@@ -231,7 +237,7 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asked: dict[int, float] = {}
     """Signal to when it came first."""
-    patience = threading.Timer(DRAIN_S + PATIENCE_S, _end_without_objects)
+    patience = threading.Timer(parts.longest_end_s, _end_without_objects)
     patience.daemon = True
 
     def handle(number: int, _frame: FrameType | None) -> None:

@@ -6,9 +6,15 @@
     using       `call`, `get`, `set`, ...: a running object, from a terminal
     watching    `watch`: its channels, live
     top         `top`: objects, owners, queues, rates and sessions, live
+    exposing    `describe MODULE:OBJECT`: what could be touched of an object that is not served yet
+    project     `new`: the beginning of a project
+    tokens      `token`: a user's token, and the entry for it
+    capacity    `capacity`: how many processes a load takes
+    target      which server a command means
     words       what a word of the command line means as a value
     printing    values and descriptions, for people and as JSON
-    project     `new`: the beginning of a project
+    outcome     how a command ends: the exit statuses
+    reference   the page of the documentation about all commands
 
 Rules:
 - A command imports what it needs when it runs: `wispy get` does not wait for the server's code to load.

@@ -1,19 +1,21 @@
 """The table of all commands: what each is called, takes, and says of itself.
 
-The parsers, `--help` and docs/reference/commands.md are made from it.
+The parsers, `--help` and docs/reference/commands.md (`wispy.cli.reference`) are made from it.
 """
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Final, TypeVar
 
 from wispy.cli.outcome import MEANINGS
 from wispy.config.flags import add_arguments
 
 WEB_FLAGS: Final = ("port", "address", "processes", "redis.url")
 OBJECT_HELP: Final = "an object to serve, [NAME=]MODULE:OBJECT: an instance, or a class or factory to call (repeatable)"
+
+NumberT = TypeVar("NumberT", int, float)
 
 HELP_WIDTH: Final = 100
 """Columns of a help text: what most terminals have, so that it is the same in the documentation."""
@@ -61,6 +63,31 @@ class _Formatter(argparse.HelpFormatter):
         if text.startswith("examples:"):
             return text
         return super()._fill_text(text, width, indent)
+
+
+def _number(
+    kind: Callable[[str], NumberT], is_good: Callable[[NumberT], bool], meaning: str
+) -> Callable[[str], NumberT]:
+    """What reads a number of an option, and says what it should have been."""
+
+    def read(text: str) -> NumberT:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not is_good(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not {meaning}")
+        return value
+
+    return read
+
+
+_seconds: Final = _number(float, lambda value: 0 < value <= 365 * 86400, "a time in seconds, above 0")
+# A frontend asks the others no more often.
+_interval: Final = _number(float, lambda value: 0.5 <= value <= 365 * 86400, "a time in seconds, from 0.5")
+_count: Final = _number(int, lambda value: value >= 1, "a whole number from 1")
+_amount: Final = _number(float, lambda value: 0 <= value <= 1e9, "a number from 0 to a thousand million")
+_part: Final = _number(float, lambda value: 0 < value <= 1, "a part above 0 and at most 1")
 
 
 def _serve(parser: argparse.ArgumentParser) -> None:
@@ -187,13 +214,6 @@ def _top(parser: argparse.ArgumentParser) -> None:
     _connection(parser)
 
 
-def _interval(text: str) -> float:
-    value = _seconds(text)
-    if value < 0.5:  # a frontend asks the others no more often
-        raise argparse.ArgumentTypeError(f"{text} is less than 0.5 seconds")
-    return value
-
-
 def _token(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="USER", help="whose token it is")
     parser.add_argument("--role", action="append", default=[], dest="roles", metavar="ROLE", help="a role (repeatable)")
@@ -201,34 +221,6 @@ def _token(parser: argparse.ArgumentParser) -> None:
 
 def _new(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", metavar="NAME", help="of the project, its folder and its object: my_lab, or my-lab")
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 365 * 86400:
-        raise argparse.ArgumentTypeError(f"{text} is no time above 0, in seconds")
-    return value
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return value
-
-
-def _amount(text: str) -> float:
-    value = float(text)
-    if not 0 <= value <= 1e9:
-        raise argparse.ArgumentTypeError(f"{text} is no number from 0 to a thousand million")
-    return value
-
-
-def _part(text: str) -> float:
-    value = float(text)
-    if not 0 < value <= 1:
-        raise argparse.ArgumentTypeError(f"{text} is no part above 0, and at most 1")
-    return value
 
 
 COMMANDS: Final = (
@@ -390,35 +382,3 @@ def overview() -> str:
         + "\nexit status:\n"
         + "".join(statuses)
     )
-
-
-def reference() -> str:
-    """The text of `docs/reference/commands.md`."""
-    return _REFERENCE_HEAD + "\n".join(_reference())
-
-
-def _reference() -> Iterator[str]:
-    yield "| exit status | meaning |\n| --- | --- |"
-    yield from (f"| {status} | {meaning} |" for status, meaning in MEANINGS.items())
-    for command in (*COMMANDS, FRONTEND, WORKER):
-        yield f"\n## {command.name}\n\n```\n{command.parser().format_help().rstrip()}\n```"
-    yield ""
-
-
-_REFERENCE_HEAD = """\
-# Commands
-
-Made from the table in `wispy/cli/commands.py` by `make docs`; a test holds the two together.
-
-`wispy call`, `get`, `set`, `delete`, `watch`, `top`, `describe` and `source` use an object that runs already, as a page
-does: through a frontend, with the same promises and errors. What is asked for goes to standard output, all else to
-standard error.
-
-- **Values**: a word that is JSON is that value (`5`, `true`, `'[1, 2]'`), any other is a text. `NAME=VALUE` is an
-  argument by name. Other values are written as [on the wire](protocol.md#values): `'{"$float": "NaN"}'`.
-- **Output**: a text as it is, everything else as JSON, indented where it is long. With `--json` one line of JSON, an
-  error as the JSON-RPC error object, on standard error.
-- **Exit status**: it says whether a request ran, as [errors](errors.md) do. After 3 and 5 a script may try again;
-  after 4 it has to look first.
-
-"""

@@ -9,6 +9,8 @@ import msgspec
 
 from wispy import log
 from wispy.app import run_all_in_one
+from wispy.cli.exposing import is_spec
+from wispy.cli.outcome import CommandError
 from wispy.config.flags import overrides
 from wispy.config.load import Loaded, load
 from wispy.config.prepare import prepared
@@ -26,6 +28,9 @@ logger = logging.getLogger("wispy.app")
 
 def serve(arguments: argparse.Namespace) -> None:
     """`wispy serve [CONFIG] [--object ...]`."""
+    file = arguments.file
+    if file is not None and is_spec(file) and not Path(file).exists():
+        raise CommandError(f"there is no configuration file {file}; an object is named with --object {file}")
     config = prepared(_load(arguments).config, is_all_in_one=True)
     if not arguments.objects:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")

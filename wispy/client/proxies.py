@@ -65,6 +65,14 @@ class BaseProxy:
     def __bool__(self) -> bool:
         raise TypeError(f"{self!r} is not its value: {self.__how()}")
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, BaseProxy):  # `rpc.sample.a == 2` would be False, whatever `a` is
+            raise TypeError(f"{self!r} is not its value: {self.__how()}")
+        return requests_of(self) is requests_of(other) and names_of(self) == names_of(other)
+
+    def __hash__(self) -> int:
+        return hash((id(requests_of(self)), names_of(self)))
+
     def __iter__(self) -> Any:
         # Without this, Python would count through __getitem__.
         raise TypeError(f"{self!r} is not its value: {self.__how()}")

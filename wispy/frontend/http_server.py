@@ -44,7 +44,9 @@ class BoundedHTTPServer(HTTPServer):
 
     _core: Core
     _forwarded: Forwarded
+    _wanted_files: int
     _most_files: int
+    _are_files_told: bool
     _by_peer: Counter[str]
     """Connections of each address that is no proxy's; counted only where that is limited."""
 
@@ -54,7 +56,9 @@ class BoundedHTTPServer(HTTPServer):
         self._forwarded = Forwarded(core.config)
         self._by_peer = Counter()
         limits = core.config.limits
-        self._most_files = allow_files(limits.connections + limits.http_connections + RESERVED_FILES) - RESERVED_FILES
+        self._wanted_files = limits.connections + limits.http_connections + RESERVED_FILES
+        self._most_files = allow_files(self._wanted_files) - RESERVED_FILES
+        self._are_files_told = False
 
     def handle_stream(self, stream: IOStream, address: Any) -> None:
         peer = self._peer(address[0])
@@ -77,10 +81,24 @@ class BoundedHTTPServer(HTTPServer):
         """The limit that one more connection would be past."""
         limits = self._core.config.limits
         http = len(self._connections)  # websockets have left, in either shell
-        if http >= limits.http_connections or http + len(self._core.sessions) >= self._most_files:
+        if http >= limits.http_connections:
+            return "http_connections"
+        if http + len(self._core.sessions) >= self._most_files:
+            self._tell_of_files()
             return "http_connections"
         most = limits.http_connections_per_address
         return "http_connections_per_address" if peer is not None and most and self._by_peer[peer] >= most else None
+
+    def _tell_of_files(self) -> None:
+        """Once, and not before it matters: most who start a frontend have a handful of connections."""
+        if not self._are_files_told:
+            self._are_files_told = True
+            log.warning(
+                "connections are refused: only %d files may be open (ulimit -n), and limits.connections and "
+                "limits.http_connections need %d",
+                self._most_files + RESERVED_FILES,
+                self._wanted_files,
+            )
 
     def on_close(self, server_conn: object) -> None:
         super().on_close(server_conn)
@@ -112,6 +130,4 @@ def allow_files(wanted: int) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (goal, most))
     except (ValueError, OSError):  # macOS has a limit beside the limit
         goal = least
-    if goal < wanted:
-        log.info("only %d files may be open (ulimit -n): limits.connections and http_connections need %d", goal, wanted)
     return goal

@@ -143,7 +143,7 @@ class Access:
     def get(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> Any:
         """The value of an attribute, a property or an item."""
         if not path and self._table is None:
-            return self._target
+            return self._whole(self._target, roles)
         place = self._place(path, roles)
         if place.table is None:
             return self._whole(containers.get_item(place.holder, place.name), roles)
@@ -156,12 +156,26 @@ class Access:
 
     def _whole(self, value: Any, roles: frozenset[str]) -> Any:
         """A value that is to be sent as it is, with all that is in it."""
-        if type(value) not in _PLAIN:
-            table = self._tables.of_value(self._shown(value, roles))
-            if table is not None and table.hides_fields(roles):
-                kind = table.cls.__name__
-                raise errors.UNSENDABLE(f"a {kind} has fields that are not for pages: get its attributes one by one")
+        if type(value) in SCALARS:
+            return value
+        self._shown(value, roles)
+        pending, met = [value], set[int]()
+        while pending:
+            part = pending.pop()
+            if id(part) not in met:  # what contains itself ends, too
+                met.add(id(part))
+                pending += containers.parts(part) or self._fields(part, roles)
         return value
+
+    def _fields(self, value: Any, roles: frozenset[str]) -> list[Any]:
+        """What a record would be sent with; nothing where it is none."""
+        table = self._tables.of_value(value)
+        if table is None:
+            return []
+        if table.hides_fields(roles):
+            kind = table.cls.__name__
+            raise errors.UNSENDABLE(f"a {kind} has fields that are not for pages: get its attributes one by one")
+        return [getattr(value, name, None) for name in table.fields]
 
     def resolve_call(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> BoundMethod:
         """The method at a path."""

@@ -77,7 +77,7 @@ def result(value: Any) -> tuple[bytes, bool]:
     """The JSON of a result and False; or an error and True where the value cannot be sent."""
     try:
         return encode(value), False
-    except Exception as error:  # an author's type may raise anything as it is looked at
+    except BaseException as error:  # an author's type may raise anything as it is looked at, SystemExit too
         return _unsendable(value, error), True
 
 
@@ -146,7 +146,7 @@ def _argument(argument: Any) -> Any:
     return argument
 
 
-def _unsendable(value: Any, error: Exception) -> bytes:
+def _unsendable(value: Any, error: BaseException) -> bytes:
     if isinstance(value, Iterator | AsyncIterator):
         kind = type(cast(object, value)).__name__
         message = f"the result is of type {kind}, which cannot be sent: return a list of what it yields"

@@ -21,6 +21,7 @@ from typing import Any, Final
 from wispy.protocol.values import DecodeError, decode, encode
 from wispy.worker.answers import text_of
 from wispy.worker.calls import ChannelUpdate
+from wispy.worker.removed import RemovedChannels
 from wispy.worker.tracked import Lock, Root, plain, wrap
 
 log = logging.getLogger("wispy.worker")
@@ -133,6 +134,7 @@ class Channels:
         self._numbers: dict[str, int] = {}  # channel to its last update's
         self._dirty: dict[str, None] = {}  # value channels with news, in the order of their first one
         self._known: set[str] = set()  # value channels that have been published
+        self._removed = RemovedChannels()
         self._unsendable: set[str] = set()  # value channels whose trouble the log has named
         self._events: deque[ChannelUpdate] = deque()
         self._event_bytes = 0
@@ -246,7 +248,11 @@ class Channels:
             if name not in self._known:
                 return None
             self._known.discard(name)
-            return ChannelUpdate(name, "removed", b"null", self._next_number(name))
+            number = self._next_number(name)
+            forgotten = self._removed.add(name)
+            if forgotten is not None:
+                del self._numbers[forgotten]
+            return ChannelUpdate(name, "removed", b"null", number)
         try:
             data = encode(value)
             trouble = f"{len(data)} bytes, {MAX_UPDATE_BYTES} may be sent" if len(data) > MAX_UPDATE_BYTES else ""
@@ -258,7 +264,9 @@ class Channels:
                 log.error("the value of channel %s.%s cannot be sent: %s", self._name, name, trouble)
             return None
         self._unsendable.discard(name)
-        self._known.add(name)
+        if name not in self._known:
+            self._known.add(name)
+            self._removed.discard(name)
         return ChannelUpdate(name, "value", data, self._next_number(name))
 
 

@@ -108,13 +108,14 @@ class ClassTable:
             marks = said.get(name, NO_MARKS).or_else(self.marks)
             if name not in self._taken and self.is_public(name) and self._may_serve(name, marks):
                 self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotation, marks)
-        self._fields = _record_fields(cls)
+        self.fields: Final = _record_fields(cls)
+        """What an instance is sent with as a whole, if it is a record."""
         self.namespace: Final = _namespace_reader(cls)
         """Reads an instance's own attributes, name to value, without touching any."""
 
     def hides_fields(self, roles: frozenset[str]) -> bool:
         """Whether an instance, sent as a whole, would show what such a caller may not see."""
-        fields = [self.members.get(name) for name in self._fields]
+        fields = [self.members.get(name) for name in self.fields]
         return any(each is None or not each.rights.readable or not each.rights.admit(roles) for each in fields)
 
     def own_method(self, function: Any) -> Member | None:

@@ -60,6 +60,17 @@ def is_data(value: Any) -> bool:
     return kind in SCALARS or issubclass(kind, enum.Enum) or kind.__module__.partition(".")[0] in _ARRAY_PACKAGES
 
 
+def parts(value: Any) -> list[Any]:
+    """The items of a collection that are more than a number or a text; of anything else, none."""
+    kind = cast(type[object], type(value))
+    if kind not in _COLLECTIONS:
+        return []
+    items = cast(Iterable[Any], value.values() if kind in DICTS else value)
+    if SCALARS.issuperset(map(type, items)):  # at the speed of C, see above
+        return []
+    return [item for item in list(items) if type(item) not in SCALARS]
+
+
 def get_item(container: Any, name: str) -> Any:
     """The item of this name.
 

@@ -11,6 +11,7 @@ Rules:
 - The types that a value may have as it is are known beforehand: for those, a check is one look into a set.
 """
 
+import math
 import re
 import types
 import typing
@@ -138,14 +139,14 @@ def _check_digits(value: Any, made: Any) -> None:
         return
     floats = set(_floats(msgspec.to_builtins(made, enc_hook=str)))  # arrays have looked at their integers themselves
     for path, number in inexact:
-        if float(number) in floats:
+        if _nearest(number) in floats:
             raise msgspec.ValidationError(f"Expected `float`, and no float is exactly {number} - at `${path}`")
 
 
 def _inexact(value: Any, path: str) -> Iterator[tuple[str, int]]:
     """The integers in a value that no float is exactly, with where they stand."""
     if type(value) is int:
-        if abs(value) > arrays.LARGEST_EXACT and int(float(value)) != value:
+        if abs(value) > arrays.LARGEST_EXACT and _nearest(value) != value:  # which Python compares exactly
             yield path, value
     elif type(value) is list:
         items = cast("list[Any]", value)
@@ -156,6 +157,13 @@ def _inexact(value: Any, path: str) -> Iterator[tuple[str, int]]:
         for key, item in cast("dict[str, Any]", value).items():
             named = key.isidentifier() and len(key) <= MAX_KEY
             yield from _inexact(item, f"{path}.{key}" if named else f"{path}[...]")
+
+
+def _nearest(number: int) -> float:
+    try:
+        return float(number)
+    except OverflowError:
+        return math.inf if number > 0 else -math.inf
 
 
 def _floats(value: Any) -> Iterator[float]:

@@ -9,9 +9,9 @@ Runs on the I/O thread. Rules:
 - With `auth`, an entry without a good seal is deleted unread: nothing in it is to be believed, not even whose it is.
 """
 
+import functools
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -20,7 +20,6 @@ import msgspec
 from wispy.broker.keys import ObjectKeys
 from wispy.broker.route import Route
 from wispy.broker.store import ObjectStore
-from wispy.errors import BrokerError
 from wispy.protocol import errors, relay
 from wispy.protocol.envelope import MARK, Seal
 from wispy.protocol.identity import ANONYMOUS, Identity, bearer_in
@@ -31,6 +30,7 @@ from wispy.protocol.verdicts import Verdict, refusal
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.finishes import Batch, Finishes
+from wispy.worker.large_results import LargeResults
 from wispy.worker.requests import to_call
 
 log = logging.getLogger("wispy.worker")
@@ -44,12 +44,6 @@ MAX_INLINE_BODY: Final = relay.MAX_REPLY_MESSAGE_BYTES - 1024
 
 MAX_CANCELLED: Final = 1024
 """Cancellations kept for requests that are on their way: as many as may be in flight; the oldest go first."""
-
-BODY_LIFE_S: Final = 60.0
-"""How long a stored body waits for its frontend: as long as a session may be away."""
-
-STORED_QUOTA_BYTES: Final = 256 * 1024 * 1024
-"""Bytes of stored bodies of one object that may wait at a time: a result beyond it is gone."""
 
 MAX_EXTENSION_S: Final = 7 * 86400.0
 """How long a frontend waits for a method without any time-out: as long as the object's keys live."""
@@ -118,11 +112,10 @@ class Desk:
         hand_over: Callable[[list[Call]], None],
         on_fenced: Callable[[], None],
     ) -> None:
-        self._link = link
         self._keys = keys
         self._memory = memory
         self._max_start_delay_s = max_start_delay_s
-        self._max_reply_bytes = max_reply_bytes
+        self._large_results = LargeResults(link, keys, max_reply_bytes, counts)
         self._max_inline_body = min(MAX_INLINE_BODY, max_reply_bytes)
         self._counts = counts
         self._seal = seal
@@ -133,9 +126,6 @@ class Desk:
         """What the runner has."""
         self._cancelled: dict[tuple[str, int], None] = {}
         """Requests that were cancelled before they came, or after they were answered."""
-        self._stored: deque[tuple[float, int]] = deque()
-        """Stored bodies: until when they wait (monotonic seconds), and their bytes."""
-        self._stored_bytes = 0
 
     @property
     def in_flight(self) -> int:
@@ -155,6 +145,10 @@ class Desk:
     def calls(self) -> list[Call]:
         """What the runner has."""
         return list(self._calls.values())
+
+    def running(self) -> list[Call]:
+        """What has begun and not ended, and was not answered."""
+        return [call for call in self._calls.values() if call.started is not None and not call.token.answered]
 
     def open_entries(self) -> set[str]:
         """The entries that were taken and may still be in the stream."""
@@ -297,7 +291,7 @@ class Desk:
             token: Pending = call.token
             body = outcome.body
             if len(body) > max_inline_body and not outcome.is_error and not token.answered:
-                self._settle_large(call, body)
+                self._large_results.store(call, body, functools.partial(self._end_large, call))
                 continue
             del self._calls[token]
             if token.answered:
@@ -361,42 +355,16 @@ class Desk:
             batch.unlogged[token.frontend][session.name].append(reply)
             self._memory.answered_bare(session, token, reply, batch.rows[""])
 
-    # --- bodies that are too large for a reply ----------------------------------------------------------------------
-
-    def _settle_large(self, call: Call, body: bytes) -> None:
-        now = time.monotonic()
-        while self._stored and self._stored[0][0] < now:
-            self._stored_bytes -= self._stored.popleft()[1]
-        if len(body) > self._max_reply_bytes:
-            text = f"the result has {len(body)} bytes, the limit (limits.reply_bytes) is {self._max_reply_bytes}"
-            self._counts.hit("reply_bytes")
-            self._answer_one(call, errors.TOO_LARGE(text, executed="yes"))
-        elif self._stored_bytes + len(body) > STORED_QUOTA_BYTES:
-            self._answer_one(call, errors.RESULT_GONE("too many large results wait to be fetched"))
-        else:
-            self._stored.append((now + BODY_LIFE_S, len(body)))
-            self._stored_bytes += len(body)
-            key = self._keys.body(call.session, call.id)
-            # Not in the finish script, which passes when memory is full: a body must not.
-            command = (b"SET", key, body, b"PX", int(BODY_LIFE_S * 1000))
-            self._link.send(command, lambda reply: self._stored_or_gone(call, key, reply))
-
-    def _stored_or_gone(self, call: Call, key: str, reply: object) -> None:
-        if isinstance(reply, BrokerError):
-            log.warning("a large result of %s is lost: %s", self._keys.requests, reply)
-            self._answer_one(call, errors.RESULT_GONE("Redis could not store it"))
-            return
-        self._end_large(call, Reply(call.id, relay.STORED_RESULT, msgspec.Raw(b'"%b"' % key.encode())))
-
-    def _answer_one(self, call: Call, error: errors.RPCError) -> None:
-        self._end_large(call, Reply(call.id, relay.ERROR, msgspec.Raw(error.to_json())))
-
-    def _end_large(self, call: Call, reply: Reply) -> None:
+    def _end_large(self, call: Call, stored: str | errors.RPCError) -> None:
         """Until now the call was on the desk: a copy that came meanwhile has said where the answer goes."""
         token: Pending = call.token
         del self._calls[token]
         if token.answered:
             return  # its deadline came while the body was stored
+        if isinstance(stored, str):
+            reply = Reply(call.id, relay.STORED_RESULT, msgspec.Raw(b'"%b"' % stored.encode()))
+        else:
+            reply = Reply(call.id, relay.ERROR, msgspec.Raw(stored.to_json()))
         batch = Batch()
         self._answer_ended(batch, call, reply)
         self._finish(batch)

@@ -109,6 +109,9 @@ class Owner:
             tenure = await self._next_tenure()
             if tenure is None:
                 return
+            if self._stopping:  # asked to while Redis was asked for the lease
+                await tenure.release(0.0)
+                return
             self._tenure = tenure
             self._tenures += 1
             try:

@@ -52,11 +52,16 @@ class Worker:
     Args:
         sources: the objects.
         config: the worker's configuration; `redis.url` names a server.
+        drain_s: seconds that running calls have to end when the objects are handed over.
         on_failure: called on the objects' loop when the worker cannot go on.
     """
 
     def __init__(
-        self, sources: Sequence[ObjectSource], config: Config, on_failure: Callable[[BaseException], None]
+        self,
+        sources: Sequence[ObjectSource],
+        config: Config,
+        drain_s: float,
+        on_failure: Callable[[BaseException], None],
     ) -> None:
         if not sources:
             raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
@@ -64,6 +69,7 @@ class Worker:
         """For those who ask what it does."""
         self._sources = sources
         self._config = config
+        self._drain_s = drain_s
         self._on_failure = on_failure
         self._deployment = Deployment(config.redis)
         self._keys = self._deployment.keys
@@ -74,7 +80,6 @@ class Worker:
         self._stop_asked: asyncio.Event | None = None
         self._started = asyncio.Event()
         self._stopped = asyncio.Event()
-        self._drain_s = 0.0
         self._links: tuple[Commands, Subscriptions] | None = None
         self._health: Health | None = None
         self._began = time.time()
@@ -89,20 +94,19 @@ class Worker:
         self._thread.start()
         await self._started.wait()
 
-    def ask_to_stop(self, drain_s: float) -> None:
+    def ask_to_stop(self) -> None:
         """Begin to hand all objects over; safe from any thread and from signal handlers, at once even if object code
         blocks this thread.
         """
-        self._drain_s = drain_s
         if self._io_loop is not None and self._stop_asked is not None:
             try:
                 self._io_loop.call_soon_threadsafe(self._stop_asked.set)
             except RuntimeError:
                 log.debug("the I/O thread has ended already")
 
-    async def stop(self, drain_s: float) -> None:
-        """Hand all objects over; running calls have `drain_s` seconds to end."""
-        self.ask_to_stop(drain_s)
+    async def stop(self) -> None:
+        """Hand all objects over."""
+        self.ask_to_stop()
         await self._stopped.wait()
         assert self._thread is not None
         self._thread.join(JOIN_S)
@@ -215,6 +219,8 @@ class Worker:
             try:
                 await owner.run()
             except UnservableError as error:  # the others are handed over as they should be
+                if len(self._owners) > 1:
+                    log.error("%s cannot be served, the other objects are handed over", owner.stage.name)
                 refusals.append(error)
                 stop_asked.set()
 

@@ -20,6 +20,7 @@ from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.errors import BrokerError
 from wispy.protocol.positions import generation_of
 from wispy.worker.counts import ObjectCounts
+from wispy.worker.removed import RemovedChannels
 
 log = logging.getLogger("wispy.worker")
 
@@ -87,6 +88,7 @@ class Publisher:
         """By channel and offset, the oldest first."""
         self._bytes = 0
         """Of the values in it."""
+        self._removed = RemovedChannels()
         self._changed: set[str] = set()
         """Channels that changed since the last renewal."""
         self._is_held = False
@@ -95,7 +97,7 @@ class Publisher:
 
     @property
     def channels(self) -> list[str]:
-        """Every channel that ever had an update."""
+        """Every channel that had an update, but for those that were removed long ago."""
         return list(self._heads)
 
     @property
@@ -142,7 +144,16 @@ class Publisher:
         channel = change.channel
         offset = self._heads[channel] = self._bases.get(channel, 0) + change.number
         self._changed.add(channel)
+        if change.kind == "removed":
+            self._forget(self._removed.add(channel))
+        elif self._removed:
+            self._removed.discard(channel)
         return Update(channel, offset, change.value, change.kind != "event", self._history(channel))
+
+    def _forget(self, channel: str | None) -> None:
+        if channel is not None:
+            del self._heads[channel]
+            self._bases.pop(channel, None)
 
     def _send(self, updates: list[Update]) -> None:
         sent_at = self._waiting_since or time.monotonic()

@@ -1,6 +1,7 @@
 """One object as a worker serves it: the instance, what pages may touch of it, and its channels."""
 
 import asyncio
+import inspect
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -38,7 +39,7 @@ class ServedObject:
         self.loop = loop
         try:
             self.hooks = Hooks(target)
-            events = event_channels(getattr(target, EVENTS, None) or ())
+            events = event_channels(_declared(target, EVENTS) or ())
             values = _declared_values(target)
             if settings.shared:
                 _check_stateless(name, [*values, *events], self.hooks)
@@ -75,8 +76,13 @@ def _check_stateless(name: str, channels: list[str], hooks: Hooks) -> None:
         )
 
 
+def _declared(target: object, name: str) -> Any:
+    """What an object says under a name of wispy's. Its `__getattr__` is not asked: it may answer to every name."""
+    return None if inspect.getattr_static(target, name, None) is None else getattr(target, name)
+
+
 def _declared_values(target: object) -> dict[str, Any]:
-    declared = getattr(target, VALUES, None)
+    declared = _declared(target, VALUES)
     if declared is None:
         return {}
     if not isinstance(declared, Mapping):

@@ -169,6 +169,7 @@ class SharedTenure:
     async def run(self) -> None:
         """Work until this process leaves, or does not count as alive any more."""
         beats = asyncio.create_task(self._beat_until_end(), name=f"beats for {self._stage.name}")
+        beats.add_done_callback(lambda _: self._ended.set())  # also where a fault has ended them
         try:
             try:
                 await self._open()
@@ -178,6 +179,8 @@ class SharedTenure:
                 self._is_serving = True
                 self._reader.begin()
             await self._ended.wait()
+            if beats.done():
+                beats.result()
         finally:
             beats.cancel()
             self.lease.lost = True
@@ -304,9 +307,9 @@ class SharedTenure:
         desk = self._desk
         await wait_until(lambda: self._ended.is_set() or not self._is_opening, drain_s)
         # The runner notes the start of a call before it asks `may_start`: what is unstarted now stays so.
-        await wait_until(lambda: self._ended.is_set() or not _started(desk), drain_s)
+        await wait_until(lambda: self._ended.is_set() or not desk.running(), drain_s)
         unstarted = [call for call in desk.calls() if call.started is None and not call.token.answered]
-        running = _started(desk)
+        running = desk.running()
         if running:
             log.warning("%d calls of %s did not end in time", len(running), self._stage.name)
             desk.answer_early(running, errors.OUTCOME_UNKNOWN())
@@ -328,8 +331,3 @@ class SharedTenure:
                 log.info("%s is released", self._stage.name)
         except BrokerError as error:
             log.warning("%s: Redis was not told that this worker goes: %s", self._stage.name, error)
-
-
-def _started(desk: Desk) -> list[Call]:
-    """The calls that have begun and not ended, of those that were not answered."""
-    return [call for call in desk.calls() if call.started is not None and not call.token.answered]

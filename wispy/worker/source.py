@@ -86,6 +86,9 @@ def _from_spec(spec: str) -> ObjectSource:
     module_name, colon, path = place.partition(":")
     if not colon or not module_name or not path:
         raise StartError(f"--object {spec!r} is not [NAME=]MODULE:OBJECT, as in sample=lab.motor:Motor")
+    if module_name.endswith(".py"):
+        module = module_name.removesuffix(".py").strip("./").replace("/", ".")
+        raise StartError(f"--object {spec!r} names a file: name its module, {module}:{path}")
     target = _import(spec, module_name, path)
     name = given_name if equals else path.rpartition(".")[2]
     return _source(check_name(name if equals else _default_name(name, target)), target)
@@ -123,6 +126,25 @@ def _is_absent(error: BaseException, module_name: str) -> bool:
 def _source(name: str, target: object) -> ObjectSource:
     if inspect.ismodule(target):
         raise StartError(f"{name!r} is a module: name an object in it, MODULE:OBJECT")
+    if target is None:
+        raise StartError(f"the object {name} is None: does the function that makes it return it?")
     if inspect.isclass(target) or inspect.isroutine(target) or isinstance(target, functools.partial):
-        return ObjectSource(name, cast(Callable[[], object], target), is_instance=False)
+        make = cast(Callable[[], object], target)
+        return ObjectSource(name, functools.partial(_made, name, make), is_instance=False)
     return ObjectSource(name, lambda: target, is_instance=True)
+
+
+def _made(name: str, make: Callable[[], object]) -> object:
+    """What a class or factory makes.
+
+    Raises:
+        StartError: it is no object to serve.
+    """
+    instance = make()
+    what = "None"
+    if inspect.iscoroutine(instance):
+        instance.close()
+        instance, what = None, "a coroutine: a factory is a plain function"
+    if instance is None:
+        raise StartError(f"the object {name} cannot be served: its factory returned {what}")
+    return instance

@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Callable, Coroutine
@@ -31,6 +32,10 @@ if TYPE_CHECKING:
 log = logging.getLogger("wispy.worker")
 
 ResultT = TypeVar("ResultT")
+
+LAST_NEWS_S: Final = 1.0
+"""How long a release waits for what the object has published last: a turn of its loop brings it. Where a call holds
+that loop, this object's or another's, the lease is not held back for it."""
 
 _MISSING: Final = object()
 
@@ -57,8 +62,6 @@ class Stage:
         """The object was told that it is served here (on_acquire), and not yet that this is over."""
         self._served: ServedObject | None = None
         self._runner: Runner | None = None
-        self._declared: dict[str, str] = {}
-        """Channel to kind, as last declared in Redis."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     # --- a tenure begins and ends -----------------------------------------------------------------------------------
@@ -149,8 +152,9 @@ class Stage:
             await self._hook(HookKind.ON_RELEASE)
         except HookError as error:
             log.error("%s: %s", self.name, error)
-        # What it has published comes before this does.
-        await self._in_objects_thread(lambda: None)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_NEWS_S):
+                await self._in_objects_thread(lambda: None)  # what it has published comes before this does
 
     @property
     def snapshot_every_s(self) -> float | None:
@@ -201,15 +205,10 @@ class Stage:
     # --- what Redis keeps of the object -----------------------------------------------------------------------------
 
     def declarations(self) -> dict[str, bytes]:
-        """Channel to its declaration; from now on these count as declared."""
-        assert self._served is not None
-        self._declared = self._served.channels.kinds()
-        return {channel: self._served.declaration(channel, kind) for channel, kind in self._declared.items()}
-
-    def has_undeclared(self, updates: list[ChannelUpdate]) -> bool:
-        """Whether these updates are of channels that came or went since the last declaration."""
-        declared = self._declared
-        return any(update.kind == "removed" or update.channel not in declared for update in updates)
+        """Channel to its declaration."""
+        served = self._served
+        assert served is not None
+        return {channel: served.declaration(channel, kind) for channel, kind in served.channels.kinds().items()}
 
     def history_of(self, channel: str) -> int:
         """How many updates a channel keeps."""

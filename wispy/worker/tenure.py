@@ -35,6 +35,7 @@ from wispy.timing import boottime, wait_until
 from wispy.worker.call_watch import CallWatch
 from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
+from wispy.worker.declarations import Declarations
 from wispy.worker.desk import Desk, Pending
 from wispy.worker.entry_reader import EntryReader
 from wispy.worker.forgeries import Forgeries
@@ -135,6 +136,7 @@ class Tenure:
         """When dead sessions were looked for last."""
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
+        self._declarations = Declarations(stage, self._store, self.epoch)
         self._state = StateKeeper(
             stage,
             self._store,
@@ -179,14 +181,16 @@ class Tenure:
     async def run(self) -> None:
         """Own the object until the lease is lost or released."""
         renewals = asyncio.create_task(self._renewals.run(), name=f"lease of {self._stage.name}")
+        renewals.add_done_callback(lambda _: self._ended.set())  # also where a fault has ended them
         try:
             await self._open_or_give_up()
-            if self._ended.is_set():
-                return
-            self._is_serving = True
-            self._state.begin()
-            self._reader.begin()
-            await self._ended.wait()
+            if not self._ended.is_set():
+                self._is_serving = True
+                self._state.begin()
+                self._reader.begin()
+                await self._ended.wait()
+            if renewals.done():
+                renewals.result()
         finally:
             renewals.cancel()  # before all else: a lease that is renewed for nobody is never free again
             self._close()
@@ -250,7 +254,7 @@ class Tenure:
         if self._config.lease.restore:
             # After the state: each change of a channel is retained at once, and so is newer than the state may be.
             await self._stage.restore(retained)
-        await store.declare(epoch, self._stage.declarations())
+        await self._declarations.declare()
         await store.write_interface(epoch, self._stage.interface())
         await self._renewals.announce()
         self._renewals.changed(heads)
@@ -304,6 +308,7 @@ class Tenure:
         if self._desk is not None:
             self._prune(self._desk)
             self._desk.resend()
+            self._declarations.renewed()
             if any(call.started is None for call in self._desk.calls()):
                 self._stage.run([])
         self._reader.read()
@@ -336,23 +341,11 @@ class Tenure:
             return
         if updates:
             self.counts.updates += len(updates)
-            self._publish(updates)
+            self._declarations.follow(updates)
+            self._publisher.publish(updates)
         if outcomes:
             self._desk.settle(outcomes)
             self._reader.read()
-
-    def _publish(self, updates: list[ChannelUpdate]) -> None:
-        assert self._publisher is not None
-        if self._stage.has_undeclared(updates):
-            removed = [update.channel for update in updates if update.kind == "removed"]
-            self._stage.supervise(self._declare(removed), f"channels of {self._stage.name}")
-        self._publisher.publish(updates)
-
-    async def _declare(self, removed: list[str]) -> None:
-        try:
-            await self._store.declare(self.epoch, self._stage.declarations(), removed)
-        except BrokerError as error:
-            log.warning("the channels of %s were not declared: %s", self._stage.name, error)
 
     def cancel(self, session: str, id: int) -> None:
         """A caller does not want the answer any more; his request still ends with one."""
@@ -376,8 +369,8 @@ class Tenure:
         desk = self._desk
         if desk is not None:
             # The runner notes the start of a call before it asks `may_start`: what is unstarted now stays so.
-            await wait_until(lambda: self._ended.is_set() or not _started(desk), drain_s)
-            running = _started(desk)
+            await wait_until(lambda: self._ended.is_set() or not desk.running(), drain_s)
+            running = desk.running()
             if running:
                 log.warning("%d calls of %s did not end in time", len(running), self._stage.name)
                 desk.answer_early(running, errors.OUTCOME_UNKNOWN())
@@ -412,8 +405,3 @@ class Tenure:
         calls = self._desk.calls() if self._desk is not None else []
         unstarted: list[Pending] = [call.token for call in calls if not call.token.answered]
         return min((before(token.entry.id) for token in unstarted), key=order_of, default=self._reader.last_id)
-
-
-def _started(desk: Desk) -> list[Call]:
-    """The calls that have begun and not ended, of those that were not answered."""
-    return [call for call in desk.calls() if call.started is not None and not call.token.answered]

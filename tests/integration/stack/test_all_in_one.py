@@ -158,6 +158,31 @@ async def test_a_second_signal_ends_it_at_once(make_stack: MakeStack, short_fold
     await program.check_gone()
 
 
+SLOW_TO_CLOSE = """
+import asyncio
+from wispy import RPCWebApp, on_release, parts
+
+parts.DRAIN_S = parts.PATIENCE_S = 0.1
+
+class Slow:
+    @on_release
+    async def close(self):
+        await asyncio.sleep(1)
+        print("the object is closed", flush=True)
+
+RPCWebApp({"port": 0, "multiprocessed": False}, slow=Slow).run()
+print("run has returned")
+"""
+
+
+async def test_hooks_have_their_time_at_the_end(make_stack: MakeStack, short_folder: Path) -> None:
+    program = start_program(make_stack, short_folder, sys.executable, "-c", SLOW_TO_CLOSE)
+    assert program.service.stop() == 0
+    assert program.service.says("the object is closed\n")
+    assert program.service.says("run has returned")
+    await program.check_gone()
+
+
 @MODES
 async def test_a_killed_program_leaves_nothing_after_a_moment(
     make_stack: MakeStack, short_folder: Path, multiprocessed: str

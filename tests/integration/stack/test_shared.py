@@ -14,6 +14,7 @@ import pytest
 import redis
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
 from tests.support.books import Books
 from tests.support.rpc_client import Client
 from tests.support.stack import RestartableRedis, Stack
@@ -310,6 +311,22 @@ async def test_who_would_own_what_others_share_is_refused_and_the_other_way_roun
     assert owner.is_running
     owner.kill()
     stack.worker(LEDGER, **SHARED)  # once its lease is over
+
+
+async def test_the_other_objects_of_a_worker_that_is_refused_end_their_calls(make_stack: MakeStack, gate: Gate) -> None:
+    # A long lease: it takes two looks at it, each a tenth of it after the other, to know that somebody else has it.
+    stack = make_stack(**{"func_caller.max_start_delay_default": "20s", "lease.duration": "5s"})
+    stack.worker(LEDGER, **SHARED)
+    assert stack.worker("sample=served:Sample").stop() == 0
+    async with Client(stack.frontend().websocket_url) as client:
+        await client.hello()
+        waiting = await client.start("sample.wait", [gate.path])
+        refused = stack.worker("sample=served:Sample", LEDGER, wait=False)
+        await gate.wait_until_reached()
+        await wait_until(lambda: refused.says("ledger cannot be served, the other objects"), "it is refused")
+        gate.open()
+        assert (await waiting).get("result") == "waited"
+    assert refused.wait() == 2
 
 
 @pytest.mark.parametrize(

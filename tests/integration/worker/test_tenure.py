@@ -1,7 +1,8 @@
 """One owner's time with an object, on a real server: what it takes, when it ends, and what the next one finds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -34,6 +35,7 @@ class Lamp:
     def __init__(self) -> None:
         self.calls: list[int] = []
         self.may_end = asyncio.Event()
+        self.may_return = threading.Event()
 
     def note(self, number: int) -> int:
         self.calls.append(number)
@@ -42,6 +44,11 @@ class Lamp:
     async def wait(self, number: int) -> int:
         self.calls.append(number)
         await self.may_end.wait()
+        return number
+
+    def hold(self, number: int) -> int:
+        self.calls.append(number)
+        self.may_return.wait(20)
         return number
 
 
@@ -59,9 +66,12 @@ class World:
     """A server with one object, its owner's links, and a frontend that hears the answers."""
 
     link: Link
+    commands: Link
     reader: Link
     store: ObjectStore
     relay: Relay
+    """Between the reader and the server."""
+    commands_relay: Relay
     lamp: Lamp = field(default_factory=Lamp)
     answers: dict[int, Any] = field(default_factory=dict[int, Any])
     tasks: list["asyncio.Task[None]"] = field(default_factory=list["asyncio.Task[None]"])
@@ -74,13 +84,15 @@ class World:
                 body = msgspec.json.decode(reply.body)
                 self.answers[reply.id] = body["code"] if reply.kind == relay.ERROR else body
 
-    async def begin(self, acquired: Acquired | None = None) -> tuple[GatedTenure, "asyncio.Task[None]"]:
+    async def begin(
+        self, acquired: Acquired | None = None, objects_loop: asyncio.AbstractEventLoop | None = None
+    ) -> tuple[GatedTenure, "asyncio.Task[None]"]:
         """A tenure that serves the lamp."""
         sent_at = boottime()
         acquired = acquired or await own(self.store)
         (source,) = from_instances({"lamp": self.lamp})
-        stage = Stage(source, Config(), asyncio.get_running_loop())
-        tenure = GatedTenure(Links(self.link, self.reader), Keys(), acquired, sent_at, Config(), stage)
+        stage = Stage(source, Config(), objects_loop or asyncio.get_running_loop())
+        tenure = GatedTenure(Links(self.commands, self.reader), Keys(), acquired, sent_at, Config(), stage)
         task = asyncio.create_task(tenure.run())
         self.tasks.append(task)
         await wait_until(lambda: tenure.is_open or task.done(), "the lamp is served")
@@ -116,22 +128,35 @@ class World:
 @pytest.fixture
 async def world(valkey: EmbeddedServer) -> AsyncIterator[World]:
     keys = Keys().of("lamp")
-    async with Relay(valkey.url) as breakable:
-        link = Link(RedisAddress.parse(valkey.url), name="commands", backoff=QUICK)
+    async with Relay(valkey.url) as breakable, Relay(valkey.url) as commands_relay:
+        link = Link(RedisAddress.parse(valkey.url), name="test", backoff=QUICK)
+        commands = Link(RedisAddress.parse(commands_relay.url), name="commands", backoff=QUICK)
         reader = Link(RedisAddress.parse(breakable.url), name="reader", backoff=QUICK)
         subscriber = Subscriber(RedisAddress.parse(valkey.url), name="frontend", command_link=link, backoff=QUICK)
-        for part in (link, reader, subscriber):
+        for part in (link, commands, reader, subscriber):
             await part.start()
-        await link.wait_connected()
-        await reader.wait_connected()
-        world = World(link, reader, ObjectStore(link, keys), breakable)
+        for each in (link, commands, reader):
+            await each.wait_connected()
+        world = World(link, commands, reader, ObjectStore(link, keys), breakable, commands_relay)
         await subscriber.subscribe(keys.replies("f1"), world.hear)
         yield world
         for task in world.tasks:
             task.cancel()
         await asyncio.gather(*world.tasks, return_exceptions=True)
-        for part in (subscriber, reader, link):
+        for part in (subscriber, reader, commands, link):
             await part.stop()
+
+
+@pytest.fixture
+def objects_loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """A loop in a thread of its own, as the objects of a worker have it."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    yield loop
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+    loop.close()
 
 
 async def test_requests_are_answered_and_their_entries_go(world: World) -> None:
@@ -241,6 +266,81 @@ async def test_what_does_not_end_in_time_is_answered_as_unknown(world: World) ->
     await asyncio.wait_for(task, 10)
     await wait_until(lambda: world.answers == {1: errors.OUTCOME_UNKNOWN.code}, "it is answered")
     assert await world.stream_length() == 0
+
+
+async def test_a_call_that_holds_the_objects_thread_does_not_keep_the_lease(
+    world: World, objects_loop: asyncio.AbstractEventLoop
+) -> None:
+    tenure, task = await world.begin(objects_loop=objects_loop)
+    await world.add("hold")
+    await wait_until(lambda: world.lamp.calls == [1], "it runs")
+    await asyncio.wait_for(tenure.release(0.0), 5)
+    record = await world.store.read_record()
+    assert record is not None
+    assert record.released
+    assert world.answers == {1: errors.OUTCOME_UNKNOWN.code}
+    world.lamp.may_return.set()
+    await asyncio.wait_for(task, 10)
+
+
+async def test_a_fault_of_the_renewals_ends_it(world: World) -> None:
+    """Else nobody would renew, nothing would start, and nobody would be told."""
+    tenure, task = await world.begin()
+
+    def fail() -> None:
+        raise RuntimeError("a fault")
+
+    desk: Any = tenure._desk
+    desk.resend = fail
+    with pytest.raises(RuntimeError, match="a fault"):
+        await asyncio.wait_for(task, 10)
+    assert not tenure.is_open
+
+
+async def declared(world: World) -> set[str]:
+    return {name.decode() for name in await world.link.call("HKEYS", world.store.keys.channels)}
+
+
+async def test_a_channel_that_came_while_redis_was_away_is_declared_afterwards(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.begin()
+    lamp: Any = world.lamp
+    world.commands_relay.is_refusing = True
+    world.commands_relay.cut()
+    await wait_until(lambda: not world.commands.connected, "it is away")
+    lamp.tracked_channel_values["late"] = 1
+    await wait_until(lambda: "were not declared" in caplog.text, "it is refused")
+    world.commands_relay.is_refusing = False
+    await wait_until(lambda: is_declared(world, "late"), "it is declared")
+    await wait_until(lambda: has_value(world, "late", b"1"), "its value is there")
+
+
+async def is_declared(world: World, channel: str) -> bool:
+    return channel in await declared(world)
+
+
+async def test_a_channel_that_was_removed_and_is_there_again_keeps_what_redis_has(world: World) -> None:
+    await world.begin()
+    lamp: Any = world.lamp
+    values = lamp.tracked_channel_values
+    values["there"] = values["gone"] = 1
+    await wait_until(lambda: is_declared(world, "gone"), "both are declared")
+    del values["there"], values["gone"]
+    await asyncio.sleep(0)  # the removal is on its way to the I/O thread
+    values["there"] = 2
+    await wait_until(lambda: has_value(world, "there", b"2"), "its new value is there")
+    await wait_until(lambda: is_gone(world, "gone"), "the other one is gone")
+    assert await declared(world) == {"there", "event"}
+    assert await world.store.retained() == {"there": (3, b"2")}
+
+
+async def has_value(world: World, channel: str, value: bytes) -> bool:
+    return (await world.store.retained()).get(channel, (0, b""))[1] == value
+
+
+async def is_gone(world: World, channel: str) -> bool:
+    return channel not in await declared(world)
 
 
 async def test_a_cancellation_reaches_the_call(world: World) -> None:

@@ -31,10 +31,10 @@ def test_what_no_number_is_enough_for_is_said_by_the_status_too(capsys: pytest.C
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (["--calls", "-1"], "is no number from 0"),
-        (["--calls", "nan"], "is no number from 0"),
-        (["--connections", "0"], "is less than 1"),
-        (["--utilisation", "1.5"], "is no part above 0"),
+        (["--calls", "-1"], "is not a number from 0"),
+        (["--calls", "nan"], "is not a number from 0"),
+        (["--connections", "0"], "is not a whole number from 1"),
+        (["--utilisation", "1.5"], "is not a part above 0"),
     ],
 )
 def test_what_makes_no_sense_is_refused(capsys: pytest.CaptureFixture[str], words: list[str], reason: str) -> None:

@@ -1,19 +1,10 @@
-from pathlib import Path
-
 import pytest
 
 from wispy.cli import main
-from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command, reference
+from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command
 from wispy.cli.main import _parsed
 
-PAGE = Path(__file__).parents[3] / "docs/reference/commands.md"
 ALL = (*COMMANDS, FRONTEND, WORKER)
-
-
-def test_the_reference_is_current() -> None:
-    # argparse wraps lines a little otherwise from one Python to the next.
-    page, text = ("".join(each.split()) for each in (PAGE.read_text(encoding="utf-8"), reference()))
-    assert page == text, "run `make docs`"
 
 
 @pytest.mark.parametrize("command", ALL, ids=lambda each: each.name)
@@ -58,3 +49,28 @@ def test_what_is_no_option_is_refused(argv: list[str], capsys: pytest.CaptureFix
         words(*argv)
     assert caught.value.code == 2
     assert argv[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["watch", "x", "--count", "abc"], "argument --count: 'abc' is not a whole number from 1"),
+        (["get", "x.y", "--timeout", "soon"], "argument --timeout: 'soon' is not a time in seconds, above 0"),
+        (["get", "x.y", "--timeout", "nan"], "argument --timeout: 'nan' is not a time in seconds, above 0"),
+        (["top", "--interval", "0.1"], "argument --interval: '0.1' is not a time in seconds, from 0.5"),
+        (["capacity", "--calls", "-1"], "argument --calls: '-1' is not a number from 0 to a thousand million"),
+        (["capacity", "--utilisation", "60%"], "argument --utilisation: '60%' is not a part above 0 and at most 1"),
+    ],
+)
+def test_what_is_no_number_is_told_in_words(argv: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(argv)
+    assert caught.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_an_object_in_the_place_of_the_configuration_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "thermostat:Thermostat"]) == 2
+    assert capsys.readouterr().err == (
+        "there is no configuration file thermostat:Thermostat; an object is named with --object thermostat:Thermostat\n"
+    )

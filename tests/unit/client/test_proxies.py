@@ -74,6 +74,19 @@ def test_looking_at_a_proxy_asks_for_nothing(requests: Requests, kind: type[Base
     assert requests.asked == []
 
 
+@pytest.mark.parametrize("kind", [Proxy, BlockingProxy])
+def test_a_proxy_is_compared_with_proxies_and_not_with_values(requests: Requests, kind: type[BaseProxy]) -> None:
+    proxy = kind(requests, ("sample", "a"))
+    assert proxy == kind(requests, ("sample", "a"))
+    assert proxy != kind(requests, ("sample", "b"))
+    assert proxy != kind(Requests(), ("sample", "a"))
+    assert len({proxy, kind(requests, ("sample", "a"))}) == 1
+    for compare in (lambda: proxy == 2, lambda: proxy != "2", lambda: proxy is None or proxy == None):  # noqa: E711
+        with pytest.raises(TypeError, match=r"<sample\.a on the server> is not its value"):
+            compare()
+    assert requests.asked == []
+
+
 def test_an_assignment_that_could_not_be_awaited_says_what_to_write(requests: Requests) -> None:
     sample: Any = Proxy(requests, ("sample",))
     with pytest.raises(TypeError, match=r"await rpc\.set\('sample\.a', \.\.\.\)"):

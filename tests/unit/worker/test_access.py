@@ -675,16 +675,28 @@ def test_records_with_hidden_fields_are_not_sent_whole() -> None:
         user: str = "a"
         _password: str = "hunter2"
 
+    @dataclasses.dataclass
+    class Team:
+        lead: Login = dataclasses.field(default_factory=Login)
+
     class Holder:
         def __init__(self) -> None:
             self.login = Login()
-            self.logins = {"first": Login()}
+            self.logins = {"first": Login(), "point": Point()}
+            self.nested = [1, [(2, {"deep": Login()})]]
+            self.team = Team()
             self.point = Point(1.0, 2.0)
+            self.points: list[Any] = [Point(1.0, 2.0), [Point()]]
+            self.endless: list[Any] = [1]
+            self.endless.append(self.endless)
 
     holder = access(Holder())
     assert holder.get(("point",)) == Point(1.0, 2.0)
+    assert holder.get(("points",)) == [Point(1.0, 2.0), [Point()]]
     assert holder.get(("login", "user")) == "a"
-    for where in (("login",), ("logins", "first")):
+    assert holder.get(("logins", "point")) == Point()
+    assert holder.get(("endless",))[0] == 1
+    for where in (("login",), ("logins",), ("logins", "first"), ("nested",), ("nested", "1"), ("team",)):
         assert refusal(holder.get, where).code == errors.UNSENDABLE.code
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from wispy.protocol.values import UnencodableError
 from wispy.worker import channels as module
+from wispy.worker import removed
 from wispy.worker.calls import ChannelUpdate
 from wispy.worker.channels import Channels, event_channels
 
@@ -281,3 +282,16 @@ def test_declarations_of_event_channels() -> None:
     for wrong in ("alarm", 5, [5], {"a": 0}, {"a": "x"}, {"a": True}):
         with pytest.raises(ValueError, match="event_channels"):
             event_channels(wrong)
+
+
+def test_channels_under_ever_new_names_leave_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removed, "MAX_REMOVED", 2)
+    channels = Channels("sample", {}, history=10, limit=10)
+    numbers: list[int] = []
+    for name in ("a", "b", "a", "c", "d", "a", "b"):
+        channels.values[name] = 1
+        numbers += [update.number for update in channels.flush()]
+        del channels.values[name]
+        channels.flush()
+    assert numbers == [1, 1, 3, 1, 1, 1, 1], "a goes on the first time; then it is forgotten for d"
+    assert sorted(channels._numbers) == ["a", "b"]

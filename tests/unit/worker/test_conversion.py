@@ -269,3 +269,16 @@ def test_an_array_gets_the_element_type_that_was_asked_for() -> None:
 def test_arrays_change_no_meaning_either(value: Any, annotation: Any) -> None:
     with pytest.raises(msgspec.ValidationError):
         convert(value, annotation)
+
+
+def test_an_integer_beyond_all_floats_is_one_like_any_other() -> None:
+    huge = 10**400
+    reading = converter_of(Reading)
+    assert reading is not None
+    assert reading({"count": huge, "rate": 1.0}) == Reading(huge, 1.0)
+    for annotation in (float, list[float], Reading):
+        converter = converter_of(annotation)
+        assert converter is not None
+        value = {float: huge, Reading: {"count": 1, "rate": huge}}.get(annotation, [huge])
+        with pytest.raises(msgspec.ValidationError):
+            converter(value)

@@ -16,7 +16,7 @@ from wispy.protocol import answer_log, errors, relay
 from wispy.protocol import memory as memory_module
 from wispy.protocol.memory import Memory
 from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
-from wispy.worker import desk as desk_module
+from wispy.worker import large_results
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.desk import MAX_CANCELLED, MAX_IN_FLIGHT, MAX_INLINE_BODY, Desk
@@ -377,7 +377,7 @@ def test_a_body_beyond_the_limit_is_an_error_and_is_not_stored() -> None:
 
 
 def test_stored_bodies_beyond_the_quota_are_gone(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(desk_module, "STORED_QUOTA_BYTES", len(LARGE) + 1)
+    monkeypatch.setattr(large_results, "STORED_QUOTA_BYTES", len(LARGE) + 1)
     owner.take("1-1", 1, 2)
     owner.settle(1, 2, body=LARGE)
     assert len(owner.link.commands) == 1

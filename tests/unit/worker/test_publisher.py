@@ -15,6 +15,7 @@ from wispy.broker.errors import LinkLost, ReplyError
 from wispy.broker.store import ObjectStore, Update
 from wispy.errors import BrokerError
 from wispy.worker import publisher as module
+from wispy.worker import removed
 from wispy.worker.calls import ChannelUpdate, UpdateKind
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.publisher import Publisher
@@ -228,3 +229,16 @@ async def test_stopped_publisher_sends_nothing_more() -> None:
     assert owner.publisher._retry is None
     owner.publisher.resend()
     assert not owner.store.batches
+
+
+def test_channels_that_are_long_gone_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(removed, "MAX_REMOVED", 2)
+    owner = Owner(old=5)
+    for name in ("old", "a", "b", "c"):
+        owner.change(name)
+        owner.change(name, kind="removed")
+        if name == "a":
+            owner.change("a")  # is there again
+    assert sorted(owner.publisher.channels) == ["a", "b", "c"]
+    owner.change("a", "c")
+    assert owner.publisher.given_out.heads == {"a": 4, "b": 2, "c": 3}

@@ -37,6 +37,13 @@ from wispy.worker.runner import Runner
 request: contextvars.ContextVar[str] = contextvars.ContextVar("request", default="none")
 
 
+class Quitter(dict[str, int]):
+    """Ends the program when it is looked at."""
+
+    def items(self) -> Any:
+        raise SystemExit(3)
+
+
 class Bench:
     """The object of these tests: methods of every kind, and a log of what began and ended."""
 
@@ -152,6 +159,16 @@ class Bench:
 
     def recurse(self) -> None:
         self.recurse()
+
+    def give_quitter(self) -> dict[str, int]:
+        return Quitter()
+
+    async def give_quitter_async(self) -> dict[str, int]:
+        return Quitter()
+
+    @threaded
+    def give_quitter_in_thread(self) -> dict[str, int]:
+        return Quitter()
 
     def generate(self) -> Iterator[int]:
         yield 1
@@ -336,6 +353,14 @@ async def test_a_long_batch_is_handed_over_in_parts_and_lets_others_run(
 
 
 # --- exceptions and results -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["give_quitter", "give_quitter_async", "give_quitter_in_thread"])
+async def test_a_result_that_raises_as_it_is_looked_at_ends_its_call_and_nothing_else(
+    stage: Stage, method: str
+) -> None:
+    assert code(await stage.answer(stage.call(method)))[0] == errors.UNSENDABLE.code
+    assert await stage.answer(stage.call("add", 1, 2)) == 3
 
 
 @pytest.mark.parametrize("method", ["fail", "fail_async", "fail_in_thread"])

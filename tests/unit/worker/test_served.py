@@ -123,6 +123,32 @@ async def test_a_plain_object_is_served_too() -> None:
     assert served.channels.kinds() == {}
 
 
+class Answering:
+    """Has an answer to every name, as a stub of a remote instrument has."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda: name
+
+
+class Failing:
+    """Raises something else than AttributeError, as is easily done."""
+
+    def __getattr__(self, name: str) -> Any:
+        return {}[name]
+
+
+@pytest.mark.parametrize("kind", [Answering, Failing])
+async def test_what_getattr_says_is_no_declaration(kind: type[Any]) -> None:
+    target = kind()
+    target.value = 3
+    served = await serve(target)
+    assert served.access.get(("value",)) == 3
+    assert served.channels.kinds() == {}
+    with pytest.raises(RPCError):
+        served.access.get(("anything",))
+    served.close()
+
+
 @pytest.mark.parametrize(
     ("declarations", "told"),
     [

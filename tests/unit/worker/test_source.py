@@ -146,3 +146,22 @@ def test_a_module_that_fails_shows_where(lab: Path, text: str, error: str) -> No
     with pytest.raises(StartError, match=f"cannot be imported: {error}") as caught:
         from_specs(["wispylab.broken:x"])
     assert "broken.py" in str(caught.value), "the person who wrote the module needs the traceback"
+
+
+async def make_later() -> object:
+    return object()
+
+
+def test_what_is_no_object_is_refused() -> None:
+    with pytest.raises(StartError, match="the object sample is None"):
+        from_instances({"sample": None})
+    for factory, returned in ((print, "None"), (make_later, "a coroutine")):
+        (source,) = from_instances({"sample": factory})
+        with pytest.raises(StartError, match=f"the object sample cannot be served: its factory returned {returned}"):
+            source.build()
+
+
+@pytest.mark.parametrize("spec", ["wispylab/motor.py:Motor", "x=./wispylab/motor.py:Motor"])
+def test_a_file_in_place_of_a_module_is_told(lab: Path, spec: str) -> None:
+    with pytest.raises(StartError, match=r"names a file: name its module, wispylab\.motor:Motor"):
+        from_specs([spec])
