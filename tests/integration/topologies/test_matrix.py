@@ -111,6 +111,7 @@ async def test_an_owner_that_ends_hands_over_and_one_that_is_killed_is_replaced(
         third = await asyncio.to_thread(shared_stack.standby, *HEIRS)
         second.kill()
         await wait_until(lambda: third.output.count("is served here") == len(HEIRS), "the next one serves")
+        assert "cannot be read" not in frontend.output, "what an owner declares is asked of the node that has it"
     third.stop()
     for service in (first, second, third):
         shared_stack.services.remove(service)
