@@ -1,4 +1,5 @@
-"""The users of wispy in Redis and Valkey, each with the rights that its role needs: `deploy/redis/users.acl`.
+"""The users of wispy in Redis and Valkey, each with the rights that its role needs: `deploy/redis/users.acl`, and the
+demo's on Kubernetes.
 
 Rules:
 - A command is granted together with the keys and channels that it is for, in a selector (Redis 7): so a frontend
@@ -111,3 +112,9 @@ def users(prefix: str = "wispy:") -> str:
         *(f"user {role} on >{role.upper()}_PASSWORD {' '.join(rules(role, prefix))}" for role in OF_ROLES),
     ]
     return "\n".join(lines) + "\n"
+
+
+def demo_users() -> str:
+    """The same for the demo on Kubernetes, of which nothing is secret: its Secrets hold the same passwords."""
+    lines = [line for line in users().splitlines() if line.split()[1] in ("default", "frontend", "worker")]
+    return "\n".join(lines).replace("FRONTEND_PASSWORD", "demo-only").replace("WORKER_PASSWORD", "demo-only") + "\n"

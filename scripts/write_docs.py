@@ -10,6 +10,7 @@ from wispy.protocol import errors
 
 PAGES = {
     "deploy/redis/users.acl": redis_acl.users,
+    "k8s/overlays/demo/users.acl": redis_acl.demo_users,
     "docs/reference/commands.md": reference.reference,
     "docs/reference/configuration.md": show.reference,
     "docs/reference/errors.md": errors.reference,

@@ -1,9 +1,11 @@
 """The container image: linted, built, and run as it is in production: read-only, without rights, stopped by SIGTERM."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.support.stack import RestartableRedis, command, free_port
 from tests.support.waiting import wait_until_blocking
+from wispy.cli import main
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILES = ["Dockerfile", "examples/live_plot/Dockerfile", "wispy/cli/template/Dockerfile.txt"]
@@ -49,11 +52,11 @@ class Engine:
         elif shutil.which(self._program) is None or self.ask("info").returncode != 0:
             pytest.skip("neither podman nor docker works here: no image can be built")
 
-    def build(self, folder: str, tag: str, *options: str) -> None:
+    def build(self, folder: Path, tag: str, *options: str) -> None:
         if self.has_lab:
-            self._must(str(LAB / "podman-build"), str(ROOT / folder), tag, "--", *options)
+            self._must(str(LAB / "podman-build"), str(folder), tag, "--", *options)
         else:
-            self._must(self._program, "build", "--tag", tag, *options, str(ROOT / folder))
+            self._must(self._program, "build", "--tag", tag, *options, str(folder))
 
     def ask(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self._program, *arguments], capture_output=True, text=True, check=False, env=self._env)
@@ -107,15 +110,16 @@ class Container:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    engine = Engine()
-    engine.build(".", "wispy:test", *(("--build-arg", f"PYTHON_IMAGE={BASE}") if engine.has_lab else ()))
-    engine.build(
-        "examples/live_plot",
-        "wispy-demo:test",
-        "--build-arg",
-        "WISPY_IMAGE=localhost/wispy:test" if engine.has_lab else "WISPY_IMAGE=wispy:test",
-    )
-    return engine
+    return Engine()
+
+
+@pytest.fixture(scope="module")
+def demo(engine: Engine) -> str:
+    """The image of the live plot, on that of wispy."""
+    engine.build(ROOT, "wispy:test", *(("--build-arg", f"PYTHON_IMAGE={BASE}") if engine.has_lab else ()))
+    below = "WISPY_IMAGE=localhost/wispy:test" if engine.has_lab else "WISPY_IMAGE=wispy:test"
+    engine.build(ROOT / "examples/live_plot", "wispy-demo:test", "--build-arg", below)
+    return "wispy-demo:test"
 
 
 @pytest.fixture
@@ -127,16 +131,14 @@ def redis_url() -> Iterator[str]:
 
 
 @pytest.mark.timeout(2 * BUILD_TIMEOUT_S)  # the first test that runs builds the images
-def test_a_frontend_and_a_worker_serve_and_end_by_themselves(engine: Engine, redis_url: str) -> None:
+def test_a_frontend_and_a_worker_serve_and_end_by_themselves(engine: Engine, demo: str, redis_url: str) -> None:
     port = free_port()
     shared = {"WISPY_REDIS__URL": redis_url, "WISPY_PORT": str(port), "WISPY_SESSION__SECRET": "0123456789" * 4}
     containers: list[Container] = []
     try:
-        worker = Container(
-            engine, "wispy-demo:test", "wispy-worker", "--object", "scope=live_plot:Oscilloscope", env=shared
-        )
+        worker = Container(engine, demo, "wispy-worker", "--object", "scope=live_plot:Oscilloscope", env=shared)
         containers.append(worker)
-        frontend = Container(engine, "wispy-demo:test", env=shared)
+        frontend = Container(engine, demo, env=shared)
         containers.append(frontend)
         worker.wait_until_says("scope is served here")
         frontend.wait_until_says("the frontend listens at")
@@ -150,9 +152,46 @@ def test_a_frontend_and_a_worker_serve_and_end_by_themselves(engine: Engine, red
         assert who.stdout.split() == ["10001", "10001", "wispy-frontend"]
         assert frontend.run("python", "-c", "open('/opt/wispy/x', 'w')").returncode != 0
         assert frontend.run("sh", "-c", "command -v cc gcc make").returncode != 0
+        assert frontend.run("python", "-m", "pip", "--version").returncode != 0
+        told = engine.ask("inspect", "--format", "{{json .Config.Labels}}", demo).stdout
+        labels = {name.removeprefix("org.opencontainers.image."): value for name, value in json.loads(told).items()}
+        assert (labels["title"], labels["licenses"]) == ("wispy", "MIT")
         assert frontend.stop() == 0
         assert worker.stop() == 0
         assert "scope is released" in worker.log
     finally:
         for each in containers:
             each.remove()
+
+
+@pytest.mark.timeout(2 * BUILD_TIMEOUT_S)
+def test_the_image_of_a_new_project_serves_its_page(engine: Engine, tmp_path: Path) -> None:
+    """Built as its README says for where the package index has no wispy: with a wheel in its folder."""
+    project = tmp_path / "my-lab"
+    assert main(["new", str(project)]) == 0
+    packed = subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(project), str(ROOT)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=BUILD_TIMEOUT_S,
+    )
+    assert packed.returncode == 0, packed.stderr
+    (wheel,) = project.glob("wispy-*.whl")
+    (project / "requirements.txt").write_text(f"./{wheel.name}\n")
+    engine.build(project, "my-lab:test")
+    port = free_port()
+    container = Container(engine, "my-lab:test", env={"WISPY_PORT": str(port)})
+    try:
+        container.wait_until_says("listens at")
+        asked = {"jsonrpc": "2.0", "id": 1, "method": "my_lab.step", "params": [5]}
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as client:
+            page = client.get("/")
+            assert (page.status_code, "my_lab" in page.text) == (200, True)
+            assert client.get(str(page.url.join("page.js"))).status_code == 200
+            assert client.post("/rpc", json=asked).json()["result"] == 5
+        who = container.run("python", "-c", "import os; print(os.getuid(), open('/proc/1/comm').read())")
+        assert who.stdout.split() == ["10001", "python"]
+        assert container.stop() == 0
+    finally:
+        container.remove()

@@ -1,5 +1,6 @@
 """The Kubernetes manifests, as kustomize renders them: valid to the letter, and fitting together."""
 
+import base64
 import functools
 import re
 import shutil
@@ -13,9 +14,13 @@ import yaml
 from kubernetes_validate.utils import schema_contents
 from referencing import Registry, Resource
 
-from tests.support.stack import command
+from tests.deploy.guarded import ROLES, served_as
+from tests.support.stack import command, free_port
+from wispy.broker.embedded import find_binary
 from wispy.cli.commands import FRONTEND, WORKER
-from wispy.config.schema import LeaseConfig
+from wispy.config.load import load
+from wispy.config.schema import Config
+from wispy.config.units import parse_size
 from wispy.frontend import core
 from wispy.metrics import BY_NAME
 from wispy.parts import DRAIN_S, PATIENCE_S
@@ -138,6 +143,40 @@ def test_the_ports_of_pods_are_those_that_wispy_opens(manifests: list[dict[str, 
             assert opened[port["name"]] == port["containerPort"], name
 
 
+def test_the_users_of_the_demo_are_those_of_its_server(manifests: list[dict[str, Any]], tmp_path: Path) -> None:
+    """And of what is made from it; the other overlays have Redis, users and Secrets outside."""
+    secrets = of_kind(manifests, "Secret")
+    if "wispy-valkey" not in of_kind(manifests, "Deployment"):
+        assert secrets == {}, "no secret stands in a file"
+        return
+    valkey = of_kind(manifests, "Deployment")["wispy-valkey"]["spec"]["template"]["spec"]
+    (mounted,) = (each["secret"]["secretName"] for each in valkey["volumes"] if each["name"] == "users")
+    (tmp_path / "users.acl").write_text(secret_of(secrets[mounted], "users.acl"))
+    places = {"/etc/valkey/users.acl": str(tmp_path / "users.acl"), "/tmp": str(tmp_path)}
+    arguments = [places.get(each, each) for each in valkey["containers"][0]["args"]]
+    logins: dict[str, tuple[str, str]] = {}
+    for role, name in zip(ROLES, OURS, strict=True):
+        (container,) = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["containers"]
+        asked = {each["name"]: each["valueFrom"]["secretKeyRef"] for each in container["env"] if "valueFrom" in each}
+        user, password = (
+            secret_of(secrets[each["name"]], each["key"])
+            for each in (asked["WISPY_REDIS__USER"], asked["WISPY_REDIS__PASSWORD"])
+        )
+        logins[role] = user, password
+    port = free_port()
+    server = subprocess.Popen([find_binary(), "--port", str(port), *arguments])
+    try:
+        with served_as(port, tmp_path, logins):
+            pass
+    finally:
+        server.kill()
+        server.wait()
+
+
+def secret_of(secret: dict[str, Any], key: str) -> str:
+    return base64.b64decode(secret["data"][key]).decode()
+
+
 def test_selectors_select(manifests: list[dict[str, Any]]) -> None:
     pods = {name: pod_labels(each) for name, each in of_kind(manifests, "Deployment").items()}
     for name, deployment in of_kind(manifests, "Deployment").items():
@@ -194,12 +233,94 @@ def test_pods_are_of_the_restricted_profile(manifests: list[dict[str, Any]]) -> 
             assert {(probe.get("httpGet") or probe["tcpSocket"])["port"] for probe in probes} <= ports
 
 
+def test_pods_have_accounts_without_a_token(manifests: list[dict[str, Any]]) -> None:
+    accounts = of_kind(manifests, "ServiceAccount")
+    assert all(each["automountServiceAccountToken"] is False for each in accounts.values())
+    for name in OURS:
+        assert of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["serviceAccountName"] in accounts
+    bound = {"Role", "ClusterRole", "RoleBinding", "ClusterRoleBinding"}
+    assert not bound & {each["kind"] for each in manifests}, "nobody has rights in the cluster"
+
+
+def test_what_is_secret_comes_from_secrets(manifests: list[dict[str, Any]]) -> None:
+    frontend, worker = (of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"] for name in OURS)
+    needed, optional = (asked_of(frontend, is_optional=each) for each in (False, True))
+    assert needed == {"WISPY_SESSION__SECRET"}, "without it no frontend starts"
+    logins = {"WISPY_REDIS__USER", "WISPY_REDIS__PASSWORD"}
+    assert logins <= optional
+    assert logins | {"WISPY_SESSION__SECRET"} <= asked_of(worker, is_optional=True), "with auth it checks seals"
+    assert asked_of(worker, is_optional=False) == set()
+    (auth,) = (each["secret"] for each in frontend["volumes"] if each["name"] == "auth")
+    assert auth == {"secretName": "wispy-auth", "optional": True}
+    config = configuration(manifests)
+    assert not {"password", "secret", "user"} & {*config.get("redis", {}), *config.get("session", {})}
+    for name in optional | needed:
+        load(environ={"WISPY_REDIS__URL": "redis+sentinel://a/b", name: "0123456789" * 4})  # it is a setting
+
+
+def asked_of(pod: dict[str, Any], *, is_optional: bool) -> set[str]:
+    """The variables of a pod that come from a Secret which may be missing, or may not."""
+    asked = [each for each in pod["containers"][0]["env"] if "secretKeyRef" in each.get("valueFrom", {})]
+    return {each["name"] for each in asked if each["valueFrom"]["secretKeyRef"].get("optional", False) is is_optional}
+
+
+def test_frontends_scale_by_cpu_and_are_two_at_least(manifests: list[dict[str, Any]]) -> None:
+    scaler = of_kind(manifests, "HorizontalPodAutoscaler")["wispy-frontend"]["spec"]
+    by = [each["resource"]["name"] for each in scaler["metrics"] if each["type"] == "Resource"]
+    assert by == ["cpu"]
+    assert 2 <= scaler["minReplicas"] < scaler["maxReplicas"]
+    deployments = of_kind(manifests, "Deployment")
+    assert "replicas" not in deployments["wispy-frontend"]["spec"], "the two would fight"
+    assert deployments["wispy-worker-scope"]["spec"]["replicas"] == 2, "an owner and its standby"
+    if of_kind(manifests, "PrometheusRule"):
+        (pods,) = (each["pods"] for each in scaler["metrics"] if each["type"] == "Pods")
+        assert pods["metric"]["name"] == "wispy_frontend_connections"
+        assert int(pods["target"]["averageValue"]) < Config().limits.connections
+
+
+def test_with_sentinels_no_zone_has_two_of_a_kind(manifests: list[dict[str, Any]]) -> None:
+    if "sentinel" not in configuration(manifests)["redis"]["url"]:
+        return
+    assert of_kind(manifests, "HorizontalPodAutoscaler")["wispy-frontend"]["spec"]["minReplicas"] == 3
+    for name in OURS:
+        pod = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]
+        spreads = {each["topologyKey"]: each["whenUnsatisfiable"] for each in pod["topologySpreadConstraints"]}
+        assert spreads["topology.kubernetes.io/zone"] == "DoNotSchedule"
+        sentinel = {"WISPY_REDIS__SENTINEL__USER", "WISPY_REDIS__SENTINEL__PASSWORD"}
+        assert sentinel <= asked_of(pod, is_optional=True)
+
+
+def test_a_pod_of_each_kind_may_go_at_a_time(manifests: list[dict[str, Any]]) -> None:
+    budgets = of_kind(manifests, "PodDisruptionBudget").values()
+    for name in OURS:
+        labels = pod_labels(of_kind(manifests, "Deployment")[name])
+        (budget,) = (each["spec"] for each in budgets if is_selected(each["spec"]["selector"], labels))
+        assert budget["maxUnavailable"] == 1
+
+
+def test_an_ingress_lets_websockets_and_uploads_be(manifests: list[dict[str, Any]]) -> None:
+    for ingress in of_kind(manifests, "Ingress").values():
+        annotations = ingress["metadata"]["annotations"]
+        nginx = "nginx.ingress.kubernetes.io/proxy-"
+        for silence in (f"{nginx}read-timeout", f"{nginx}send-timeout"):
+            assert int(annotations[silence]) > 2 * Config().websocket.ping_interval
+        assert annotations[f"{nginx}request-buffering"] == "off"
+        assert parse_size(annotations[f"{nginx}body-size"].replace("g", "GiB")) == Config().upload.max_size
+        assert annotations["haproxy.org/timeout-tunnel"] == "1h"
+        hosts = {rule["host"] for rule in ingress["spec"]["rules"]}
+        assert hosts == {host for tls in ingress["spec"]["tls"] for host in tls["hosts"]}
+        assert hosts <= set(configuration(manifests)["allowed_hosts"]), "a frontend answers to no other"
+        (backend,) = (path["backend"]["service"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"])
+        ports = of_kind(manifests, "Service")[backend["name"]]["spec"]["ports"]
+        assert backend["port"]["name"] in {port["name"] for port in ports}
+
+
 def test_a_pod_is_given_time_to_drain(manifests: list[dict[str, Any]]) -> None:
     deployments = of_kind(manifests, "Deployment")
     frontend, worker = (deployments[name]["spec"]["template"]["spec"] for name in OURS)
     _, before = frontend["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
     assert frontend["terminationGracePeriodSeconds"] > int(before) + core.DRAIN_S + core.CLOSE_S + PATIENCE_S
-    hooks = 2 * LeaseConfig().hook_timeout
+    hooks = 2 * Config().lease.hook_timeout
     assert worker["terminationGracePeriodSeconds"] > DRAIN_S + hooks + PATIENCE_S
 
 

@@ -11,9 +11,13 @@ from typing import Any
 
 import jsonschema
 import pytest
+import redis
 import yaml
 
+from tests.deploy.guarded import ROLES, served_as
 from tests.support.balancers import HAPROXY
+from tests.support.stack import free_port
+from wispy.broker.embedded import find_binary
 from wispy.cli.commands import FRONTEND, WORKER
 from wispy.config.load import load
 from wispy.config.schema import LeaseConfig
@@ -85,15 +89,29 @@ def test_the_compose_file_is_valid() -> None:
     assert not validator.is_valid({"services": {"x": {"imaje": "y"}}})
 
 
+@pytest.fixture(scope="module")
+def dot_env(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the head of the compose file has its reader write to `.env`."""
+    (line,) = re.findall(r"^# +(for each in .*) > \.env$", (ROOT / "compose.yaml").read_text(), re.M)
+    written = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=True).stdout
+    return dict(each.split("=") for each in written.split())
+
+
+def interpolated(text: str, variables: dict[str, str]) -> str:
+    """As compose does: `${NAME:?what to do}` is a variable, which must be there, and `$$` is one `$`."""
+    return re.sub(r"\$\$|\$\{(\w+):\?[^}]+\}", lambda found: variables[found[1]] if found[1] else "$", text)
+
+
+def environment(service: dict[str, Any], variables: dict[str, str]) -> dict[str, str]:
+    return {name: interpolated(value, variables) for name, value in service.get("environment", {}).items()}
+
+
 @pytest.mark.parametrize("name", ["frontend", "worker"])
-def test_a_service_of_compose_starts_a_command_with_settings_that_exist(name: str) -> None:
+def test_a_service_of_compose_starts_a_command_with_settings_that_exist(name: str, dot_env: dict[str, str]) -> None:
     service = composed()["services"][name]
     program, *arguments = service["command"]
     COMMANDS[program].parser().parse_args(arguments)
-    secret = {"WISPY_SESSION__SECRET": "0123456789" * 4}
-    load(
-        environ={**service["environment"], **{name: secret[name] for name in secret if name in service["environment"]}}
-    )
+    load(environ=environment(service, dot_env))
     assert int(service["stop_grace_period"].removesuffix("s")) > SHORTEST_STOP_S[program]
 
 
@@ -101,6 +119,28 @@ def test_the_files_that_compose_mounts_are_there() -> None:
     for service in composed()["services"].values():
         mounted = [volume.split(":")[0] for volume in service.get("volumes", []) if volume.startswith("./")]
         assert all((ROOT / each).is_file() for each in mounted)
+
+
+def test_the_users_of_compose_are_those_of_its_server(tmp_path: Path, dot_env: dict[str, str]) -> None:
+    services = composed()["services"]
+    port = free_port()
+    shell, option, script = (interpolated(each, dot_env) for each in services["valkey"]["command"])
+    places = {"/etc/valkey/": f"{ROOT}/deploy/redis/", "/tmp/": f"{tmp_path}/", "/data": str(tmp_path)}
+    for inside, here in places.items():
+        script = script.replace(inside, here)
+    script = script.replace("exec valkey-server", f"exec {find_binary()} --port {port}")
+    server = subprocess.Popen([shell, option, script], env=environment(services["valkey"], dot_env))
+    given = {role: environment(services[role], dot_env) for role in ROLES}
+    logins = {role: (each["WISPY_REDIS__USER"], each["WISPY_REDIS__PASSWORD"]) for role, each in given.items()}
+    try:
+        with (
+            served_as(port, tmp_path, logins),
+            redis.Redis(port=port, username="admin", password=dot_env["ADMIN_PASSWORD"], protocol=2) as admin,
+        ):
+            assert sorted(admin.acl_users()) == ["admin", "default", "frontend", "worker"]
+    finally:
+        server.kill()
+        server.wait()
 
 
 def test_haproxy_takes_the_balancer_s_configuration() -> None:

@@ -1,9 +1,10 @@
 """Rolls, kills and starves pods on a real node while clients call and subscribe, and keeps the books.
 
-    python -m tests.kubernetes [--keep]
+    python -m tests.kubernetes [--keep] [--only-monitoring]
 
-Needs root and the lab's `k8s-node` (WISPY_LAB, or ../shared/lab). Fails where a call failed that was running in no
-killed worker, or where an update was lost or came twice. `--keep` leaves the node up.
+At the end the overlay `prometheus` takes the demo's place, and a Prometheus scrapes it. Needs root and the lab's
+`k8s-node` (WISPY_LAB, or ../shared/lab). Fails where a call failed that was running in no killed worker, or where an
+update was lost or came twice. `--keep` leaves the node up.
 """
 
 import argparse
@@ -13,14 +14,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
+from tests.kubernetes.lab import LAB, ROOT, kubectl, lab, rolled
 from tests.kubernetes.load import BEGUN
+from tests.kubernetes.monitoring import monitored
 from tests.support.waiting import wait_until_blocking
 
-ROOT = Path(__file__).resolve().parents[2]
-LAB = Path(os.environ.get("WISPY_LAB", ROOT.parent / "shared" / "lab"))
 BASE = "python:3.13-slim"
 """As the lab makes it: no image that has the digest in the Dockerfile."""
 
@@ -30,24 +30,7 @@ CALLS = 12
 KILLS = 2
 """Of workers: by the kernel, and by SIGKILL."""
 
-ROLL_S = "180s"
 TAKE_OVER_S = 60.0
-
-
-def lab(*arguments: str, check: bool = True) -> str:
-    done = subprocess.run([str(LAB / arguments[0]), *arguments[1:]], capture_output=True, text=True, check=False)
-    if check and done.returncode:
-        sys.exit(f"{' '.join(arguments)}: {done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def kubectl(*arguments: str) -> str:
-    return lab("k8s-node", "kubectl", *arguments)
-
-
-def rolled() -> None:
-    for each in ("wispy-frontend", "wispy-worker-scope"):
-        kubectl("rollout", "status", f"deployment/{each}", f"--timeout={ROLL_S}")
 
 
 def pods(name: str) -> list[str]:
@@ -153,16 +136,20 @@ def problems(books: dict[str, Any]) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.kubernetes")
     parser.add_argument("--keep", action="store_true", help="leave the node up")
+    parser.add_argument("--only-monitoring", action="store_true", help="do not disturb, look at what is monitored")
     arguments = parser.parse_args()
     start_node()
+    found: list[str] = []
     try:
-        restarts, books = run()
+        if not arguments.only_monitoring:
+            restarts, books = run()
+            print(restarts, json.dumps(books, indent=2), sep="\n")
+            found = problems(books)
+            print("\n".join(found) or "no call failed, no update was lost")
+        print(monitored())
     finally:
         if not arguments.keep:
             lab("k8s-node", "down")
-    print(restarts, json.dumps(books, indent=2), sep="\n")
-    found = problems(books)
-    print("\n".join(found) or "no call failed, no update was lost")
     sys.exit(1 if found else 0)
 
 

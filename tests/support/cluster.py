@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import redis
 
 from tests.support.stack import free_port
+from tests.support.tls_redis import Strictness, debians_server
 from tests.support.waiting import wait_until_blocking
 from wispy.broker.embedded import find_binary
 from wispy.broker.slots import SLOTS, slot_of
@@ -33,11 +34,14 @@ class ClusterDeployment:
     Args:
         folder: for data and logs.
         replicas: whether each master has one.
+        strictness: what the nodes want of clients, and of each other; they are Debian's Redis then, since Valkey's
+            package speaks no TLS. None: nothing.
     """
 
-    def __init__(self, folder: Path, *, replicas: bool = False) -> None:
+    def __init__(self, folder: Path, *, replicas: bool = False, strictness: Strictness | None = None) -> None:
         self._folder = folder
         self._has_replicas = replicas
+        self.strictness = strictness
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.ports: list[int] = []
         """The first three are the masters at the beginning."""
@@ -45,7 +49,8 @@ class ClusterDeployment:
     @property
     def url(self) -> str:
         """With two nodes of several: the others are found."""
-        return f"redis+cluster://127.0.0.1:{self.ports[0]},127.0.0.1:{self.ports[1]}"
+        scheme = "redis" if self.strictness is None else "rediss"
+        return f"{scheme}+cluster://127.0.0.1:{self.ports[0]},127.0.0.1:{self.ports[1]}"
 
     def __enter__(self) -> Self:
         try:
@@ -79,22 +84,37 @@ class ClusterDeployment:
     def _spawn(self, port: int) -> None:
         directory = self._folder / str(port)
         directory.mkdir(exist_ok=True)
+        program = str(find_binary()) if self.strictness is None else debians_server()
         arguments = [
-            "--port", str(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "",
+            program, *self._listening(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "",
             "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
             "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no",
         ]  # fmt: skip
         with (directory / "log").open("ab") as log:
-            self._processes[port] = subprocess.Popen([find_binary(), *arguments], stdout=log, stderr=log)
+            self._processes[port] = subprocess.Popen(arguments, stdout=log, stderr=log)
         wait_until_blocking(lambda: self._answers(port), f"the node at port {port} answers")
+
+    def _listening(self, port: int) -> list[str]:
+        if self.strictness is None:
+            return ["--port", str(port)]
+        return [
+            "--port", "0", "--tls-port", str(port), "--tls-cluster", "yes", "--tls-replication", "yes",
+            *self.strictness.arguments,
+        ]  # fmt: skip
 
     def _answers(self, port: int) -> bool:
         with contextlib.suppress(redis.RedisError):
             return self.ask(port, "PING") in (True, "PONG")
         return False
 
+    def connect(self, port: int, **options: Any) -> redis.Redis:
+        """To one node, with all rights."""
+        if self.strictness is None:
+            return redis.Redis(port=port, protocol=2, **options)
+        return self.strictness.admin(port, **options)
+
     def ask(self, port: int, *command: Any) -> Any:
-        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
+        with self.connect(port, decode_responses=True) as connection:
             return connection.execute_command(*command)
 
     def node_id(self, port: int) -> str:
@@ -132,7 +152,7 @@ class ClusterDeployment:
 
     def _slots(self) -> list[list[Any]]:
         (port, *_) = self.masters()
-        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
+        with self.connect(port, decode_responses=True) as connection:
             connection.response_callbacks.pop("CLUSTER SLOTS", None)  # it makes the rows something else
             reply: Any = connection.execute_command("CLUSTER", "SLOTS")
         return reply
@@ -160,16 +180,30 @@ class ClusterDeployment:
 
     def move(self, key: str, to: int) -> None:
         """Move the slot of a key, with all that is in it, to another master: as `redis-cli --cluster reshard` does."""
+        with self.moving(key, to):
+            pass
+
+    @contextmanager
+    def moving(self, key: str, to: int, *first: str) -> Iterator[None]:
+        """The same; meanwhile the slot is on its way, with the keys `first` there already."""
         slot, source = slot_of(key), self.master_of(key)
         source_id, target_id = self.node_id(source), self.node_id(to)
         self.ask(to, "CLUSTER", "SETSLOT", slot, "IMPORTING", source_id)
         self.ask(source, "CLUSTER", "SETSLOT", slot, "MIGRATING", target_id)
-        while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
-            for each in keys:
-                self.ask(source, "MIGRATE", "127.0.0.1", to, each, 0, 5000)
-        others = [port for port in self.masters() if port not in (to, source)]
-        for port in (to, source, *others):
-            self.ask(port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+        self._migrate(source, to, *first)
+        try:
+            yield
+        finally:
+            while keys := self.ask(source, "CLUSTER", "GETKEYSINSLOT", slot, 100):
+                self._migrate(source, to, *keys)
+            others = [port for port in self.masters() if port not in (to, source)]
+            for port in (to, source, *others):
+                self.ask(port, "CLUSTER", "SETSLOT", slot, "NODE", target_id)
+
+    def _migrate(self, source: int, to: int, *keys: str) -> None:
+        login = () if self.strictness is None else ("AUTH2", "admin", "admin")
+        for key in keys:
+            self.ask(source, "MIGRATE", "127.0.0.1", to, key, 0, 5000, *login)
 
     def stop(self) -> None:
         for process in self._processes.values():

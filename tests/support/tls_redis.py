@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -22,7 +23,55 @@ RIGHTS = (
     "~stack-* &stack-* +@hash +@stream +@string +@sortedset +@pubsub +@scripting +@connection +@keyspace +time +info "
     "-@admin"
 )
-"""What docs/reference/redis-schema.md says a user needs, for the prefixes of test stacks."""
+"""What docs/how-to/redis.md says a user needs, for the prefixes of test stacks."""
+
+
+def debians_server() -> str:
+    """The program; the test is skipped where it is missing."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("Debian's redis-server is not installed: make programs")
+    return program
+
+
+class Strictness:
+    """What strict servers want of those who connect: a certificate of the same authority, a user and a password.
+
+    Args:
+        authority: signs all certificates, for 127.0.0.1.
+        folder: for the file of the users.
+        rights: of wispy's user.
+    """
+
+    def __init__(self, authority: Authority, folder: Path, rights: str = RIGHTS) -> None:
+        self.authority = authority
+        self.certificate, self.key = authority.sign("client", "DNS:client")
+        server, server_key = authority.sign("server", "IP:127.0.0.1")
+        acl = folder / "users.acl"
+        acl.write_text(f"user default off\nuser admin on >admin ~* &* +@all\nuser {USER} on >{PASSWORD} {rights}\n")
+        self.arguments = [
+            "--tls-cert-file", str(server), "--tls-key-file", str(server_key), "--tls-ca-cert-file", str(authority.ca),
+            "--tls-auth-clients", "yes", "--aclfile", str(acl),
+        ]  # fmt: skip
+        """Of a server, beside its port."""
+
+    @property
+    def tls(self) -> RedisTlsConfig:
+        """The settings of `redis.tls` that such a server takes."""
+        return RedisTlsConfig(ca=str(self.authority.ca), certificate=str(self.certificate), key=str(self.key))
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All settings of wispy that it takes, by dotted key, beside the URL."""
+        files = {f"redis.tls.{name}": getattr(self.tls, name) for name in ("ca", "certificate", "key")}
+        return {"redis.user": USER, "redis.password": PASSWORD, **files}
+
+    def admin(self, port: int, **options: Any) -> redis.Redis:
+        return redis.Redis(
+            host="127.0.0.1", port=port, username="admin", password="admin", protocol=2, ssl=True,
+            ssl_ca_certs=str(self.authority.ca), ssl_certfile=str(self.certificate), ssl_keyfile=str(self.key),
+            **options,
+        )  # fmt: skip
 
 
 class TlsRedis:
@@ -31,37 +80,24 @@ class TlsRedis:
     def __init__(self, authority: Authority, folder: Path) -> None:
         self.port = free_port()
         self.authority = authority
-        self.certificate, self.key = authority.sign("client", "DNS:client")
-        server, server_key = authority.sign("server", "IP:127.0.0.1")
+        self.strictness = Strictness(authority, folder)
+        self.certificate, self.key, self.tls = self.strictness.certificate, self.strictness.key, self.strictness.tls
         self._log = folder / "log"
-        acl = folder / "users.acl"
-        acl.write_text(f"user default off\nuser admin on >admin ~* &* +@all\nuser {USER} on >{PASSWORD} {RIGHTS}\n")
         self._arguments = [
             "--port", "0", "--tls-port", str(self.port), "--bind", "127.0.0.1", "--dir", str(folder), "--save", "",
-            "--tls-cert-file", str(server), "--tls-key-file", str(server_key), "--tls-ca-cert-file", str(authority.ca),
-            "--tls-auth-clients", "yes", "--aclfile", str(acl),
+            *self.strictness.arguments,
         ]  # fmt: skip
 
     @property
     def url(self) -> str:
         return f"rediss://127.0.0.1:{self.port}"
 
-    @property
-    def tls(self) -> RedisTlsConfig:
-        """The settings of `redis.tls` that it takes."""
-        return RedisTlsConfig(ca=str(self.authority.ca), certificate=str(self.certificate), key=str(self.key))
-
     def admin(self) -> redis.Redis:
-        return redis.Redis(
-            host="127.0.0.1", port=self.port, username="admin", password="admin", protocol=2, ssl=True,
-            ssl_ca_certs=str(self.authority.ca), ssl_certfile=str(self.certificate), ssl_keyfile=str(self.key),
-        )  # fmt: skip
+        return self.strictness.admin(self.port)
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        program = shutil.which("redis-server")
-        if program is None:
-            pytest.skip("Debian's redis-server is not installed: make programs")
+        program = debians_server()
         with self._log.open("wb") as log:
             process = subprocess.Popen([program, *self._arguments], stdout=log, stderr=log)
         try:

@@ -12,7 +12,7 @@ import redis
 from tests.support.certificates import Authority
 from tests.support.cluster import ClusterDeployment
 from tests.support.sentinel import SentinelDeployment
-from tests.support.tls_redis import PASSWORD, USER, TlsRedis
+from tests.support.tls_redis import RIGHTS, Strictness, TlsRedis
 from wispy.broker.embedded import EmbeddedServer
 
 
@@ -54,11 +54,8 @@ def valkey(folder: Path) -> Iterator[Topology]:
 def tls_and_acl(folder: Path) -> Iterator[Topology]:
     """Debian's Redis 7, with TLS, certificates of clients, and a user with few rights."""
     server = TlsRedis(Authority(folder), folder)
-    files = {name: getattr(server.tls, name) for name in ("ca", "certificate", "key")}
-    settings = {"redis.user": USER, "redis.password": PASSWORD}
-    settings |= {f"redis.tls.{name}": file for name, file in files.items()}
     with server.running():
-        yield Topology(server.url, lambda: [server.admin()], settings)
+        yield Topology(server.url, lambda: [server.admin()], server.strictness.settings)
 
 
 @contextmanager
@@ -72,19 +69,30 @@ def sentinel(folder: Path) -> Iterator[Topology]:
         yield Topology(deployment.url, masters, fail_over=deployment.fail_over)
 
 
-def cluster(folder: Path, *, replicas: bool = False) -> AbstractContextManager[Topology]:
-    """Three masters, with a replica each or without."""
+@contextmanager
+def cluster(folder: Path, **kind: Any) -> Iterator[Topology]:
+    """Three masters; `kind` as for `ClusterDeployment`."""
+    with ClusterDeployment(folder, **kind) as deployment:
+        yield of_cluster(deployment)
 
-    @contextmanager
-    def running() -> Iterator[Topology]:
-        with ClusterDeployment(folder, replicas=replicas) as deployment:
 
-            def masters() -> list[redis.Redis]:
-                return [redis.Redis(port=port, protocol=2) for port in deployment.masters()]
+@contextmanager
+def strict_cluster(folder: Path) -> Iterator[Topology]:
+    """Three masters of Debian's Redis 7, which speak TLS to everybody, and know wispy by a user with few rights."""
+    with cluster(folder, strictness=strictness_of_nodes(folder)) as topology:
+        yield topology
 
-            yield Topology(deployment.url, masters, fail_over=deployment.fail_over)
 
-    return running()
+def strictness_of_nodes(folder: Path) -> Strictness:
+    return Strictness(Authority(folder), folder, f"{RIGHTS} +cluster|slots")
+
+
+def of_cluster(deployment: ClusterDeployment) -> Topology:
+    def masters() -> list[redis.Redis]:
+        return [deployment.connect(port) for port in deployment.masters()]
+
+    settings = {} if deployment.strictness is None else deployment.strictness.settings
+    return Topology(deployment.url, masters, settings, fail_over=deployment.fail_over)
 
 
 Starter = Callable[[Path], AbstractContextManager[Topology]]
@@ -94,6 +102,7 @@ TOPOLOGIES: Final[dict[str, Starter]] = {
     "Redis 7, TLS and ACL": tls_and_acl,
     "Sentinel": sentinel,
     "Cluster": cluster,
+    "Redis 7 Cluster, TLS and ACL": strict_cluster,
 }
 
 FAILING_OVER: Final[dict[str, Starter]] = {"Sentinel": sentinel, "Cluster": partial(cluster, replicas=True)}

@@ -4,7 +4,7 @@ Rules:
 - Commands issued in one turn of the loop leave in one `transport.write`; replies are matched in order.
 - Every command gets exactly one answer: a reply, or a `BrokerError` instance. Never before `send` has returned.
 - On its end, commands that were handed to the transport fail with `LinkLost`, the others with `LinkDown`.
-- A server that says it is no longer fit to serve (a replica now, loading its data) ends the connection.
+- A server that says it is no longer fit to serve (a replica now, loading its data) ends the connection: `Unfit`.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from typing import Any, Final, cast
 
 import hiredis
 
-from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError, Unfit
 from wispy.broker.server import Server
 
 logger = logging.getLogger("wispy.broker")
@@ -27,6 +27,9 @@ OnReply = Callable[[Any], object]
 # About one second of the heaviest measured traffic (100,000 calls a second of 150 bytes). A server that takes nothing
 # for longer is better answered with "not sent" than given a queue that outlives its callers.
 MAX_QUEUED_BYTES = 16 * 1024 * 1024
+
+MAX_PUSHED_BYTES: Final = 64 * 1024
+"""Subscriptions that leave in one write: a thousand channels. More would only be copied twice on their way."""
 
 # The deadline is checked this often within a command time-out; so it fires at most a quarter late.
 _TICKS_PER_TIMEOUT = 4
@@ -66,11 +69,13 @@ class Connection(asyncio.Protocol):
         self.ended = False  # a plain attribute: it is asked for each request
         self._turn: list[bytes] = []  # packed commands of this turn, not written yet
         self._turn_bytes = 0
+        self._pushes: list[bytes] = []  # the same of commands that are not answered in order
+        self._pushed_bytes = 0
         self._waiters: deque[OnReply] = deque()  # of all unanswered commands; the last len(_turn) are not written yet
         self._written = 0  # commands written so far
         self._marks: deque[int] = deque(maxlen=_TICKS_PER_TIMEOUT)  # _written at the last ticks of the deadline
         self._ticker: asyncio.TimerHandle | None = None  # runs only while replies are awaited
-        self._unfit: ReplyError | None = None  # the error that ends this connection
+        self._unfit: Unfit | None = None  # the error that ends this connection
         self._reader = hiredis.Reader(replyError=self._make_error, notEnoughData=_INCOMPLETE)
         self.end: asyncio.Future[None] = self._loop.create_future()  # resolved when the connection has ended
         self.on_push: Callable[[Any], None] | None = None  # takes what answers no command: messages of pub/sub
@@ -102,10 +107,23 @@ class Connection(asyncio.Protocol):
         return future
 
     def push(self, *args: Argument) -> None:
-        """Write a command whose answers come as pushes (SUBSCRIBE, UNSUBSCRIBE); nothing happens after the end."""
-        if not self.ended:
+        """Queue a command whose answers come as pushes (SUBSCRIBE, UNSUBSCRIBE); nothing happens after the end."""
+        if self.ended:
+            return
+        if not self._pushes:
+            self._loop.call_soon(self._flush_pushes)
+        packed = _pack(args)
+        self._pushes.append(packed)
+        self._pushed_bytes += len(packed)
+        if self._pushed_bytes > MAX_PUSHED_BYTES:
+            self._flush_pushes()
+
+    def _flush_pushes(self) -> None:
+        if self._pushes and not self.ended:
             self.flush()
-            self._write(_pack(args))
+            self._write(b"".join(self._pushes))
+        self._pushes.clear()
+        self._pushed_bytes = 0
 
     def flush(self) -> None:
         """Write what this turn has queued, now instead of at its end."""
@@ -199,7 +217,7 @@ class Connection(asyncio.Protocol):
     def _make_error(self, text: str) -> ReplyError:
         error = ReplyError(text)
         if error.code in self._unfit_codes:
-            self._unfit = error
+            error = self._unfit = Unfit(text)
         return error
 
     def _answer(self, on_reply: OnReply, answer: BrokerError) -> None:

@@ -5,13 +5,14 @@
     ├── LinkLost              the command was written, and no reply came: it may have been executed
     │   └── CommandTimeout    ... because the reply did not come by the deadline (the connection is dropped with it)
     └── ReplyError            Redis answered with an error: `code` says which
+        └── Unfit             ... and the connection ends with it: this server will refuse all that follows
 
 `LinkDown` and a `ReplyError` are definite answers; after a `LinkLost` only Redis knows.
 """
 
 from wispy.errors import BrokerError
 
-__all__ = ["BrokerError", "CommandTimeout", "LinkDown", "LinkLost", "ReplyError"]
+__all__ = ["BrokerError", "CommandTimeout", "LinkDown", "LinkLost", "ReplyError", "Unfit"]
 
 
 class LinkDown(BrokerError):  # noqa: N818 - the name says what is known, as in all texts about it
@@ -35,3 +36,10 @@ class ReplyError(BrokerError):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.code: str = text.partition(" ")[0]
+
+
+class Unfit(ReplyError):  # noqa: N818 - as above
+    """Redis answered that it does not serve any more: it is a replica now, or another node has the keys.
+
+    The connection ends, and is made anew: who goes on at each connection has nothing to do.
+    """

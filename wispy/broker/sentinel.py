@@ -5,11 +5,12 @@ Rules:
   master, or none, does not stand in the way of the others.
 - What a Sentinel says is a hint. Whether the server is a master is for the handshake to see (`INFO`): a replica that
   has not been promoted yet is refused there, and the Sentinels are asked again.
-- A Sentinel that wants a password gets the one of the servers: there is no setting of its own for it.
+- A Sentinel that wants a password gets its own, where there is one, and else that of the servers. One that wants none
+  is not told any: it would refuse that.
 """
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from wispy.broker.errors import BrokerError, ReplyError
 from wispy.broker.opening import MakeConnection, open_connection
@@ -17,6 +18,10 @@ from wispy.config.redis_address import RedisAddress
 
 SENTINEL_TIMEOUT_S = 1.0
 """How long one Sentinel may take to answer: they are in the same network, and the next one is waiting to be asked."""
+
+
+_WANT_LOGIN: Final = frozenset({"NOAUTH", "NOPERM"})
+"""Who does not log in may ask nothing; or, by the Sentinel's access control, not this."""
 
 
 class NoMaster(BrokerError):  # noqa: N818 - it names a state of the deployment, like its siblings
@@ -55,10 +60,10 @@ async def _ask(address: RedisAddress, host: str, port: int, make_connection: Mak
         try:
             reply: Any = await connection.call(*question)
         except ReplyError as error:
-            if error.code != "NOAUTH" or address.password is None:
+            user, password = address.sentinel_login or (address.user, address.password)
+            if error.code not in _WANT_LOGIN or password is None:
                 raise
-            login = (address.user, address.password) if address.user else (address.password,)
-            await connection.call("AUTH", *login)
+            await connection.call("AUTH", *([user] if user else []), password)
             reply = await connection.call(*question)
     finally:
         connection.drop("the Sentinel was asked")

@@ -13,10 +13,10 @@ Rules:
 
 import asyncio
 import secrets
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from wispy.broker.connection import Connection
 from wispy.broker.dialer import Backoff, Dialer
@@ -24,10 +24,11 @@ from wispy.broker.errors import BrokerError, LinkDown, ReplyError
 from wispy.broker.keys import probe_channel
 from wispy.broker.link import Link, notify
 from wispy.broker.server import Server
+from wispy.broker.slots import slot_of
 from wispy.config.redis_address import RedisAddress
 
 # Large enough to save commands, small enough that Redis serves others in between (Centrifugo's number).
-_RESUBSCRIBE_BATCH = 512
+_RESUBSCRIBE_BATCH: Final = 512
 
 Handler = Callable[[bytes], object]
 
@@ -90,8 +91,7 @@ class Subscriber:
         self._subscribe, self._unsubscribe, self._publish = (
             f"{shard}{word}" for word in ("SUBSCRIBE", "UNSUBSCRIBE", "PUBLISH")
         )
-        # A command may only name channels of one slot.
-        self._batch = 1 if sharded_tag else _RESUBSCRIBE_BATCH
+        self._is_sharded = bool(sharded_tag)
         self._command_link = command_link
         self._dialer = Dialer(
             address,
@@ -212,7 +212,7 @@ class Subscriber:
     def _subscribe_all(self, connection: Connection) -> None:
         connection.on_push = self._take_push
         connection.after_read = self._read_ended
-        for batch in _batches(self._handlers, self._batch):
+        for batch in _batches(self._handlers, is_sharded=self._is_sharded):
             for channel in batch:
                 self._awaited.setdefault(channel, deque((None,)))
             connection.push(self._subscribe, *batch)
@@ -342,7 +342,12 @@ class Subscriber:
         return asyncio.get_running_loop().time()
 
 
-def _batches(channels: Iterable[bytes], size: int) -> Iterator[tuple[bytes, ...]]:
-    remaining = iter(channels)
-    while batch := tuple(islice(remaining, size)):
-        yield batch
+def _batches(channels: Iterable[bytes], *, is_sharded: bool) -> Iterator[tuple[bytes, ...]]:
+    """What each command names. Where messages are sharded, one may only name channels of one slot."""
+    slots: defaultdict[int, list[bytes]] = defaultdict(list)
+    for channel in channels:
+        slots[slot_of(channel) if is_sharded else 0].append(channel)
+    for group in slots.values():
+        remaining = iter(group)
+        while batch := tuple(islice(remaining, _RESUBSCRIBE_BATCH)):
+            yield batch

@@ -43,6 +43,8 @@ class RedisAddress:
     """Host and port of each Sentinel; then `host` and `port` say nothing."""
     master: str = ""
     """The name by which Sentinels know the master."""
+    sentinel_login: tuple[str | None, str] | None = field(default=None, repr=False)
+    """User and password for Sentinels; None: those of the servers."""
     nodes: tuple[tuple[str, int], ...] = ()
     """Host and port of some nodes of a Cluster; then `host` and `port` say nothing."""
     is_node: bool = False
@@ -76,7 +78,13 @@ class RedisAddress:
     def at(self, host: str, port: int) -> "RedisAddress":
         """The server itself, where others have said that it is."""
         is_node = self.is_node or bool(self.nodes)
-        return replace(self, host=host, port=port, sentinels=(), master="", nodes=(), is_node=is_node)
+        return replace(
+            self, host=host, port=port, sentinels=(), master="", sentinel_login=None, nodes=(), is_node=is_node
+        )
+
+    def with_sentinel_login(self, user: str | None, password: str) -> "RedisAddress":
+        """The same, with a user and a password that are for the Sentinels alone."""
+        return replace(self, sentinel_login=(user, password))
 
     def __str__(self) -> str:
         """The address as a URL for logs: without user and password."""

@@ -30,7 +30,7 @@ from wispy.config.sections.objects import (
     LeaseConfig,
     SynchronousTaskLockConfig,
 )
-from wispy.config.sections.redis import RedisConfig
+from wispy.config.sections.redis import RedisConfig, RedisSentinelConfig
 from wispy.config.sections.tls import RedisTlsConfig, TlsConfig
 from wispy.config.units import Bytes, Seconds
 
@@ -50,6 +50,7 @@ __all__ = [
     "LoggingConfig",
     "ProxyAuthConfig",
     "RedisConfig",
+    "RedisSentinelConfig",
     "RedisTlsConfig",
     "Section",
     "SessionConfig",

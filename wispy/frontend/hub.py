@@ -287,7 +287,8 @@ class Hub:
             return
         key = self._keys.of(object_name).channels
         try:
-            texts: list[bytes | None] = await self._link.call("HMGET", key, *[feed.channel for feed in feeds])
+            channels = [feed.channel for feed in feeds]
+            texts: list[bytes | None] = await self._link.route(key).call("HMGET", key, *channels)
         except BrokerError as error:
             log.info("the declarations of %s cannot be read yet: %s", object_name, error)
             self._declared.pop(object_name, None)  # the next renewal tries again

@@ -337,8 +337,9 @@ class ObjectRelay:
             await self._link.wait_connected()
             try:
                 missing = await self._store.missing(list(entries))
-            except (LinkDown, LinkLost) as error:
-                log.info("lost answers of %s are looked for when the link is back: %s", self.object_name, error)
+            except BrokerError as error:  # a node of a Cluster that is being replaced refuses to read, too
+                log.info("lost answers of %s are looked for again: %s", self.object_name, error)
+                await asyncio.sleep(LOST_REPLY_S)
         await asyncio.sleep(LOST_REPLY_S)
         self._give_up([entry for entry_id, entry in entries.items() if entry_id in missing])
 

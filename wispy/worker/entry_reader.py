@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
 from wispy.broker.connection import Argument
-from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError, Unfit
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.protocol.ownership import HeldLease
@@ -24,7 +24,11 @@ BLOCK_MS: Final = 2000
 """How long one read waits for entries: shorter than the reader's command time-out, long enough to idle quietly."""
 
 READ_RETRY_S: Final = 0.5
-"""Pause after a read that Redis refused for an unexpected reason."""
+"""Pause after a read that Redis refused."""
+
+MOVING: Final = "ASK"
+"""The code of the error by which a node of a Cluster says that the stream has gone before its slot. Until the slot has,
+too, the object's scripts are refused: there is nothing to be read the sooner for."""
 
 
 class EntryReader:
@@ -73,6 +77,8 @@ class EntryReader:
         self._is_reading = False
         self._is_rejoining = False
         self._is_begun = False
+        self._refusal = ""
+        """The code of the error that the last read has met; the log tells of it once."""
 
     def begin(self) -> None:
         """Read, from now on also after each reconnection."""
@@ -111,6 +117,7 @@ class EntryReader:
         if isinstance(reply, BrokerError):
             self._read_failed(reply)
             return
+        self._refusal = ""
         if reply:
             entries = [(row[0].decode(), row[1][1]) for row in reply[0][1]]
             self.last_id = entries[-1][0]
@@ -118,13 +125,19 @@ class EntryReader:
         self.read()
 
     def _read_failed(self, error: BrokerError) -> None:
-        if isinstance(error, LinkDown | LinkLost):
+        if isinstance(error, LinkDown | LinkLost | Unfit):
             return  # `_connected` goes on
-        if isinstance(error, ReplyError) and error.code == "NOGROUP":
+        code = error.code if isinstance(error, ReplyError) else ""
+        if code == "NOGROUP":
             # Another owner has acquired, or Redis has lost its data: the lease record says which.
             self._rejoin_soon()
             return
-        log.error("reading %s failed: %s", self._requests, error)
+        if code != self._refusal:
+            self._refusal = code
+            if code == MOVING:
+                log.info("%s is moving to another node: nothing is read until it is there", self._requests)
+            else:
+                log.error("reading %s failed, trying again: %s", self._requests, error)
         asyncio.get_running_loop().call_later(READ_RETRY_S, self.read)
 
     def _connected(self) -> None:
@@ -140,24 +153,29 @@ class EntryReader:
             self._supervise(self._rejoin(), f"rejoin of {self._requests}")
 
     async def _rejoin(self) -> None:
+        is_told = False
         try:
             while self._is_open():
-                if await self._go_on():
+                try:
+                    await self._go_on()
                     break
+                except BrokerError as error:
+                    if not is_told:
+                        log.warning("cannot go on reading %s, trying again: %s", self._requests, error)
+                    is_told = True
                 await asyncio.sleep(READ_RETRY_S)
         finally:
             self._is_rejoining = False
         self.read()
 
-    async def _go_on(self) -> bool:
-        """Set the cursor back to the last entry received. Whether that is decided: it is, or the lease is lost."""
-        try:
-            group = await self._store.rejoin(self._lease.epoch, self.last_id)
-        except BrokerError as error:
-            log.warning("cannot go on reading %s: %s", self._requests, error)
-            return False
+    async def _go_on(self) -> None:
+        """Set the cursor back to the last entry received, unless the lease is lost.
+
+        Raises:
+            BrokerError: Redis does not say which of these it is.
+        """
+        group = await self._store.rejoin(self._lease.epoch, self.last_id)
         if group is None:
             self._on_fenced()
         else:
             self._group = group
-        return True

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from wispy.broker.connection import Argument
-from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import LinkDown, LinkLost, ReplyError, Unfit
 from wispy.worker.desk import MAX_IN_FLIGHT
 from wispy.worker.entry_reader import BLOCK_MS, EntryReader, log
 
@@ -60,28 +60,27 @@ class SharedReader(EntryReader):
             b"STREAMS", self._requests, b">",
         )  # fmt: skip
 
-    async def _go_on(self) -> bool:
-        """Take what Redis gave to this worker and it did not receive. Whether that is done, or the lease is lost."""
+    async def _go_on(self) -> None:
+        """Take what Redis gave to this worker and it did not receive, unless the sharing is over."""
         try:
             await self._take_own()
         except ReplyError as error:
             if error.code != "NOGROUP":
                 raise
             self._on_fenced()
-        except BrokerError as error:
-            log.warning("cannot go on reading %s: %s", self._requests, error)
-            return False
         else:
             self._supervise(self._look_again(), f"second look at {self._requests}")
-        return True
 
     async def _look_again(self) -> None:
         await asyncio.sleep(LOOK_AGAIN_S)
         if self._is_open() and not self._is_rejoining:
             try:
                 await self._take_own()
-            except (LinkDown, LinkLost) as error:
+            except (LinkDown, LinkLost, Unfit) as error:
                 log.debug("%s is looked at when the link is back: %s", self._requests, error)
+            except ReplyError as error:  # of a node that does not have it for the moment, say
+                log.debug("%s is looked at until that succeeds: %s", self._requests, error)
+                self._rejoin_soon()
 
     async def _take_own(self) -> None:
         self._noted = self._open_entries()

@@ -96,6 +96,8 @@ class SharedTenure:
         self._is_opening = True
         self._is_serving = False
         self._releasing = False
+        self._is_failing = False
+        """Redis has not taken the last beat, which the log has said."""
         self.is_given_back = False
         """It has left, as it should at the end."""
         self.workers = 0
@@ -232,8 +234,11 @@ class SharedTenure:
         try:
             beat = await self._store.beat(self.lease.epoch, self._lease_ms)
         except BrokerError as error:
-            log.warning("%s: Redis was not told that this worker lives: %s", self._stage.name, error)
+            if not self._is_failing:
+                log.warning("%s: Redis was not told that this worker lives, trying on: %s", self._stage.name, error)
+            self._is_failing = True
             return
+        self._is_failing = False
         server = self._links.commands.server
         if beat is None or server is None or server.run_id != self.lease.run_id:
             self._lose()

@@ -16,7 +16,7 @@ from wispy.broker.cluster_link import ClusterLink
 from wispy.broker.cluster_subscriber import ClusterSubscriber
 from wispy.broker.deployment import Deployment
 from wispy.broker.embedded import EmbeddedServer
-from wispy.broker.errors import LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import LinkDown, LinkLost, Unfit
 from wispy.broker.keys import Keys
 from wispy.broker.slots import slot_of
 from wispy.broker.store import ObjectStore, Update
@@ -192,6 +192,27 @@ async def test_a_master_that_no_way_leads_to_is_followed_too(tmp_path: Path) -> 
             await link.stop()
 
 
+async def test_channels_are_heard_again_by_one_command_for_each_slot(
+    cluster: ClusterDeployment, subscriber: ClusterSubscriber, link: ClusterLink
+) -> None:
+    channels = [f"{{{name}}}:{number}" for name in NAMES for number in range(100)]
+    heard: set[str] = set()
+    await asyncio.gather(*[subscriber.subscribe(each, lambda _, each=each: heard.add(each)) for each in channels])
+    await wait_until(lambda: subscriber.connected, "each connection is up")
+    before = subscriber.connection
+    for port in cluster.ports:
+        cluster.ask(port, "CONFIG", "RESETSTAT")
+        cluster.ask(port, "CLIENT", "KILL", "TYPE", "pubsub")
+    await wait_until(
+        lambda: subscriber.connection == before + len(cluster.ports) and subscriber.connected, "all are up again"
+    )
+    counts = [cluster.ask(port, "INFO", "commandstats")["cmdstat_ssubscribe"]["calls"] for port in cluster.ports]
+    assert sum(counts) == len(NAMES) + len(cluster.ports), "and one each for a probe"
+    for each in channels:
+        link.publish(each, "hello", lambda _: None)
+    await wait_until(lambda: heard == set(channels), "all are heard")
+
+
 async def test_a_command_is_sent_where_its_key_has_gone_before_its_slot(
     cluster: ClusterDeployment, link: ClusterLink
 ) -> None:
@@ -219,7 +240,7 @@ async def test_a_reader_finds_its_slot_and_follows_it(cluster: ClusterDeployment
     await reader.wait_connected()
     assert await reader.call("SET", key_of(name), "kept", "PX", 60_000) == b"OK"
     await asyncio.to_thread(cluster.move, key_of(name), other_node(cluster, name))
-    with pytest.raises(ReplyError, match="MOVED"):
+    with pytest.raises(Unfit, match="MOVED"):
         await reader.call("GET", key_of(name))
     await wait_until(lambda: reader.connection == 2 and reader.connected, "it has found the slot again")
     assert await reader.call("GET", key_of(name)) == b"kept"

@@ -11,7 +11,7 @@ from tests.integration.broker.conftest import QUICK, OpenLink
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.broker.errors import CommandTimeout, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import CommandTimeout, LinkDown, LinkLost, ReplyError, Unfit
 from wispy.broker.link import Backoff, Link
 from wispy.config.redis_address import RedisAddress
 
@@ -159,7 +159,7 @@ async def test_a_replica_counts_as_not_connected(
         await wait_until(lambda: "it is a replica" in caplog.text, "the reason is logged")
         assert not other.connected
         # A link from before notices at its next write, which was not executed.
-        with pytest.raises(ReplyError) as caught:
+        with pytest.raises(Unfit) as caught:
             await link.call("SET", "a", 1)
         assert caught.value.code == "READONLY"
         assert not link.connected

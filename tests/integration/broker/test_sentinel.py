@@ -8,7 +8,9 @@ from tests.integration.broker.conftest import OpenLink
 from tests.support.sentinel import MASTER, SentinelDeployment
 from tests.support.stack import free_port
 from tests.support.waiting import wait_until
+from wispy.broker.deployment import Deployment
 from wispy.broker.link import Link
+from wispy.config.schema import RedisConfig, RedisSentinelConfig
 
 
 @pytest.fixture
@@ -52,6 +54,43 @@ async def test_a_sentinel_that_wants_a_password_gets_that_of_the_servers(
     deployment.ask(port, "ACL", "SETUSER", "default", "resetpass", ">a-secret")
     link = await open_link(f"redis+sentinel://:a-secret@127.0.0.1:{port}/{MASTER}")
     assert await role(link) == b"master"
+
+
+@pytest.mark.parametrize(
+    ("rules", "user"),
+    [
+        (("default", "resetpass", ">its-own"), None),
+        (("wispy", "on", ">its-own", "+auth", "+sentinel|get-master-addr-by-name"), "wispy"),
+    ],
+    ids=["password", "user"],
+)
+async def test_a_sentinel_may_have_a_login_of_its_own(
+    deployment: SentinelDeployment, caplog: pytest.LogCaptureFixture, rules: tuple[str, ...], user: str | None
+) -> None:
+    for server in deployment.servers:
+        deployment.ask(server, "CONFIG", "SET", "masterauth", "a-secret")
+        deployment.ask(server, "CONFIG", "SET", "requirepass", "a-secret")
+    port = deployment.sentinels[0]
+    if user is not None:
+        deployment.ask(port, "ACL", "SETUSER", *rules)
+        rules = ("default", "-@all")
+    deployment.ask(port, "ACL", "SETUSER", *rules)
+    url = f"redis+sentinel://:a-secret@127.0.0.1:{port}/{MASTER}"
+    links = {
+        password: Deployment(RedisConfig(url=url, sentinel=RedisSentinelConfig(user=user, password=password))).commands(
+            password
+        )
+        for password in ("its-own", "another")
+    }
+    for link in links.values():
+        await link.start()
+    await wait_until(lambda: links["its-own"].connected, lambda: f"the right one is let in: {caplog.text}")
+    assert await links["its-own"].call("ROLE")
+    await wait_until(lambda: "WRONGPASS" in caplog.text, lambda: f"the other one is refused: {caplog.text}")
+    assert not links["another"].connected
+    assert not any(secret in caplog.text for secret in ("its-own@", "another@", "a-secret"))
+    for link in links.values():
+        await link.stop()
 
 
 async def test_what_the_sentinels_say_is_logged_once_and_without_the_password(

@@ -273,6 +273,28 @@ async def test_probes_on_demand_do_not_put_off_the_verdict(
         await subscriber.stop()
 
 
+@pytest.mark.parametrize("sharded_tag", ["", "{tag}"])
+async def test_many_subscriptions_are_made_and_made_again_in_few_writes(
+    valkey: EmbeddedServer, link: Link, open_subscriber: OpenSubscriber, sharded_tag: str
+) -> None:
+    heard: list[int] = []
+    async with Relay(valkey.url) as relay:
+        subscriber = await open_subscriber(relay.url, sharded_tag=sharded_tag)
+        before = relay.reads
+        await asyncio.gather(
+            *[subscriber.subscribe(f"{{{n % 100}}}:{n}", lambda _, n=n: heard.append(n)) for n in range(5000)]
+        )
+        assert relay.reads - before < 20
+        before = relay.reads
+        relay.cut()
+        await wait_until(lambda: subscriber.connected and subscriber.connection == 2, "it is connected again")
+        assert relay.reads - before < 20
+        for n in (0, 99, 100, 4999):
+            await link.call("SPUBLISH" if sharded_tag else "PUBLISH", f"{{{n % 100}}}:{n}", b"hello")
+        await wait_until(lambda: heard == [0, 99, 100, 4999], "all are heard")
+        await subscriber.stop()
+
+
 async def test_a_refused_subscription_ends_the_connection_and_is_logged(
     valkey: EmbeddedServer, link: Link, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -143,6 +143,16 @@ class Sample:
         self._counting = asyncio.get_running_loop().create_task(count())
         return number
 
+    async def log_after(self, path: str, number: int) -> None:
+        """Many events, a hundred in each turn, once a file is there."""
+        _announce(path)
+        while not Path(path).exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
+            await asyncio.sleep(0.005)
+        for value in range(1, number + 1):
+            self.publish("log", value)
+            if value % 100 == 0:
+                await asyncio.sleep(0)
+
     def append(self, value: Any) -> None:
         self.tracked_channel_values["list"].append(value)
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wispy import on_acquire, snapshot
+from wispy import caller, on_acquire, roles, snapshot
 
 
 class Ledger:
@@ -36,6 +36,15 @@ class Ledger:
         while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
             await asyncio.sleep(0.005)
         return worker
+
+    def who(self, seconds: float) -> tuple[str | None, list[str], int]:
+        """Who asks, what he is, and the process that was asked; holds the objects' thread meanwhile."""
+        time.sleep(seconds)
+        return caller().user, sorted(caller().roles), self._worker
+
+    @roles("bookkeeper")
+    def note_as_bookkeeper(self, path: str, key: str, seconds: float) -> int:
+        return self.note_slowly(path, key, seconds)
 
     def large(self, size: int) -> str:
         return "x" * size

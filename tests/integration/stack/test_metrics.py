@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import get_args
 
 import httpx
+import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.integration.stack.conftest import MakeStack
+from tests.integration.stack.gate import Gate
 from tests.support.relay import Relay
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, RestartableRedis, Service, command, flags
@@ -19,6 +21,8 @@ from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.limits import FrontendLimit, ObjectLimit
 from wispy.metrics import METRICS
+from wispy.protocol.positions import parse_position
+from wispy.worker.publisher import MAX_UNCONFIRMED
 
 SAMPLE = "sample=served:Sample"
 
@@ -152,6 +156,14 @@ async def test_how_long_a_call_took_and_waited(make_stack: MakeStack, tmp_path: 
     for name, below, all_of_them in (("run", 1, 2), ("queue", 1, 2), ("total", 0, 2)):
         assert after.of(f"wispy_object_{name}_seconds_bucket", le="0.25") == below, name
         assert after.of(f"wispy_object_{name}_seconds_count") == all_of_them
+    assert 0.3 < after.of("wispy_object_busy_seconds_total") <= after.of("wispy_object_run_seconds_sum") + 0.1
+    assert after.of("wispy_object_running") == after.of("wispy_object_queue_length") == 0
+    for each in (worker, frontend):
+        told = await scrape(each)
+        process = psutil.Process(each.pid)
+        assert abs(told.of("wispy_start_time_seconds") - process.create_time()) < 10
+        times = process.cpu_times()
+        assert 0 < told.of("wispy_process_cpu_seconds_total") <= times.user + times.system + 0.1
 
 
 async def test_deliveries_slow_readers_and_lag(make_stack: MakeStack) -> None:
@@ -276,6 +288,36 @@ async def test_events_that_history_has_no_more(make_stack: MakeStack, valkey_ser
         await asyncio.to_thread(stack.close)
 
 
+async def test_updates_that_redis_takes_too_late(
+    make_stack: MakeStack, redis_server: RestartableRedis, gate: Gate
+) -> None:
+    """More than the owner keeps: what is counted is what its readers are told of, to the last one."""
+    number = MAX_UNCONFIRMED + 1000
+    stack = make_stack(redis_server.url)
+    worker, frontend = stack.worker(SAMPLE), stack.frontend()
+    async with Client(frontend.websocket_url) as client:
+        await client.subscribe("sample.log")
+        logging = await client.start("sample.log_after", [gate.path, number])
+        await gate.wait_until_reached()
+        redis_server.ask("CONFIG", "SET", "maxmemory", 1)
+        gate.open()
+        owner = await scrape_until(
+            worker, lambda scrape: scrape.of("wispy_object_updates_dropped_total") > 0, "updates are dropped"
+        )
+        redis_server.ask("CONFIG", "SET", "maxmemory", 0)
+        assert "result" in await logging
+        await wait_until(lambda: client.updates("sample.log")[-1:] == [number], "the last one has come", 20)
+        owner = await scrape(worker)
+        gaps = [
+            (parse_position(gap["from"])[1], parse_position(gap["to"])[1]) for gap in client.notifications("rpc.gap")
+        ]
+        missing = sum(last - first + 1 for first, last in gaps)
+        assert len(client.updates("sample.log")) + missing == number
+        dropped = owner.of("wispy_object_updates_dropped_total", object="sample")
+        assert MAX_UNCONFIRMED // 2 < dropped <= missing
+        assert owner.of("wispy_object_updates_dropped_total") == dropped
+
+
 async def test_limits_that_were_hit(make_stack: MakeStack) -> None:
     stack = make_stack(**{"limits.subscriptions_per_connection": 1, "limits.connections": 1})
     stack.worker(SAMPLE)
@@ -289,6 +331,19 @@ async def test_limits_that_were_hit(make_stack: MakeStack) -> None:
         seen = await scrape(frontend)
     hits = functools.partial(seen.of, "wispy_frontend_limit_hits_total")
     assert hits(limit="subscriptions_per_connection") == hits(limit="connections") == hits() / 2 == 1
+
+
+async def test_what_a_worker_turns_away(make_stack: MakeStack) -> None:
+    stack = make_stack(**{"limits.reply_bytes": "64KiB"})
+    worker, frontend = stack.worker(SAMPLE), stack.frontend()
+    async with Client(frontend.websocket_url) as client:
+        await client.error("sample.large", [1 << 17])
+        await client.error("rpc.set", {"path": "sample.a"})  # to what?
+    seen = await scrape(worker)
+    assert (
+        seen.of("wispy_object_limit_hits_total", limit="reply_bytes") == seen.of("wispy_object_limit_hits_total") == 1
+    )
+    assert seen.of("wispy_object_requests_turned_away_total", object="sample") == 1
 
 
 async def test_any_process_tells_of_all(make_stack: MakeStack) -> None:

@@ -195,6 +195,22 @@ async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: Res
     assert books.results == len(books.sent), "nobody notices"
 
 
+async def test_a_stream_that_is_gone_is_made_again_and_nobody_is_called(
+    make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
+) -> None:
+    """Deleted by some hand; or its slot moves to another node."""
+    stack = serve(make_stack, redis_server.url)
+    frontend = stack.first_frontend
+    for number in range(3):
+        redis_server.ask("DEL", f"{stack.prefix}{{books}}:requests")
+        await wait_until(
+            lambda number=number: "result" in frontend.post("books.note", str(tmp_path / "notes"), f"{number}"),
+            "calls run again",
+        )
+    assert " ERROR " not in stack.services[0].output
+    assert stack.services[0].output.count("is served here") == 1, "the owner is the same"
+
+
 async def test_memory_that_is_full_and_freed(
     make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
 ) -> None:

@@ -15,16 +15,25 @@ import redis
 
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
+from tests.integration.stack.test_auth import SECRET, bearer, settings, write_tokens
 from tests.support.books import Books
 from tests.support.rpc_client import Client
 from tests.support.stack import RestartableRedis, Stack
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.protocol.errors import INVALID_PARAMS, NO_OWNER, OUTCOME_UNKNOWN
+from wispy.protocol.envelope import Seal
+from wispy.protocol.errors import INVALID_PARAMS, NO_OWNER, NOT_FOUND, OUTCOME_UNKNOWN
+
+with_and_without_login = pytest.mark.parametrize("has_login", [False, True], ids=["open", "auth"])
 
 LEDGER = "ledger=stateless:Ledger"
 OBJECT = "ledger"
 SHARED: dict[str, Any] = {"shared": "true", "console": "true"}
+
+
+def login_settings(folder: Path) -> dict[str, Any]:
+    write_tokens(folder / "tokens.yaml", alice=["bookkeeper"], bob=[])
+    return settings(kind="tokens", tokens=folder / "tokens.yaml")
 
 
 def ask(stack: Stack, *command: str | int) -> Any:
@@ -107,14 +116,16 @@ async def status_of(client: Client, condition: Any) -> dict[str, Any]:
     return row
 
 
+@with_and_without_login
 async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_twice(
-    make_stack: MakeStack, tmp_path: Path
+    make_stack: MakeStack, tmp_path: Path, *, has_login: bool
 ) -> None:
-    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"})
+    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"}, **(login_settings(tmp_path) if has_login else {}))
     workers = [stack.worker(LEDGER) for _ in range(3)]
     frontend = stack.frontend()
     gate, held = tmp_path / "gate", tmp_path / "held"
-    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+    login = bearer("alice-token") if has_login else {}
+    async with Client(frontend.websocket_url, **login) as client, Client(frontend.websocket_url, **login) as plain:
         await client.hello()
         calls = [await client.start("ledger.note_and_wait", [str(held), f"held-{n}", str(gate)]) for n in range(12)]
         await wait_until(lambda: len(lines(held)) == 12, "all calls run")
@@ -179,11 +190,15 @@ async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack
         assert not errors, "no failed and no doubtful call"
 
 
-async def test_what_waits_for_the_last_worker_is_for_the_next_one(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack(**SHARED, **{"func_caller.max_start_delay_default": "30s"})
+@with_and_without_login
+async def test_what_waits_for_the_last_worker_is_for_the_next_one(
+    make_stack: MakeStack, tmp_path: Path, *, has_login: bool
+) -> None:
+    config = {"func_caller.max_start_delay_default": "30s", **(login_settings(tmp_path) if has_login else {})}
+    stack = make_stack(**SHARED, **config)
     first = stack.worker(LEDGER)
     path = tmp_path / "executions"
-    async with Client(stack.frontend().websocket_url) as client:
+    async with Client(stack.frontend().websocket_url, **(bearer("alice-token") if has_login else {})) as client:
         await client.hello()
         await client.call("ledger.note", [str(path), "first"])
         slow = [await client.start("ledger.note_slowly", [str(path), f"{n}", 0.3]) for n in range(5)]
@@ -291,6 +306,79 @@ async def test_connections_that_break_again_and_again(valkey_server: EmbeddedSer
     finally:
         stack.close()
         server.stop()
+
+
+# --- who asks ---------------------------------------------------------------------------------------------------------
+
+
+async def test_each_worker_knows_who_asks_and_what_he_may(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack = make_stack(**SHARED, **login_settings(tmp_path))
+    workers = [stack.worker(LEDGER) for _ in range(2)]
+    pids = {worker.pid for worker in workers}
+    url = stack.frontend().websocket_url
+    path = tmp_path / "executions"
+    async with Client(url, **bearer("alice-token")) as alice, Client(url, **bearer("bob-token")) as bob:
+        for client, identity in ((alice, ["alice", ["bookkeeper"]]), (bob, ["bob", []])):
+            await client.hello()
+            await ask_until_all_were(client, identity, pids)
+        params = [[str(path), f"{n}", 0.01] for n in range(20)]
+        noted = await asyncio.gather(*[alice.call("ledger.note_as_bookkeeper", each) for each in params])
+        assert set(noted) == pids
+        errors = await asyncio.gather(*[bob.error("ledger.note_as_bookkeeper", each) for each in params])
+        assert {error.code for error in errors} == {NOT_FOUND.code}
+        assert sorted(lines(path)) == sorted(f"{n}" for n in range(20)), "and bob notes nothing"
+        described = await bob.call("rpc.describe", {"path": "ledger"})
+        assert "note_as_bookkeeper" not in {method["name"] for method in described["methods"]}
+
+
+async def ask_until_all_were(client: Client, identity: list[Any], workers: set[int]) -> None:
+    """Ask who asks, until each worker has been asked; all say the same."""
+    asked: set[int] = set()
+
+    async def all_were() -> bool:
+        for answer in await asyncio.gather(*[client.call("ledger.who", [0.01]) for _ in range(10)]):
+            assert answer[:2] == identity
+            asked.add(answer[2])
+        return asked == workers
+
+    await wait_until(all_were, "each worker was asked")
+
+
+async def test_workers_run_only_what_a_frontend_has_sealed_and_that_for_a_while_only(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    stack = make_stack(**SHARED, **login_settings(tmp_path), **{"func_caller.max_start_delay_default": "1s"})
+    workers = [stack.worker(LEDGER) for _ in range(2)]
+    path = tmp_path / "executions"
+    async with Client(stack.frontend().websocket_url, **bearer("alice-token")) as alice:
+        hello = await alice.hello()
+        await alice.call("ledger.note", [str(path), "alice"])
+        stream = key(stack, "requests")
+        request = [1, hello["ms"], False, "ledger.note", [str(path), "thief"]]
+        entry = json.dumps(
+            ["f", [["a session", hello["run"], 0, [], [request], ["alice", ["bookkeeper"], 0]]]]
+        ).encode()
+        seal = Seal(SECRET, stream).seal
+        seals = [lambda it: it, Seal("another secret", stream).seal, lambda it: seal(it).replace(b"alice", b"bobby")]
+        for sealed in seals:
+            write(stack, sealed(entry))
+        await wait_until(lambda: is_nothing_left(stack), "all are refused")
+        assert sum(worker.output.count('"reason": "seal"') for worker in workers) == len(seals)
+        # Nobody remembers what ran: whoever may write to the stream can have it run again, until it is too old.
+        await wait_until(lambda: server_ms(stack) > hello["ms"] + 1000, "it is too old")
+        write(stack, seal(entry))
+        await wait_until(lambda: is_nothing_left(stack), "it is refused, too")
+        assert lines(path) == ["alice"]
+
+
+def write(stack: Stack, entry: bytes) -> None:
+    with redis.Redis(unix_socket_path=stack.redis_url.removeprefix("unix://"), protocol=2) as thief:
+        thief.xadd(key(stack, "requests"), {"e": entry})
+
+
+def server_ms(stack: Stack) -> int:
+    seconds, microseconds = ask(stack, "TIME")
+    return int(seconds) * 1000 + int(microseconds) // 1000
 
 
 # --- refused ----------------------------------------------------------------------------------------------------------

@@ -1,35 +1,44 @@
 """A Cluster under the whole service: objects spread over its nodes, and a slot that moves under load."""
 
 import asyncio
-from collections.abc import Iterator
+import re
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scripts.redis_acl import rules
+from tests.integration.stack.test_shared import results_come
 from tests.integration.stack.test_take_over import calls_run
 from tests.integration.topologies.conftest import BOOKS, start_stack
-from tests.integration.topologies.test_matrix import load, names
+from tests.integration.topologies.test_matrix import LEDGER, SHARED, load, names, shared_load
 from tests.support.cluster import ClusterDeployment
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
-from tests.support.topologies import Topology
+from tests.support.topologies import of_cluster, strictness_of_nodes
 from tests.support.waiting import wait_until
+from wispy.config.schema import Config
 
 
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterDeployment]:
-    with ClusterDeployment(tmp_path_factory.mktemp("cluster")) as running:
+@pytest.fixture(scope="module", params=["Valkey 9", "Redis 7, TLS and ACL"])
+def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterDeployment]:
+    folder = tmp_path_factory.mktemp("cluster")
+    strictness = strictness_of_nodes(folder) if "TLS" in request.param else None
+    with ClusterDeployment(folder, strictness=strictness) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
 def stack(cluster: ClusterDeployment, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    stack = start_stack(Topology(cluster.url, list), tmp_path_factory.mktemp("logs"))
+    stack = start_stack(of_cluster(cluster), tmp_path_factory.mktemp("logs"))
     try:
         stack.worker(*BOOKS)
         stack.frontend()
+        for _ in range(2):
+            stack.worker(LEDGER, **SHARED)
         yield stack
     finally:
         stack.close()
@@ -70,6 +79,65 @@ async def test_a_slot_that_moves_under_load_is_like_a_failover_of_its_object_alo
         assert "Traceback" not in service.output
 
 
+PARTS = {
+    "the requests first": ("requests",),
+    "the lease first": ("owner",),
+    "all but the lease": ("requests", "log", "heads", "values", "channels", "interface", "state", "workers"),
+}
+"""Keys of an object that are on the other node, while the others are not."""
+
+
+WAITS = "TRYAGAIN|is moving to another node"
+"""What an owner says whose keys are at two nodes."""
+
+
+def errors_of(stack: Stack) -> list[str]:
+    """The lines of all logs that call somebody."""
+    lines = [line for service in stack.services for line in service.output.splitlines()]
+    return [line for line in lines if " ERROR " in line or " CRITICAL " in line or "Traceback" in line]
+
+
+@asynccontextmanager
+async def half_moved(cluster: ClusterDeployment, key: str, part: Sequence[str]) -> AsyncIterator[None]:
+    """The slot of an object moves: for longer than a lease, some of its keys are there, and the others are not."""
+    target = next(port for port in cluster.ports if port != cluster.master_of(key))
+    moving = cluster.moving(key, target, *[key.replace("owner", each) for each in part])
+    await asyncio.to_thread(moving.__enter__)
+    since = time.monotonic()
+    try:
+        yield
+        await wait_until(lambda: time.monotonic() - since > 1.5 * Config().lease.duration, "a lease is over")
+    finally:
+        await asyncio.to_thread(moving.__exit__, None, None, None)
+
+
+@pytest.mark.parametrize("part", PARTS.values(), ids=PARTS)
+async def test_while_a_slot_is_half_moved_its_objects_wait_and_nobody_is_called(
+    cluster: ClusterDeployment, stack: Stack, frontend: Frontend, tmp_path: Path, part: tuple[str, ...]
+) -> None:
+    """Scripts name several keys, and both nodes refuse them (TRYAGAIN); the stream may be where nobody reads it."""
+    name = names(BOOKS)[1]
+    worker = stack.services[0]
+    waits, acquisitions = (len(re.findall(text, worker.output)) for text in (WAITS, f"{name} is served here"))
+    async with load(frontend, BOOKS[1:2], tmp_path) as (books,):
+        async with half_moved(cluster, key_of(stack, name), part):
+            await wait_until(lambda: len(re.findall(WAITS, worker.output)) > waits, "the owner waits")
+        await wait_until(lambda: worker.output.count(f"{name} is served here") > acquisitions, "it is acquired", 20)
+        await calls_run(books)
+    assert errors_of(stack) == []
+
+
+async def test_what_is_shared_moves_with_its_slot(
+    cluster: ClusterDeployment, stack: Stack, frontend: Frontend, tmp_path: Path
+) -> None:
+    async with shared_load(frontend, tmp_path / "executions") as books:
+        for part in ((), ("requests",), ("owner", "workers")):
+            async with half_moved(cluster, key_of(stack, "ledger"), part):
+                pass
+            await results_come(books)
+    assert errors_of(stack) == []
+
+
 @pytest.mark.parametrize("away", names(BOOKS))
 async def test_a_node_that_is_away_makes_a_frontend_unready_and_leaves_the_other_objects(
     cluster: ClusterDeployment, stack: Stack, frontend: Frontend, away: str
@@ -88,7 +156,7 @@ async def test_a_node_that_is_away_makes_a_frontend_unready_and_leaves_the_other
 async def test_the_users_of_the_roles_have_the_rights_that_they_need(
     cluster: ClusterDeployment, tmp_path: Path
 ) -> None:
-    stack = start_stack(Topology(cluster.url, list), tmp_path)
+    stack = start_stack(of_cluster(cluster), tmp_path)
     for port in cluster.ports:
         for role in ("frontend", "worker"):
             cluster.ask(port, "ACL", "SETUSER", role, "on", f">{role}-password", *rules(role, stack.prefix))

@@ -23,6 +23,8 @@ from tests.integration.stack.test_requests import (
     test_requests_of_one_connection_start_in_order,
 )
 from tests.integration.stack.test_sessions import test_a_running_call_is_answered_at_the_other_frontend
+from tests.integration.stack.test_shared import check as check_shared
+from tests.integration.stack.test_shared import results_come
 from tests.integration.stack.test_take_over import calls_run
 from tests.integration.topologies.conftest import BOOKS, check_keys, start_stack
 from tests.support.books import Books
@@ -52,6 +54,9 @@ FAILOVER_S = 30.0
 
 CALLS = 10
 """Results that show that calls run."""
+
+LEDGER = "ledger=stateless:Ledger"
+SHARED = {"shared": "true"}
 
 HEIRS = tuple(f"heir{number}=served:Books" for number in range(3))
 """Objects for a test of its own workers."""
@@ -106,10 +111,41 @@ async def test_an_owner_that_ends_hands_over_and_one_that_is_killed_is_replaced(
         third = await asyncio.to_thread(shared_stack.standby, *HEIRS)
         second.kill()
         await wait_until(lambda: third.output.count("is served here") == len(HEIRS), "the next one serves")
+        assert "cannot be read" not in frontend.output, "what an owner declares is asked of the node that has it"
     third.stop()
     for service in (first, second, third):
         shared_stack.services.remove(service)
         assert "Traceback" not in service.output
+
+
+@asynccontextmanager
+async def shared_load(frontend: Frontend, path: Path) -> AsyncIterator[Books]:
+    """Calls of a session and a plain client to what several workers share; at the end they run again, and the books
+    balance.
+    """
+    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
+        await client.hello()
+        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
+            await results_come(books)
+            yield books
+            await results_come(books)
+        check_shared(books, path)
+
+
+async def test_of_workers_that_share_an_object_one_ends_and_one_is_killed(
+    shared_stack: Stack, frontend: Frontend, tmp_path: Path
+) -> None:
+    ending, victim, last = workers = [shared_stack.worker(LEDGER, **SHARED) for _ in range(3)]
+    async with shared_load(frontend, tmp_path / "executions") as books:
+        by_worker = {answer["result"] for answer in books.answers.values() if "result" in answer}
+        assert by_worker == {worker.pid for worker in workers}, "each has its share"
+        assert await asyncio.to_thread(ending.stop) == 0
+        await results_come(books)
+        victim.kill()
+    last.stop()
+    for worker in workers:
+        shared_stack.services.remove(worker)
+        assert "Traceback" not in worker.output
 
 
 async def test_nothing_runs_twice_when_a_frontend_is_killed(
@@ -144,17 +180,20 @@ async def test_a_failover_keeps_the_books(
     with start(tmp_path_factory.mktemp("redis")) as topology:
         stack = start_stack(topology, tmp_path_factory.mktemp("logs"))
         try:
-            worker = stack.worker(*BOOKS)
+            workers = [stack.worker(*BOOKS), *[stack.worker(LEDGER, **SHARED) for _ in range(2)]]
             frontend = stack.frontend()
-            async with load(frontend, BOOKS, tmp_path) as books:
+            async with (
+                load(frontend, BOOKS, tmp_path) as books,
+                shared_load(frontend, tmp_path / "shared") as shared_books,
+            ):
                 assert topology.fail_over is not None
                 await asyncio.to_thread(topology.fail_over)
-                for each in books:
+                for each in (*books, shared_books):
                     count = each.results + CALLS
                     await wait_until(lambda each=each, count=count: each.results > count, "calls run", FAILOVER_S)
             assert any(each.executed("maybe") or each.executed("no") for each in books), "the load noticed"
         finally:
             stack.close()
         check_keys(topology, stack)
-        for service in (worker, frontend):
+        for service in (*workers, frontend):
             assert "Traceback" not in service.output

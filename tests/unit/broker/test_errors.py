@@ -1,6 +1,6 @@
 import pytest
 
-from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import BrokerError, CommandTimeout, LinkDown, LinkLost, ReplyError, Unfit
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,4 @@ def test_not_sent_and_unknown_are_different_families() -> None:
     assert issubclass(CommandTimeout, LinkLost)
     assert not issubclass(LinkDown, LinkLost)
     assert all(issubclass(kind, BrokerError) for kind in (LinkDown, LinkLost, ReplyError))
+    assert issubclass(Unfit, ReplyError), "a definite answer"

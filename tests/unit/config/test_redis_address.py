@@ -1,7 +1,7 @@
 import pytest
 
 from wispy.config.redis_address import RedisAddress, fault_of
-from wispy.config.schema import RedisTlsConfig
+from wispy.config.schema import RedisConfig, RedisSentinelConfig, RedisTlsConfig
 from wispy.config.secrets import mask_url, mask_urls
 from wispy.errors import ConfigError
 
@@ -104,6 +104,31 @@ def test_never_shows_a_password_that_was_not_escaped(scheme: str, character: str
     reason = fault_of(url)
     shown = [mask_url(url), mask_urls(f"the URL is {url}, and it is right") if reason is None else reason]
     assert [text for text in shown if "top" in text or "secret" in text] == []
+
+
+def test_sentinels_may_have_a_login_of_their_own() -> None:
+    url = "redis+sentinel://me:secret@a/lab"
+    address = RedisConfig(url=url, sentinel=RedisSentinelConfig(password="hidden")).server
+    assert (address.sentinel_login, address.user, address.password) == ((None, "hidden"), "me", "secret")
+    assert "hidden" not in repr(address)
+    assert address.at("10.0.0.1", 6380).sentinel_login is None, "it is not for the servers"
+    assert RedisConfig(url=url).server.sentinel_login is None
+
+
+@pytest.mark.parametrize(
+    ("url", "user", "password", "reason"),
+    [
+        ("redis://cache", None, "hidden", "redis.url names no Sentinels"),
+        ("redis+cluster://cache", "me", "hidden", "redis.url names no Sentinels"),
+        ("redis+sentinel://a/lab", "me", None, "redis.sentinel.password is missing"),
+    ],
+)
+def test_a_login_for_sentinels_that_cannot_be_is_refused(
+    url: str, user: str | None, password: str | None, reason: str
+) -> None:
+    with pytest.raises(ConfigError, match=reason) as caught:
+        _ = RedisConfig(url=url, sentinel=RedisSentinelConfig(user=user, password=password)).server
+    assert "hidden" not in str(caught.value)
 
 
 def test_tls_is_spoken_where_the_url_says_so() -> None:

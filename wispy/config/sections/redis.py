@@ -12,6 +12,15 @@ from wispy.config.units import Seconds
 from wispy.errors import ConfigError
 
 
+class RedisSentinelConfig(Section, frozen=True):
+    """As whom to speak to Sentinels, where that is not as to the servers."""
+
+    user: Annotated[str | None, about("user name; null: the one that a password alone is for")] = None
+    password: Annotated[
+        str | None, about("password; null: a Sentinel that wants one gets user and password of the servers")
+    ] = None
+
+
 class RedisConfig(Section, frozen=True):
     """The Redis or Valkey server between frontends and workers."""
 
@@ -29,6 +38,7 @@ class RedisConfig(Section, frozen=True):
     user: Annotated[str | None, about("user name; stronger than the URL's")] = None
     password: Annotated[str | None, about("password; stronger than the URL's")] = None
     tls: RedisTlsConfig = RedisTlsConfig()
+    sentinel: RedisSentinelConfig = RedisSentinelConfig()
     prefix: Annotated[
         str, about("start of every key and channel; one for each deployment on a server", checks.redis_prefix)
     ] = "wispy:"
@@ -47,9 +57,20 @@ class RedisConfig(Section, frozen=True):
         """Where the server is, and as whom to speak to it; whoever starts a process has seen to it that there is one.
 
         Raises:
-            ConfigError: `tls` is set, and the URL does not say to speak TLS.
+            ConfigError: `tls` is set, and the URL does not say to speak TLS; or `sentinel` is, and it names none.
         """
         assert self.url is not None
         if self.tls != RedisTlsConfig() and not is_tls(self.url):
             raise ConfigError("redis.tls is set, and redis.url does not say to speak TLS: it must begin with rediss")
-        return RedisAddress.parse(self.url, user=self.user, password=self.password, tls=self.tls)
+        address = RedisAddress.parse(self.url, user=self.user, password=self.password, tls=self.tls)
+        sentinel = self.sentinel
+        if sentinel == RedisSentinelConfig():
+            return address
+        if not address.sentinels:
+            raise ConfigError(
+                "redis.sentinel is set, and redis.url names no Sentinels: it must begin with redis+sentinel:// or "
+                "rediss+sentinel://"
+            )
+        if sentinel.password is None:
+            raise ConfigError("redis.sentinel.user is set, and redis.sentinel.password is missing")
+        return address.with_sentinel_login(sentinel.user, sentinel.password)
