@@ -153,11 +153,15 @@ class Home(Handler):
             query = f"?{self.request.query}" if self.request.query else ""
             self.redirect(f"{config.base_path}/{config.static.homepage.lstrip('/')}{query}")
             return
+        finish(self, landing_page(await self._objects(), config))
+
+    async def _objects(self) -> list[str] | None:
+        if self._core.gate is not None:
+            return None
         try:
-            objects = await self._core.methods.objects()
+            return await self._core.methods.objects()
         except errors.RPCError:
-            objects = []
-        finish(self, landing_page(objects, config))
+            return []
 
 
 def has_homepage(config: Config) -> bool:
