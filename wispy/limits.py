@@ -172,7 +172,12 @@ LIMITS: Final = (
         "an owner that does 10,000 a second has them answered in half a second",
         _FOR_NOW,
     ),
-    Limit("limits.objects", "process", "each costs a subscription in Redis, and clients choose the names", _FOR_NOW),
+    Limit(
+        "limits.objects",
+        "process",
+        "each costs a subscription in Redis, and clients choose the names; those that nobody waits for make room",
+        _FOR_NOW,
+    ),
     Limit(
         "limits.request_rate_per_session",
         "connection, session",
