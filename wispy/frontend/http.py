@@ -133,6 +133,9 @@ class _HttpSink:
         if self._left == 0 and not self.done.done():
             self.done.set_result(None)
 
+    def abandoned(self) -> None:
+        """Nobody tells whether the client of a POST is still there."""
+
 
 class Rpc(Handler):
     """`POST /rpc`: the same JSON-RPC for curl and scripts.

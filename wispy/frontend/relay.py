@@ -186,8 +186,7 @@ class Relay:
     def close_session(self, session: SessionFlights) -> None:
         """The session's connection is gone: what is in flight still lands, for nobody."""
         session.is_closed = True
-        for flight in session.in_flight.values():
-            flight.sink = NOBODY
+        session.abandon()
         self._forget_if_done(session)
 
     def _forget_if_done(self, session: SessionFlights) -> None:
