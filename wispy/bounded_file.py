@@ -69,9 +69,12 @@ class BoundedFile(logging.Handler):
         held = os.fstat(self._file).st_size
         if held == 0 or held + size <= self._size:
             return
-        fcntl.flock(self._file, fcntl.LOCK_EX)  # ends with the file
-        if self._is_current():  # else somebody else has renamed it while we waited
-            self._rename()
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+        try:
+            if self._is_current():  # else somebody else has renamed it while we waited
+                self._rename()
+        finally:  # what could not be renamed stays open here: all others would wait for ever
+            fcntl.flock(self._file, fcntl.LOCK_UN)
         self._open_again()
 
     def _open_again(self) -> None:

@@ -107,7 +107,7 @@ LIMITS: Final = (
         "what scripts send is small, and it is kept whole until it has come. Compressed ones are refused with 415",
         "413 and `TOO_LARGE`",
     ),
-    Limit("limits.http_body_time", "POST", "10 MiB at 300 kbit/s", "the connection is closed"),
+    Limit("limits.http_body_time", "body", "10 MiB at 300 kbit/s", "the connection is closed"),
     Limit("limits.reply_bytes", "reply", "as large as a message the other way", "`TOO_LARGE`, `executed: yes`", WORKER),
     Limit(
         "limits.snapshot_bytes",
@@ -172,7 +172,12 @@ LIMITS: Final = (
         "an owner that does 10,000 a second has them answered in half a second",
         _FOR_NOW,
     ),
-    Limit("limits.objects", "process", "each costs a subscription in Redis, and clients choose the names", _FOR_NOW),
+    Limit(
+        "limits.objects",
+        "process",
+        "each costs a subscription in Redis, and clients choose the names; those that nobody waits for make room",
+        _FOR_NOW,
+    ),
     Limit(
         "limits.request_rate_per_session",
         "connection, session",

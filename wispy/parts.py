@@ -227,9 +227,11 @@ class _Web:
 
     def stop(self) -> None:
         """Drain and end; blocks."""
-        if self._thread.is_alive():
+        try:
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._thread.join()
+        except RuntimeError:
+            log.debug("the frontends have ended already")
+        self._thread.join()
 
 
 def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@ import logging
 import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -60,6 +61,21 @@ def test_it_begins_anew_where_somebody_else_has_moved_the_file(tmp_path: Path) -
     file.close()
     assert (tmp_path / "moved").read_text() == "one\n"
     assert path.read_text() == "two\n"
+
+
+def test_who_cannot_rename_a_full_file_does_not_have_the_others_wait(tmp_path: Path) -> None:
+    path = tmp_path / "audit"
+    (tmp_path / "audit.1" / "in the way").mkdir(parents=True)
+    files = [BoundedFile(str(path), 10, 1) for _ in range(2)]
+    files[0].emit(record("x" * 50))
+    files[0].emit(record("lost"))
+    other = threading.Thread(target=files[1].emit, args=(record("lost"),), daemon=True)
+    other.start()
+    other.join(10)
+    assert not other.is_alive(), "it waits for a lock that nobody gives back"
+    for file in files:
+        file.close()
+    assert path.read_text() == "x" * 50 + "\n"
 
 
 WRITER = """

@@ -10,6 +10,7 @@ import asyncio
 import gzip
 import os
 from collections import OrderedDict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -31,12 +32,26 @@ LEVEL: Final = 6
 Key = tuple[str, int, int]
 
 
+def etag_of(mtime_ns: int, size: int, suffix: str = "") -> str:
+    """An ETag that costs nothing: a file's time and size."""
+    return f'"{mtime_ns:x}-{size:x}{suffix}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A compressed copy of a file."""
+
+    content: bytes
+    etag: str
+    """By what the file was before it was read: should it have changed since, the copy is asked for once more."""
+
+
 class Compressed:
     """The compressed copies of one process."""
 
     def __init__(self, limit: int = CACHE_BYTES) -> None:
         self._limit = limit
-        self._copies: OrderedDict[Key, bytes | None] = OrderedDict()  # None: it does not pay
+        self._copies: OrderedDict[Key, Copy | None] = OrderedDict()  # None: it does not pay
         self._bytes = 0
         self._lock = asyncio.Lock()
 
@@ -45,8 +60,8 @@ class Compressed:
         """Bytes that are held."""
         return self._bytes
 
-    async def of(self, file: str) -> bytes | None:
-        """The file's compressed content; None where it leaves as it is.
+    async def of(self, file: str) -> Copy | None:
+        """The file's compressed copy; None where it leaves as it is.
 
         Raises:
             OSError: it cannot be read.
@@ -58,11 +73,13 @@ class Compressed:
         if key not in self._copies:
             async with self._lock:
                 if key not in self._copies:
-                    self._keep(key, await asyncio.to_thread(_compress, file))
+                    content = await asyncio.to_thread(_compress, file)
+                    etag = etag_of(stat.st_mtime_ns, stat.st_size, "-gzip")
+                    self._keep(key, None if content is None else Copy(content, etag))
         self._copies.move_to_end(key)
         return self._copies[key]
 
-    def _keep(self, key: Key, copy: bytes | None) -> None:
+    def _keep(self, key: Key, copy: Copy | None) -> None:
         self._copies[key] = copy
         self._bytes += _cost(copy)
         while self._bytes > self._limit and len(self._copies) > 1:
@@ -70,8 +87,8 @@ class Compressed:
             self._bytes -= _cost(oldest)
 
 
-def _cost(copy: bytes | None) -> int:
-    return 512 + len(copy or b"")  # and the entry itself
+def _cost(copy: Copy | None) -> int:
+    return 512 + (0 if copy is None else len(copy.content))  # and the entry itself
 
 
 def _compress(file: str) -> bytes | None:

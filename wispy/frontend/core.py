@@ -216,7 +216,6 @@ class Core:
     def _closed(self, session: Session) -> None:
         self.sessions.pop(session, None)
         for flights in session.all_flights():
-            self.dispatcher.gone(flights)
             self.relay.close_session(flights)
         self.quotas.closed(session)
 

@@ -123,9 +123,6 @@ class Dispatcher:
             access = Access("message", "", address=caller.remote, user=caller.identity.user, detail=error.message)
             self._relay.audit.denied(error.denied, access)
 
-    def gone(self, flights: SessionFlights) -> None:
-        """The connection of these flights is gone: nobody here will get their answers."""
-
     def _relayed(
         self, caller: Caller, request: Request, sink: AnswerSink, object_name: str, timeout_s: float | None
     ) -> Flight:

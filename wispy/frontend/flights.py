@@ -33,6 +33,10 @@ class AnswerSink(Protocol):
         """Take the JSON-RPC answer to one request; it is empty where the request was a notification."""
         ...
 
+    def abandoned(self) -> None:
+        """The client is gone: there is no answer for it here."""
+        ...
+
 
 class Carrier(Protocol):
     """Who takes flights to an object."""
@@ -51,6 +55,9 @@ class _Nobody:
 
     def answered(self, text: bytes) -> None:
         """Drop the answer."""
+
+    def abandoned(self) -> None:
+        """Nobody was there."""
 
 
 NOBODY: Final = _Nobody()
@@ -152,14 +159,20 @@ class SessionFlights:
 
     def take_over(self, former: "SessionFlights") -> None:
         """Go on for the same session's former connection, which has not ended yet: what it has in flight is ours."""
+        former.abandon()
         self.in_flight, former.in_flight = former.in_flight, {}
         self.last_id = next(reversed(self.in_flight), 0)
         for flight in self.in_flight.values():
             flight.session = self
-            flight.sink = NOBODY
         former.is_closed = True
         if former.leave is not None:
             former.leave()
+
+    def abandon(self) -> None:
+        """Nobody waits here any more: what is in flight still lands."""
+        for flight in self.in_flight.values():
+            flight.sink.abandoned()
+            flight.sink = NOBODY
 
     def acknowledge(self, ack: int, still_open: list[int]) -> None:
         """The client says up to which id it has its answers, and which of those it does not have."""

@@ -2,6 +2,7 @@
 
 Rules:
 - Host is checked on every request, Origin on every one that changes something, before anything else.
+- A body is for those who take one; where none is wanted it passes by and is not kept, however large.
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
@@ -11,7 +12,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from tornado.httputil import HTTPServerRequest
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from wispy.audit_log import Access
 from wispy.frontend.auth.verifying import Grant
@@ -74,6 +75,7 @@ def access_of(request: HTTPServerRequest, user: str | None) -> Access:
     )
 
 
+@stream_request_body
 class Handler(RequestHandler):
     """Base of all handlers: the checks that every request passes."""
 
@@ -96,6 +98,9 @@ class Handler(RequestHandler):
             raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
         if self._core.is_draining:
             self.set_header("Connection", "close")  # the next request is another frontend's
+
+    def data_received(self, chunk: bytes) -> Awaitable[None] | None:
+        """A part of the body has come."""
 
     def denial(self, status: int) -> Reason | None:
         """Why the request was denied, by the status of its answer; None: it was not denied."""

@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
-from tornado.web import Application, HTTPError, RequestHandler, stream_request_body
+from tornado.web import Application, HTTPError, RequestHandler
 
 from wispy.config.schema import Config
 from wispy.frontend.console_files import console_routes
@@ -133,8 +133,10 @@ class _HttpSink:
         if self._left == 0 and not self.done.done():
             self.done.set_result(None)
 
+    def abandoned(self) -> None:
+        """Nobody tells whether the client of a POST is still there."""
 
-@stream_request_body
+
 class Rpc(Handler):
     """`POST /rpc`: the same JSON-RPC for curl and scripts.
 
@@ -151,7 +153,6 @@ class Rpc(Handler):
     async def prepare(self) -> None:
         connection = cast(HTTP1Connection, self.request.connection)
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection; see `data_received`
-        connection.set_body_timeout(self._core.config.limits.http_body_time)
         super().prepare()
         await self.learn_who()
 
@@ -167,6 +168,7 @@ class Rpc(Handler):
         is_late = self.request.request_time() >= self._core.config.limits.http_body_time
         if is_late and not self._is_read:  # Tornado has ended it
             self._core.counts.hit("http_body_time")
+        super().on_connection_close()  # nobody waits for the rest of the body any more
 
     def data_received(self, chunk: bytes) -> None:
         self._body_size += len(chunk)
@@ -296,9 +298,11 @@ class Metrics(Handler):
 class Missing(Handler):
     """Everything else."""
 
-    def prepare(self) -> None:
-        super().prepare()
+    def _absent(self) -> None:
+        # Not in `prepare`: Tornado ends a connection whose request was answered before it was read.
         raise HTTPError(404)
+
+    get = head = post = put = patch = delete = options = _absent
 
 
 class FrontendApplication(Application):

@@ -9,6 +9,7 @@ Rules:
 
 import logging
 from collections import Counter
+from contextlib import suppress
 from typing import Any, Final, cast
 
 from tornado.httpserver import HTTPServer
@@ -72,10 +73,9 @@ class BoundedHTTPServer(HTTPServer):
         if isinstance(stream, SSLIOStream):  # a handshake for a refusal would cost what it is to save
             stream.close()
             return
-        try:
-            stream.write(_REFUSAL).add_done_callback(lambda done: (done.exception(), stream.close()))
-        except StreamClosedError:
-            stream.close()
+        with suppress(StreamClosedError):
+            stream.write(_REFUSAL)  # the kernel has it now
+        stream.close()  # not in a later turn: in one, more may be accepted than there are files
 
     def _reached(self, peer: str | None) -> FrontendLimit | None:
         """The limit that one more connection would be past."""

@@ -44,6 +44,10 @@ log = logging.getLogger("wispy.frontend")
 MAX_HELD: Final = 1000
 """Updates kept while a feed is being opened or repaired; what goes beyond is a gap, repaired in turn."""
 
+OPEN_S: Final = 5.0
+"""How long a subscription may wait for its confirmation: as long as any command to Redis for its reply. Clients ask
+again, at the pace of their own."""
+
 REPAIR_RETRY_S: Final = 0.5
 """Pause after a repair that Redis did not answer."""
 
@@ -101,29 +105,32 @@ class Hub:
 
     # --- subscribing ------------------------------------------------------------------------------------------------
 
-    async def join(self, name: str) -> Feed:
-        """The feed of a channel, open; `release` it, or make it a subscription with `add`, in the same turn.
+    def join(self, name: str) -> Feed:
+        """The feed of a channel, which is opened if nobody else has it; it stays until `release`.
 
         Raises:
-            RPCError: there is no such channel, or Redis cannot be asked.
+            RPCError: there can be no such channel, or too many are followed.
         """
         feed = self._feeds.get(name)
         if feed is None:
             feed = self._make(name)
         feed.joining += 1
-        try:
-            if feed.reader is None:
-                assert feed.opened is not None
-                await asyncio.shield(feed.opened)
-            if feed.refusal is not None:
-                raise feed.refusal
-        except BaseException:
-            self.release(feed)
-            raise
         return feed
 
+    async def wait_open(self, feed: Feed) -> None:
+        """Wait until a feed that was joined is open.
+
+        Raises:
+            RPCError: there is no such channel, or Redis cannot be asked.
+        """
+        if feed.reader is None:
+            assert feed.opened is not None
+            await asyncio.shield(feed.opened)
+        if feed.refusal is not None:
+            raise feed.refusal
+
     def release(self, feed: Feed) -> None:
-        """What `join` returned is not needed any more, or is a subscription now."""
+        """What `join` returned is not needed any more, or is a subscription now (`add`)."""
         feed.joining -= 1
         self._drop_if_unused(feed)
 
@@ -158,12 +165,13 @@ class Hub:
         return feed
 
     async def _open(self, feed: Feed) -> None:
-        keys = self._keys.of(feed.object_name)
+        updates = self._keys.of(feed.object_name).updates(feed.channel)
         try:
-            await self._subscriber.subscribe(keys.updates(feed.channel), lambda payload: self._updated(feed, payload))
+            async with asyncio.timeout(OPEN_S):
+                await self._subscriber.subscribe(updates, lambda payload: self._updated(feed, payload))
             snapshot = await self._store(feed).snapshot(feed.channel)
-        except BrokerError as error:
-            log.warning("%s cannot be followed: %s", feed.name, error)
+        except (BrokerError, TimeoutError) as error:
+            log.warning("%s cannot be followed: %s", feed.name, error or "the subscription is not confirmed")
             feed.refusal = errors.UNAVAILABLE()
             return
         if snapshot is None:
@@ -314,13 +322,15 @@ class Hub:
         while self._feeds.get(feed.name) is feed:
             try:
                 if await self._catch_up(feed):
-                    self.counts.recovered += 1
                     break
                 log.info("%s: Redis has less than was heard of it, and no owner yet", feed.name)
             except BrokerError as error:
                 log.info("%s: missed updates cannot be read yet: %s", feed.name, error)
             self.flush()  # what was found is not held back by what was not
             await asyncio.sleep(REPAIR_RETRY_S)
+        else:
+            return  # the last subscriber has left: what is held back is for nobody, and its gap stays one
+        self.counts.recovered += 1
         self._go_live(feed)
 
     async def _catch_up(self, feed: Feed) -> bool:

@@ -40,9 +40,10 @@ _PAGE: Final = """<!DOCTYPE html>
 """
 
 
-def landing_page(objects: list[str], config: Config) -> str:
-    """The page, for these objects."""
-    names = ", ".join(f"<code>{escape(name)}</code>" for name in objects) or "no object yet"
+def landing_page(objects: list[str] | None, config: Config) -> str:
+    """The page, for these objects; None: whoever loads it is not known, and not told."""
+    none = "what one has to log in for" if objects is None else "no object yet"
+    names = ", ".join(f"<code>{escape(name)}</code>" for name in objects or ()) or none
     name = objects[0] if objects else "sample"
     example = f"rpc.{name}.$describe().then(console.log);"
     link = f'<p><a href="{config.base_path}/console/">The console</a> shows what they are and do.</p>'

@@ -106,7 +106,7 @@ class LoggedSink:
             self._write()
 
     def abandoned(self) -> None:
-        """The client is gone."""
+        """The client is gone: write the line of that."""
         self._end(GONE)
 
     def _end(self, outcome: str) -> None:

@@ -2,7 +2,7 @@
 
 from wispy.access_log import AccessLog
 from wispy.frontend.dispatch import Caller, Dispatcher, LocalMethod
-from wispy.frontend.flights import AnswerSink, Flight, SessionFlights
+from wispy.frontend.flights import AnswerSink, Flight
 from wispy.frontend.logged_sink import LoggedSink
 from wispy.frontend.relay import Relay
 from wispy.protocol import errors
@@ -44,8 +44,3 @@ class LoggingDispatcher(Dispatcher):
             address=caller.remote,
             user=caller.identity.user,
         )
-
-    def gone(self, flights: SessionFlights) -> None:
-        for flight in flights.in_flight.values():
-            if isinstance(flight.sink, LoggedSink):
-                flight.sink.abandoned()

@@ -33,6 +33,10 @@ TOKEN_S: Final = 30 * 86400
 """How long a token is good for. A session's window begins when its connection breaks, which only its client knows; a
 token has to last as long as a connection may. That it is good for nothing later is the owner's memory's to see to."""
 
+OPENED_AT_ONCE: Final = 64
+"""Channels that one subscription opens at a time: they share round trips, and wait together where Redis does not
+answer. Wrong names count as channels until they are known to be wrong, and must not take the others' room."""
+
 ParamsT = TypeVar("ParamsT")
 
 
@@ -236,31 +240,55 @@ class Subscription:
         self._names = names
         self._since = since
         """Where the client stopped: epoch and offset."""
+        self._joined: dict[str, Feed] = {}
+        """What the hub keeps for this subscription."""
         self._feeds: dict[str, Feed] = {}
+        """That of it which is open."""
         self._results: dict[str, Any] = {}
         self._reached: dict[str, tuple[str, int]] = {}
         """Event channel to how far what its subscriber missed has been read."""
         self._missed: dict[str, list[Brought | Missing]] = {}
         """Event channel to that."""
+        self._left: set[str] = set()
+        """Channels that the client has left meanwhile."""
+        session.subscribing += (self,)
+
+    def leave(self, name: str) -> None:
+        """The client does not want this channel any more."""
+        self._left.add(name)
 
     async def run(self) -> bytes:
         """Open the feeds; the result to answer with. Its updates are sent after it."""
         try:
-            for name in self._names:
-                await self._open(name)
+            for start in range(0, len(self._names), OPENED_AT_ONCE):
+                await self._open(self._names[start : start + OPENED_AT_ONCE])
             while behind := [feed for feed in self._feeds.values() if self._is_behind(feed)]:
                 for feed in behind:
                     await self._read_missed(feed)
             self._hub.flush()
             return self._go_live()
         finally:
-            for feed in self._feeds.values():
+            session = self._session
+            session.subscribing = tuple(each for each in session.subscribing if each is not self)
+            for feed in self._joined.values():
                 self._hub.release(feed)
 
-    async def _open(self, name: str) -> None:
+    async def _open(self, names: list[str]) -> None:
+        for name in names:
+            try:
+                self._joined[name] = self._hub.join(name)
+            except errors.RPCError as error:
+                self._refuse(name, error)
+        for name in names:
+            if name in self._joined:
+                await self._wait_open(name, self._joined[name])
+
+    async def _wait_open(self, name: str, feed: Feed) -> None:
         try:
-            feed = await self._hub.join(name)
+            await self._hub.wait_open(feed)
         except errors.RPCError as error:
+            del self._joined[name]
+            self._hub.release(feed)
             self._refuse(name, error)
             return
         self._feeds[name] = feed
@@ -312,7 +340,7 @@ class Subscription:
             if feed.kind == "value" and not self._has_newer(feed):
                 result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)
             self._results[name] = result
-            if session.connection is not None:
+            if session.connection is not None and name not in self._left:
                 session.subscribe(feed)
                 session.send_after_answer([_text(feed, piece) for piece in self._missed.get(name, ())])
         return msgspec.json.encode(self._results)

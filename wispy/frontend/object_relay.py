@@ -57,7 +57,7 @@ class OpenEntry:
         """Flights that are not answered."""
         self.sent_at = sent_at
         self.id: str | None = None
-        """As Redis answered; None until then."""
+        """As Redis answered; None until then, and again where it is to be sent once more."""
         self.is_asked = False
         """Whether Redis was asked to withdraw it."""
 
@@ -107,6 +107,11 @@ class ObjectRelay:
     def has_unsent(self) -> bool:
         """Whether there is a request that Redis may not have yet."""
         return bool(self._queue) or self._unacknowledged > 0
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it has nothing to do, and nothing begun."""
+        return self.is_open and not self.in_flight and not self.has_unsent
 
     # --- requests go out --------------------------------------------------------------------------------------------
 
@@ -326,8 +331,11 @@ class ObjectRelay:
         """The reply subscription is back: answers may have been missed, so that all is asked for again."""
         if self._is_shared:
             self._relay.tasks.start(self._give_up_lost(), f"lost answers of {self.object_name}")
-        else:
+        elif self._link.connected:
             self._resend(list(self._entries))
+        else:  # `resend_unacknowledged` has it all to do
+            for entry in self._entries:
+                entry.id = None
 
     async def _give_up_lost(self) -> None:
         """Give up what a shared object has answered while nobody listened: an entry goes with its answer."""
@@ -358,7 +366,7 @@ class ObjectRelay:
         self._link.flush()
 
     def forget(self) -> None:
-        """There is no such object: nothing is sent again."""
+        """Nothing is asked of it any more: nothing is sent again."""
         self._link.remove_connected(self.resend_unacknowledged)
 
     def close(self) -> None:

@@ -15,6 +15,7 @@ import secrets
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import msgspec
@@ -123,7 +124,10 @@ def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) ->
 
 async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
     """Wait until the child has ended by itself, or has been told to, and has."""
-    ended = asyncio.create_task(asyncio.to_thread(child.wait))
+    # A thread of its own: the loop's are few more than the machine has cores, and there may be more children than that.
+    waiting = ThreadPoolExecutor(1, "wispy-child")
+    ended = asyncio.get_running_loop().run_in_executor(waiting, child.wait)
+    waiting.shutdown(wait=False)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)

@@ -114,12 +114,19 @@ class Relay:
         """
         object_relay = self._objects.get(object_name)
         if object_relay is None:
-            if len(self._objects) >= self._max_objects:
+            if len(self._objects) >= self._max_objects and not self._forget_an_idle_one():
                 self.counts.hit("objects")
                 self.refuse(flight, errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
             object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
         object_relay.submit(flight, timeout_s)
+
+    def _forget_an_idle_one(self) -> bool:
+        """Make room for another object: whoever asks for the forgotten one next waits for two commands more."""
+        idle = next((name for name, each in self._objects.items() if each.is_idle), None)
+        if idle is not None:
+            self.forget(idle)
+        return idle is not None
 
     def refuse(self, flight: Flight, error: errors.RPCError) -> None:
         """Answer a flight that was not sent."""
@@ -140,7 +147,7 @@ class Relay:
         self.link.flush()
 
     def forget(self, object_name: str) -> None:
-        """The object does not exist, or not any more."""
+        """The object does not exist, or not any more, or nobody has asked for it of late."""
         object_relay = self._objects.pop(object_name, None)
         if object_relay is None:
             return
@@ -179,8 +186,7 @@ class Relay:
     def close_session(self, session: SessionFlights) -> None:
         """The session's connection is gone: what is in flight still lands, for nobody."""
         session.is_closed = True
-        for flight in session.in_flight.values():
-            flight.sink = NOBODY
+        session.abandon()
         self._forget_if_done(session)
 
     def _forget_if_done(self, session: SessionFlights) -> None:
@@ -213,13 +219,14 @@ class Relay:
 
     def _take_special(self, flight: Flight, reply: relay.Reply) -> None:
         if reply.kind >= relay.DENIED:
-            del flight.session.in_flight[flight.id]
-            _landed(flight)
+            _land(flight)
             reason = relay.denied_reason(reply.kind)
             self.audit.flight_denied(flight, reason, errors.message_in(reply.body), is_own=False)
             flight.answer(reply.kind, reply.body)
         elif reply.kind == relay.EXTENDED:
             flight.deadline = asyncio.get_running_loop().time() + _decode_seconds(reply.body) + GRACE_S
+        elif flight.sink is NOBODY:
+            _land(flight)  # its session asks again, here or elsewhere, and is told the same: the body is left to it
         else:
             self.tasks.start(self._fetch(flight, _decode_key(reply.body)), "fetch of a large result")
 
@@ -251,6 +258,12 @@ class Relay:
         for object_relay in list(self._objects.values()):
             object_relay.close()
         await self.tasks.cancel()
+
+
+def _land(flight: Flight) -> None:
+    """It is in flight no more."""
+    del flight.session.in_flight[flight.id]
+    _landed(flight)
 
 
 def _landed(flight: Flight) -> None:

@@ -140,6 +140,7 @@ async def serve(
         application(core, tell_of_all),
         core=core,
         max_body_size=config.limits.http_body,
+        body_timeout=config.limits.http_body_time,
         idle_connection_timeout=config.limits.http_idle,
         ssl_options=tls_context(config),
         xheaders=False,  # `forwarded` reads them, and from trusted proxies only

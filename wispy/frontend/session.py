@@ -12,10 +12,11 @@ Rules:
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.verifying import Grant
+from wispy.frontend.batch_sink import BatchSink
 from wispy.frontend.dispatch import Reception
 from wispy.frontend.feed import Feed
 from wispy.frontend.flights import AnswerSink, SessionFlights
@@ -44,6 +45,14 @@ class SessionLimits:
     digits: int
     unread_bytes: int
     """Bytes of replies that a reader may leave unread."""
+
+
+class Subscribing(Protocol):
+    """A subscription to channels that are still being opened."""
+
+    def leave(self, name: str) -> None:
+        """The client does not want this channel any more."""
+        ...
 
 
 class Session:
@@ -77,6 +86,7 @@ class Session:
         "flights",
         "grant",
         "opened_at",
+        "subscribing",
         "subscriptions",
     )
 
@@ -102,6 +112,8 @@ class Session:
         self._plain: SessionFlights | None = None
         """Of what has ids of the frontend's choice; None until there is some."""
         self.subscriptions: dict[str, Feed] = {}
+        self.subscribing: tuple[Subscribing, ...] = ()
+        """What is about to become one of them."""
         self.opened_at = 0.0
         """When its connection was made, on the loop's clock."""
         self.grant: Grant | None = None
@@ -235,7 +247,7 @@ class Session:
 
     def _start_batch(self, requests: list[Request | InvalidMessageError]) -> None:
         self._in_flight += len(requests)
-        batch = _Batch(self, len(requests))
+        batch = BatchSink(self, len(requests))
         for request in requests:
             if isinstance(request, Request):
                 self._reception.start(self, request, batch)
@@ -253,6 +265,9 @@ class Session:
         if self._after_answer or self._is_paused:
             self.landed(0)
 
+    def abandoned(self) -> None:
+        """Its own end has brought this about."""
+
     def send_after_answer(self, texts: list[bytes]) -> None:
         """Send notifications right behind the answer that the caller is about to give."""
         self._after_answer += texts
@@ -261,7 +276,7 @@ class Session:
         """Whether an answer to `sink` goes out here."""
         if isinstance(sink, LoggedSink):
             sink = sink.sink
-        return sink is self or (isinstance(sink, _Batch) and sink.session is self)
+        return sink is self or (isinstance(sink, BatchSink) and sink.session is self)
 
     def landed(self, requests: int) -> None:
         """That many requests have their answers."""
@@ -318,7 +333,9 @@ class Session:
             self._hub.add(feed, self)
 
     def unsubscribe(self, name: str) -> None:
-        """Deliver a channel's updates no more."""
+        """Deliver a channel's updates no more, nor those of one that the client was about to follow."""
+        for each in self.subscribing:
+            each.leave(name)
         feed = self.subscriptions.pop(name, None)
         if feed is not None:
             self._hub.remove(feed, self)
@@ -349,9 +366,11 @@ class Session:
             self.expel("a channel that it follows is not its any more")
 
     def _catch_up(self, behind: dict[Feed, tuple[str, int]]) -> None:
-        """The reader reads again: bring it to the newest values, say which messages it missed."""
-        self._behind = None
-        for feed, position in behind.items():
+        """The reader reads again: bring it to the newest values, say which messages it missed, while there is room."""
+        connection = self.connection
+        while behind and connection is not None and not connection.is_full:
+            feed = next(iter(behind))
+            position = behind.pop(feed)
             if feed.kind == "event":
                 gap = feed.gap_since(*position)
                 if gap is not None:
@@ -359,24 +378,5 @@ class Session:
             elif feed.value is not None:
                 assert feed.reader is not None
                 self.send(feed.update_text(feed.reader.epoch, feed.reader.head, feed.value))
-
-
-class _Batch:
-    """The sink of a batch's requests: their answers leave together, when the last one is there."""
-
-    __slots__ = ("_left", "_size", "_texts", "session")
-
-    def __init__(self, session: Session, size: int) -> None:
-        self.session = session
-        self._size = size
-        self._left = size
-        self._texts: list[bytes] = []
-
-    def answered(self, text: bytes) -> None:
-        if text:
-            self._texts.append(text)
-        self._left -= 1
-        if self._left == 0:
-            if self._texts:
-                self.session.send(jsonrpc.batch(self._texts))
-            self.session.landed(self._size)
+        if not behind:
+            self._behind = None

@@ -22,7 +22,7 @@ from tornado.web import HTTPError, StaticFileHandler
 
 from wispy.config.schema import Config, StaticConfig
 from wispy.frontend import media_types
-from wispy.frontend.compressed import Compressed, accepts_gzip
+from wispy.frontend.compressed import Compressed, Copy, accepts_gzip, etag_of
 from wispy.frontend.core import Core
 from wispy.frontend.folders import real_file
 from wispy.frontend.handler import Handler, finish
@@ -57,8 +57,8 @@ class StaticFiles(Handler, StaticFileHandler):
     kind = "page"
 
     _shared: Shared
-    _copy: bytes | None = None
-    """What leaves in place of the file: its compressed content."""
+    _copy: Copy | None = None
+    """What leaves in place of the file."""
 
     def initialize(self, core: Core, path: str, shared: Shared, default_filename: str | None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         Handler.initialize(self, core)
@@ -82,7 +82,7 @@ class StaticFiles(Handler, StaticFileHandler):
             raise HTTPError(404)  # links of that page would start from a folder that does not exist
         return super().validate_absolute_path(root, absolute_path)
 
-    async def _compressed(self, path: str) -> bytes | None:
+    async def _compressed(self, path: str) -> Copy | None:
         headers = self.request.headers
         if "Range" in headers or not accepts_gzip(headers.get("Accept-Encoding", "")):
             return None
@@ -105,8 +105,10 @@ class StaticFiles(Handler, StaticFileHandler):
         file: str | None = getattr(self, "absolute_path", None)
         if file is None:  # this answer is no file
             return None
+        if self._copy is not None:
+            return self._copy.etag
         stat = Path(file).stat()
-        return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}{"-gzip" if self._copy is not None else ""}"'
+        return etag_of(stat.st_mtime_ns, stat.st_size)
 
     def set_extra_headers(self, path: str) -> None:
         # Checked again at each load: a page that is being written is never stale.
@@ -134,12 +136,12 @@ class StaticFiles(Handler, StaticFileHandler):
         return 0  # `set_extra_headers` says it
 
     def get_content_size(self) -> int:
-        return len(self._copy) if self._copy is not None else super().get_content_size()
+        return len(self._copy.content) if self._copy is not None else super().get_content_size()
 
     def get_content(  # pyright: ignore[reportIncompatibleMethodOverride] -- Tornado's cannot know of this answer's copy
         self, abspath: str, start: int | None = None, end: int | None = None
     ) -> bytes | Generator[bytes, None, None]:
-        return self._copy if self._copy is not None else StaticFileHandler.get_content(abspath, start, end)
+        return self._copy.content if self._copy is not None else StaticFileHandler.get_content(abspath, start, end)
 
 
 class Home(Handler):
@@ -153,11 +155,15 @@ class Home(Handler):
             query = f"?{self.request.query}" if self.request.query else ""
             self.redirect(f"{config.base_path}/{config.static.homepage.lstrip('/')}{query}")
             return
+        finish(self, landing_page(await self._objects(), config))
+
+    async def _objects(self) -> list[str] | None:
+        if self._core.gate is not None:
+            return None
         try:
-            objects = await self._core.methods.objects()
+            return await self._core.methods.objects()
         except errors.RPCError:
-            objects = []
-        finish(self, landing_page(objects, config))
+            return []
 
 
 def has_homepage(config: Config) -> bool:

@@ -15,6 +15,11 @@ class Tasks:
         self._owner = owner
         self._running: set[asyncio.Task[None]] = set()
 
+    @property
+    def running(self) -> int:
+        """How many there are."""
+        return len(self._running)
+
     def start(self, coroutine: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
         """Run a coroutine in the background."""
         task = asyncio.create_task(coroutine, name=f"{self._owner}: {name}")

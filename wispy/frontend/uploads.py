@@ -20,7 +20,6 @@ from typing import Any, Final, cast
 import msgspec
 from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders
-from tornado.web import stream_request_body
 
 from wispy.config.schema import UploadConfig
 from wispy.frontend.core import Core
@@ -76,7 +75,6 @@ class Place:
         self._taken -= 1
 
 
-@stream_request_body
 class Uploads(StaticFiles):
     """An upload folder at its route; with the files of the static folder at the same route, if there is one."""
 
@@ -123,11 +121,11 @@ class Uploads(StaticFiles):
     async def prepare(self) -> None:
         connection = cast(HTTP1Connection, self.request.connection)
         connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection, and nobody read why
-        connection.set_body_timeout(UNHURRIED_S)
         super().prepare()
         await self.learn_who()
         if self.request.method not in ("PUT", "POST"):
             return
+        connection.set_body_timeout(UNHURRIED_S)
         try:
             self._check_caller()
             self._reading = self._begin(self.path_args[0] or "")

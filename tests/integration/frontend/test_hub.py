@@ -13,10 +13,12 @@ from wispy.broker.link import Link
 from wispy.broker.store import GivenOut, ObjectStore, Update
 from wispy.broker.subscriber import Subscriber
 from wispy.config.redis_address import RedisAddress
+from wispy.frontend import hub as module
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.feed import Feed
 from wispy.frontend.hub import Hub
 from wispy.frontend.websocket.seam import PreparedMessages
+from wispy.protocol import errors
 from wispy.protocol.positions import generation_of, parse_position
 from wispy.protocol.values import decode
 
@@ -111,7 +113,8 @@ class Stage:
     hub: Hub
 
     async def listen(self, channel: str) -> Listener:
-        feed = await self.hub.join(f"sample.{channel}")
+        feed = self.hub.join(f"sample.{channel}")
+        await self.hub.wait_open(feed)
         listener = Listener()
         self.hub.add(feed, listener)
         self.hub.release(feed)
@@ -199,7 +202,7 @@ async def test_what_a_repair_has_found_does_not_wait_for_what_redis_has_not_got_
     await stage.owner.publish("event", 1)
     await wait_until(lambda: listener.values == [1], "the first is delivered")
     await stage.owner.publish_unheard("event", 2)
-    feed = await stage.hub.join("sample.event")
+    feed = stage.hub.join("sample.event")
     stage.hub._subscriber.after_read = lambda: None  # no message comes by whose end this would be delivered anyway
     stage.hub._updated(feed, b'["%b",4,4]' % stage.owner.epoch.encode())
     stage.hub.release(feed)
@@ -209,6 +212,35 @@ async def test_what_a_repair_has_found_does_not_wait_for_what_redis_has_not_got_
     await stage.owner.publish_unheard("event", 4)
     await wait_until(lambda: listener.values == [1, 2, 3, 4], "all are delivered, once")
     assert not listener.gaps
+
+
+async def test_a_repair_ends_with_the_last_subscriber(stage: Stage) -> None:
+    """Redis has lost what was heard, and nobody is there any more for whom it could be looked for."""
+    listener = await stage.listen("event")
+    feed = stage.hub.join("sample.event")
+    stage.hub._updated(feed, b'["%b",4,4]' % stage.owner.epoch.encode())
+    stage.hub.release(feed)
+    stage.hub.remove(feed, listener)
+    await wait_until(lambda: not stage.hub._tasks.running, "the repair has ended")
+    assert stage.hub.counts.gaps == 1
+    assert stage.hub.counts.recovered == 0
+
+
+async def test_a_subscription_that_redis_does_not_confirm_is_refused_in_time(
+    valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "OPEN_S", 0.1)
+    address, keys = RedisAddress.parse(valkey.url), Keys()
+    link = Link(address, name="test")
+    subscriber = Subscriber(address, name="test", command_link=link)  # never started
+    hub = Hub(link, subscriber, keys, FrontendCounts(), max_feeds=100)
+    for _ in range(2):
+        feed = hub.join("sample.event")
+        with pytest.raises(errors.RPCError) as raised:
+            await hub.wait_open(feed)
+        hub.release(feed)
+        assert (raised.value.code, raised.value.data["retryable"]) == (errors.UNAVAILABLE.code, True)
+        assert hub.channels == 0
 
 
 async def heard_four_of_which_two_are_lost(stage: Stage, channel: str) -> Listener:

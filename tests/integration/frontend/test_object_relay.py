@@ -1,12 +1,14 @@
 """What a frontend writes for an object, on a real server: entries, and nothing beside them."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 import pytest
 
+from tests.support.relay import Relay as RedisRelay
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
@@ -20,7 +22,11 @@ from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import Flight
 from wispy.frontend.relay import Relay
 from wispy.protocol import errors, relay
+from wispy.protocol.relay import RelayedRequest
 from wispy.protocol.values import decode
+
+NAMES = ("sample", "lamp", "oven")
+"""One more than the frontend relays to at a time."""
 
 KEYS = Keys().of("sample")
 
@@ -35,23 +41,46 @@ class Client:
     def answered(self, text: bytes) -> None:
         self.answers.append(decode(text))
 
-    def submit(self, params: bytes) -> Flight:
+    def abandoned(self) -> None: ...
+
+    def submit(self, params: bytes = b"[]", name: str = "sample") -> Flight:
         session = self.relay.open_plain_session()
-        flight = Flight(session, 0, b"1", "sample.f", msgspec.Raw(params), 0, False, self)
-        self.relay.submit_plain("sample", flight)
+        flight = Flight(session, 0, b"1", f"{name}.f", msgspec.Raw(params), 0, False, self)
+        self.relay.submit_plain(name, flight)
         return flight
 
+    async def sent(self, name: str = "sample") -> Flight:
+        """A request that Redis has, and that nobody answers."""
+        flight = self.submit(name=name)
+        await wait_until(lambda: not self.relay.has_unsent, "Redis has it")
+        return flight
 
-@pytest.fixture
-async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
-    """Of a frontend that relays to `sample`, which somebody owns."""
-    address = RedisAddress.parse(valkey.url)
-    link = Link(address, name="test")
-    subscriber = Subscriber(address, name="test", command_link=link)
+    def answer(self, flight: Flight, kind: int, body: bytes) -> None:
+        """What the owner says of a request comes in."""
+        replies = relay.SessionReplies(flight.session.name, [relay.Reply(flight.id, kind, msgspec.Raw(body))])
+        self.relay.take_replies(relay.encode([replies]))
+
+    @property
+    def codes(self) -> list[int | None]:
+        """Of the errors among the answers so far; None: a result."""
+        return [answer["error"]["code"] if "error" in answer else None for answer in self.answers]
+
+
+@asynccontextmanager
+async def client_of(url: str, subscriber_url: str) -> AsyncIterator[Client]:
+    """Of a frontend that relays to `sample`, which somebody owns.
+
+    Args:
+        url: where the frontend sends commands.
+        subscriber_url: where it listens for replies.
+    """
+    link = Link(RedisAddress.parse(url), name="test")
+    subscriber = Subscriber(RedisAddress.parse(subscriber_url), name="test", command_link=link)
     await link.start()
     await subscriber.start()
     await wait_until(lambda: link.connected and subscriber.connected, "the links are up")
-    assert await ObjectStore(link, KEYS).acquire(None, nonce="a", lease_ms=60_000, holder="test")
+    for name in NAMES:
+        assert await ObjectStore(link, Keys().of(name)).acquire(None, nonce="a", lease_ms=60_000, holder="test")
     made = Relay(
         "f",
         link,
@@ -60,7 +89,7 @@ async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
         settings_of=lambda _: FuncCallerConfig(),
         audit=Audit(),
         max_in_flight=100,
-        max_objects=10,
+        max_objects=len(NAMES) - 1,
         before_replies=lambda: None,
         counts=FrontendCounts(),
     )
@@ -70,10 +99,21 @@ async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
     await link.stop()
 
 
+@pytest.fixture
+async def client(valkey: EmbeddedServer) -> AsyncIterator[Client]:
+    async with client_of(valkey.url, valkey.url) as client:
+        yield client
+
+
+async def requests(client: Client) -> list[list[RelayedRequest]]:
+    """What each entry of the stream carries."""
+    rows = await client.relay.link.call("XRANGE", KEYS.requests, "-", "+")
+    return [[each for block in relay.decode_entry(fields[1]).sessions for each in block.requests] for _, fields in rows]
+
+
 async def entries(client: Client) -> list[int]:
     """How many requests each entry of the stream carries."""
-    rows = await client.relay.link.call("XRANGE", KEYS.requests, "-", "+")
-    return [sum(len(block.requests) for block in relay.decode_entry(fields[1]).sessions) for _, fields in rows]
+    return list(map(len, await requests(client)))
 
 
 async def test_a_large_request_that_is_cancelled_before_it_leaves_leaves_nothing_behind(client: Client) -> None:
@@ -83,3 +123,55 @@ async def test_a_large_request_that_is_cancelled_before_it_leaves_leaves_nothing
     assert [answer["error"]["code"] for answer in client.answers] == [errors.CANCELLED.code]
     await client.relay.link.call("PING")  # sent after what this turn has left
     assert await entries(client) == [1]
+
+
+async def test_what_is_in_flight_waits_for_the_link_where_the_subscription_is_back_first(
+    valkey: EmbeddedServer,
+) -> None:
+    """Its answer may have been missed, so that it is to be asked for again; and not to be given up."""
+    async with RedisRelay(valkey.url) as way, client_of(way.url, valkey.url) as client:
+        await client.sent()
+        way.is_refusing = True
+        way.cut()
+        await wait_until(lambda: not client.relay.link.connected, "the link is down")
+        client.relay._resubscribed()
+        way.is_refusing = False
+        await wait_until(lambda: client.relay.link.connected and not client.relay.has_unsent, "it was sent again")
+        await client.relay.link.call("PING")
+        assert client.answers == []
+        assert [[each.retry for each in entry] for entry in await requests(client)] == [[False], [True]]
+
+
+async def test_a_large_result_waits_for_a_session_that_goes_on_elsewhere(client: Client) -> None:
+    """Its connection is gone: what comes here is for nobody, and what it asks for again is answered with the same."""
+    flight = await client.sent()
+    client.relay.close_session(flight.session)
+    await client.relay.link.call("SET", "body", "large", "PX", 60_000)
+    client.answer(flight, relay.STORED_RESULT, b'"body"')
+    await wait_until(lambda: not client.relay.in_flight, "the answer has come")
+    assert client.relay.tasks.running == 0
+    assert await client.relay.link.call("GET", "body") == b"large"
+    assert client.relay.sessions == {}
+
+
+async def test_a_large_result_is_fetched_for_who_waits(client: Client) -> None:
+    flight = await client.sent()
+    await client.relay.link.call("SET", "body", '"large"', "PX", 60_000)
+    client.answer(flight, relay.STORED_RESULT, b'"body"')
+    await wait_until(lambda: client.answers != [], "it is answered")
+    assert client.answers[0]["result"] == "large"
+    assert await client.relay.link.call("EXISTS", "body") == 0
+
+
+async def test_objects_that_nobody_asks_for_make_room_for_others(client: Client) -> None:
+    """However many there are over time: a frontend runs for months."""
+    for name in (*NAMES, *NAMES):
+        flight = await client.sent(name)
+        client.answer(flight, relay.RESULT, b"1")
+    assert client.codes == [None] * 6
+    kept = [await client.sent(name) for name in NAMES[:2]]
+    client.submit(name=NAMES[2])
+    assert client.codes[6:] == [errors.OVERLOADED.code], "those that are in use stay"
+    for flight in kept:
+        client.answer(flight, relay.RESULT, b"1")
+    assert client.codes[7:] == [None, None]

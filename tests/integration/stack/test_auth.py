@@ -190,6 +190,7 @@ def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
     assert status("wispyjs/rpc.js") == 200
     assert status("openrpc.json") == 401
     assert status("openrpc.json", Authorization="Bearer bob-token") == 200
+    assert "Served here: what one has to log in for" in httpx.get(f"{frontend.url}/", trust_env=False).text
 
 
 def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: MakeStack, tmp_path: Path) -> None:

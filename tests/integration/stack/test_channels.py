@@ -1,6 +1,7 @@
 """Channels from an object to its subscribers: snapshots, order, events, positions, readers that are slow."""
 
 import asyncio
+import json
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -55,6 +56,21 @@ async def test_subscribers_do_not_disturb_each_other(client: Client, other: Clie
     await client.wait_for_update("sample.a", "third")
     await other.call("quiet.ping")
     assert other.updates("sample.a") == ["second"]
+
+
+async def test_who_leaves_a_channel_before_it_is_open_has_left_it(client: Client) -> None:
+    """A page that shows a part and takes it away at once gets no updates for the rest of its life."""
+    messages = [
+        {"jsonrpc": "2.0", "id": method, "method": method, "params": {"channels": ["sample.a"]}}
+        for method in ("rpc.subscribe", "rpc.unsubscribe")
+    ]
+    answers = {answer["id"]: answer["result"] for answer in await client.ask_raw(json.dumps(messages))}
+    assert "at" in answers["rpc.subscribe"]["sample.a"]
+    await client.set("sample.a", "later")
+    assert client.updates("sample.a") == []
+    await client.subscribe("sample.a")
+    await client.set("sample.a", "last")
+    assert client.updates("sample.a") == ["last"]
 
 
 async def test_all_subscribers_of_a_busy_channel_start_without_a_gap(client: Client, frontend: Frontend) -> None:

@@ -1,7 +1,11 @@
-"""Uploads that take too long, and disks that fail: the frontend runs in this process, where both can be had."""
+"""Uploads and other bodies that take too long, or do not come, and disks that fail: the frontend runs in this process,
+where all of it can be had.
+"""
 
 import asyncio
 import errno
+import gc
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +14,10 @@ import pytest
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
 from wispy.frontend import uploads
+from wispy.frontend.http import Rpc
 from wispy.frontend.incoming import IncomingFile
+
+BODY_TIME_S = 2
 
 
 class Thing:
@@ -23,6 +30,7 @@ def address(tmp_path: Path) -> Iterator[str]:
         "port": 0,
         "launch": "never",
         "multiprocessed": False,
+        "limits": {"http_body_time": BODY_TIME_S},
         "upload": {
             "folders": {"in": str(tmp_path / "in")},
             "rules": {"accepted_filetypes": ["png"], "file_creation_whitelist": ["*"]},
@@ -93,3 +101,62 @@ async def test_a_disk_that_fails_leaves_nothing(
     assert said in text
     assert str(tmp_path).encode() not in text
     assert list((tmp_path / "in").iterdir()) == []
+
+
+# --- other bodies -----------------------------------------------------------------------------------------------------
+
+
+async def promise(
+    address: str, start: str, host: str | None = None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A request with a body of which half comes."""
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    head = (
+        f"{start} HTTP/1.1\r\nHost: {host or address}\r\nContent-Type: application/json\r\nContent-Length: 200\r\n\r\n"
+    )
+    writer.write(head.encode() + b"[" * 100)
+    await writer.drain()
+    return reader, writer
+
+
+def posts() -> int:
+    """How many `POST /rpc` there are in this process."""
+    gc.collect()
+    return sum(type(each) is Rpc for each in gc.get_objects())
+
+
+async def test_a_post_that_breaks_off_is_over(address: str) -> None:
+    """It is checked after each test that no task was destroyed while it waited."""
+    _, writer = await promise(address, "POST /rpc")
+    await wait_until(lambda: posts() == 1, "it has begun")
+    writer.close()
+    await writer.wait_closed()
+    await wait_until(lambda: posts() == 0, "it has ended")
+
+
+async def test_a_body_that_nobody_wants_is_not_kept(address: str) -> None:
+    size = 8 << 20
+    body = bytes(size)
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    tracemalloc.start()
+    try:
+        writer.write(f"POST /nowhere HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size + 1}\r\n\r\n".encode() + body)
+        del body
+        await writer.drain()
+        before = tracemalloc.get_traced_memory()[0]
+        await wait_until(lambda: tracemalloc.get_traced_memory()[0] < 1 << 20, f"it is gone; {before} bytes were kept")
+    finally:
+        tracemalloc.stop()
+    writer.write(b"x")
+    assert b" 404 " in await asyncio.wait_for(reader.readline(), 10)
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize(
+    ("start", "host"),
+    [("GET /", None), ("GET /in/x.png", None), ("PUT /in/x.png", "evil.example"), ("POST /rpc", None)],
+)
+async def test_every_body_that_is_no_upload_has_its_time(address: str, start: str, host: str | None) -> None:
+    text = await answer(*await promise(address, start, host))
+    assert text[:12] in (b"", b"HTTP/1.1 421")

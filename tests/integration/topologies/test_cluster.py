@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.redis_acl import rules
+from tests.integration.frontend.test_hub import Listener
 from tests.integration.stack.test_shared import results_come
 from tests.integration.stack.test_take_over import calls_run
 from tests.integration.topologies.conftest import BOOKS, start_stack
@@ -20,7 +21,11 @@ from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
 from tests.support.topologies import of_cluster, strictness_of_nodes
 from tests.support.waiting import wait_until
-from wispy.config.schema import Config
+from wispy.broker.deployment import Deployment
+from wispy.broker.store import ObjectStore
+from wispy.config.schema import Config, RedisConfig
+from wispy.frontend.counts import FrontendCounts
+from wispy.frontend.hub import Hub
 
 
 @pytest.fixture(scope="module", params=["Valkey 9", "Redis 7, TLS and ACL"])
@@ -136,6 +141,38 @@ async def test_what_is_shared_moves_with_its_slot(
                 pass
             await results_come(books)
     assert errors_of(stack) == []
+
+
+@pytest.mark.parametrize("cluster", ["Valkey 9"], indirect=True)
+async def test_declarations_are_read_where_their_object_is(cluster: ClusterDeployment) -> None:
+    """Asked elsewhere, a node says that the slot has moved, and the way that was taken there counts as lost."""
+    deployment = Deployment(RedisConfig(url=cluster.url, prefix="declared:"))
+    keys = deployment.keys
+    link = deployment.commands("test")
+    subscriber = deployment.subscriber("test", link)
+    hub = Hub(link, subscriber, keys, FrontendCounts(), max_feeds=10)
+    await link.start()
+    await subscriber.start()
+    await wait_until(lambda: link.connected and subscriber.connected, "the links are up")
+    by_node = {cluster.master_of(keys.of(f"lamp{number}").owner): f"lamp{number}" for number in range(30)}
+    assert set(by_node) == set(cluster.ports)
+    listeners: list[Listener] = []
+    for name in by_node.values():
+        store = ObjectStore(link, keys.of(name))
+        acquired = await store.acquire(None, nonce="a", lease_ms=60_000, holder="test")
+        assert acquired is not None
+        await store.declare(acquired.epoch, {"value": b'{"kind":"value"}'})
+        feed = hub.join(f"{name}.value")
+        await hub.wait_open(feed)
+        listeners.append(Listener())
+        hub.add(feed, listeners[-1])
+        hub.release(feed)
+        assert await store.renew(acquired.epoch, [])
+    await wait_until(lambda: all(each.roles for each in listeners), "all of them are read")
+    assert link.connection == 1, "no way was lost"
+    await hub.close()
+    await subscriber.stop()
+    await link.stop()
 
 
 @pytest.mark.parametrize("away", names(BOOKS))

@@ -26,6 +26,8 @@ class RecordingConnection:
     def __init__(self) -> None:
         self.texts: list[bytes] = []
         self.is_full = False
+        self.capacity: int | None = None
+        """Messages until it is full; None: the test says when."""
         self.buffered = 0
         self.is_paused = False
         self.closed: list[tuple[int, str]] = []
@@ -38,6 +40,9 @@ class RecordingConnection:
     def send(self, payload: bytes, *, is_text: bool = True) -> None:
         assert is_text
         self.texts.append(payload)
+        if self.capacity is not None:
+            self.capacity -= 1
+            self.is_full = self.capacity <= 0
 
     def send_prepared(self, messages: PreparedMessages) -> None:
         self.texts += messages.payloads

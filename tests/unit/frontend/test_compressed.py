@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from wispy.frontend.compressed import SMALLEST, Compressed, accepts_gzip
+from wispy.frontend import compressed as module
+from wispy.frontend.compressed import SMALLEST, Compressed, Copy, accepts_gzip, etag_of
 
 TEXT = b"words and more words\n" * 500
 
@@ -29,16 +30,41 @@ def test_who_takes_gzip(header: str, is_taken: bool) -> None:
     assert accepts_gzip(header) is is_taken
 
 
+def content(copy: Copy | None) -> bytes:
+    assert copy is not None
+    return gzip.decompress(copy.content)
+
+
 async def test_copies_follow_their_files(tmp_path: Path) -> None:
     file = tmp_path / "x.txt"
     file.write_bytes(TEXT)
     compressed = Compressed()
     copies = await asyncio.gather(*(compressed.of(str(file)) for _ in range(5)))
     assert all(copy is copies[0] for copy in copies), "compressed once"
-    assert gzip.decompress(copies[0] or b"") == TEXT
+    assert content(copies[0]) == TEXT
     file.write_bytes(TEXT[::-1])
     os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
-    assert gzip.decompress(await compressed.of(str(file)) or b"") == TEXT[::-1]
+    assert content(await compressed.of(str(file))) == TEXT[::-1]
+
+
+async def test_a_file_that_changes_while_it_is_read_is_asked_for_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a browser would keep what it was under the mark of what it is."""
+    file = tmp_path / "x.txt"
+    file.write_bytes(TEXT)
+
+    def compress(name: str) -> bytes:
+        copy = gzip.compress(Path(name).read_bytes())
+        file.write_bytes(TEXT + b"and more")
+        return copy
+
+    monkeypatch.setattr(module, "_compress", compress)
+    copy = await Compressed().of(str(file))
+    now = file.stat()
+    assert content(copy) == TEXT
+    assert copy is not None
+    assert copy.etag != etag_of(now.st_mtime_ns, now.st_size, "-gzip")
 
 
 async def test_what_does_not_pay_leaves_as_it_is(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ class Client:
     def answered(self, text: bytes) -> None:
         self.texts.append(text)
 
+    def abandoned(self) -> None: ...
+
     @property
     def codes(self) -> list[int]:
         return [json.loads(text)["error"]["code"] for text in self.texts]

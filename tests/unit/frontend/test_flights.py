@@ -17,6 +17,8 @@ class Sink:
     def answered(self, text: bytes) -> None:
         self.texts.append(text)
 
+    def abandoned(self) -> None: ...
+
 
 def make(session: SessionFlights, sink: module.AnswerSink, wire_id: bytes | None = b'"x"') -> Flight:
     session.last_id += 1

@@ -34,6 +34,11 @@ def test_without_an_object_it_still_shows_how() -> None:
     assert "rpc.sample." in page.text
 
 
+def test_who_is_not_known_is_told_no_names() -> None:
+    page = Page(landing_page(None, Config()))
+    assert "Served here: what one has to log in for" in page.text
+
+
 def test_the_base_path_is_respected() -> None:
     assert Page(landing_page([], Config(base_path="/lab"))).scripts == ["/lab/wispyjs/rpc.js"]
 

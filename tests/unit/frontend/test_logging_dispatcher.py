@@ -8,7 +8,7 @@ from tests.support.waiting import wait_until
 from tests.unit.frontend.recorders import RecordingRelay
 from tests.unit.frontend.test_dispatch import Client, fail, later, now, refuse, start
 from wispy.access_log import AccessLog
-from wispy.frontend.flights import NOBODY, SessionFlights
+from wispy.frontend.flights import SessionFlights
 from wispy.frontend.logged_sink import LoggedSink
 from wispy.frontend.logging_dispatcher import LoggingDispatcher
 from wispy.frontend.session import Session
@@ -133,10 +133,20 @@ def test_a_notification_was_taken(logged: Logged) -> None:
 def test_what_has_no_answer_when_its_client_goes_has_a_line_and_no_second_one(logged: Logged) -> None:
     flights = SessionFlights("s", "run")
     start(logged.dispatcher, Client(flights), "lamp.on")
-    logged.dispatcher.gone(flights)
-    flights.in_flight[1].sink = NOBODY  # as the relay does then
+    flights.abandon()
     logged.relay.answer(0)
     assert logged.said("request", "outcome") == [(request_name("s", 1), "GONE")]
+
+
+def test_what_goes_on_over_another_connection_has_left_this_one(logged: Logged) -> None:
+    former, flights = SessionFlights("s", "run"), SessionFlights("s", "run")
+    start(logged.dispatcher, Client(former), "lamp.on")
+    flights.take_over(former)
+    client = Client(flights)
+    start(logged.dispatcher, client, "lamp.on", wispy={"ack": 0, "retry": True})
+    logged.relay.answer(0)
+    assert logged.said("request", "outcome") == [(request_name("s", 1), "GONE"), (request_name("s", 1), "ok")]
+    assert len(client.texts) == 1
 
 
 def test_a_logged_request_can_be_cancelled_by_its_own_connection_only(logged: Logged) -> None:

@@ -84,6 +84,8 @@ class Post:
     def answered(self, text: bytes) -> None:
         self.answers.append(decode(text))
 
+    def abandoned(self) -> None: ...
+
 
 RATE_LIMITED: Final = errors.RATE_LIMITED.code
 OVERLOADED: Final = errors.OVERLOADED.code

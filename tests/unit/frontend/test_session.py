@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.frontend.recorders import RecordingConnection, RecordingHub, RecordingRelay, make_feed, open_plain
-from wispy.frontend.dispatch import Dispatcher
+from wispy.frontend.dispatch import Dispatcher, LocalMethod
 from wispy.frontend.feed import Declaration, Feed
 from wispy.frontend.session import Session, SessionLimits
 from wispy.frontend.websocket.seam import PreparedMessages
@@ -22,9 +22,10 @@ class Stage:
         self.hub = RecordingHub()
         self.connection = RecordingConnection()
         self.log: list[str] = []
+        self.methods: dict[str, LocalMethod] = {"rpc.now": lambda caller, params: b"1"}
         limits = SessionLimits(in_flight=3, batch=5, depth=8, digits=4300, unread_bytes=1000)
         self.session = Session(
-            Dispatcher(self.relay, {"rpc.now": lambda caller, params: b"1"}),
+            Dispatcher(self.relay, self.methods),
             self.hub,
             limits,
             open_plain,
@@ -240,6 +241,28 @@ def test_a_slow_reader_hears_nothing_of_a_channel_that_it_left_meanwhile(stage: 
     assert [message["params"]["channel"] for message in stage.connection.messages] == ["lamp.b"]
 
 
+def test_a_slow_reader_of_many_values_gets_as_many_at_a_time_as_there_is_room_for(stage: Stage) -> None:
+    """All at once they could be more than a reader may leave unread, which would end its connection."""
+    feeds = [make_feed(f"lamp.{name}", "value", 0) for name in "abc"]
+    stage.connection.is_full = True
+    for feed in feeds:
+        stage.follow(feed)
+        stage.update(feed, 7)
+    stage.connection.is_full = False
+    stage.connection.capacity = 2
+    stage.session.writable()
+    assert stage.news == [("value", 7), ("value", 7)]
+    for feed in feeds:
+        stage.update(feed, 8)
+    stage.connection.is_full = False
+    stage.connection.capacity = 10
+    stage.session.writable()
+    stage.update(feeds[2], 9)
+    assert stage.news[2:] == [("value", 8), ("value", 8), ("value", 8), ("value", 9)]
+    assert [message["params"]["channel"] for message in stage.connection.messages[:2]] == ["lamp.a", "lamp.b"]
+    assert stage.connection.closed == []
+
+
 # --- subscriptions ----------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +300,25 @@ def test_what_follows_an_answer_comes_right_behind_it(stage: Stage) -> None:
         1, "first", "second",
     ]  # fmt: skip
     stage.session.landed(0)
+    assert len(stage.connection.texts) == 3
+
+
+def test_in_a_batch_what_was_missed_does_not_wait_for_the_answer(stage: Stage) -> None:
+    """Updates do not either, and they come after it."""
+    feed = make_feed("lamp.e", "event", 1)
+
+    def subscribe(caller: Any, params: Any) -> bytes:
+        del caller, params
+        stage.follow(feed)
+        stage.session.send_after_answer([feed.update_text("5-a", 1, b"1")])
+        return b"{}"
+
+    stage.methods["rpc.subscribe"] = subscribe
+    stage.send([request(1, "rpc.subscribe"), request(2)])
+    stage.update(feed, 2)
+    assert stage.news == [("value", 1), ("value", 2)]
+    stage.relay.answer(0)
+    assert sorted(answer["id"] for answer in stage.connection.messages[-1]) == [1, 2]
     assert len(stage.connection.texts) == 3
 
 

@@ -22,7 +22,7 @@ from wispy.audit_log import Access
 from wispy.config.schema import AuthConfig
 from wispy.frontend.audit import Audit
 from wispy.frontend.auth.credentials import MAX_TOKEN, Credentials, credentials_of
-from wispy.frontend.auth.verifying import Grant, Verifier
+from wispy.frontend.auth.verifying import MAX_CHECKS, Grant, Verifier
 from wispy.frontend.dispatch import Caller, Dispatcher
 from wispy.frontend.flights import AnswerSink, Flight
 from wispy.frontend.quotas import Quotas
@@ -35,9 +35,6 @@ from wispy.timing import EarliestTimer
 log = logging.getLogger("wispy.frontend")
 
 AUTHENTICATE: Final = "rpc.authenticate"
-
-MAX_CHECKS: Final = 64
-"""Checks at the same time: the user's function may ask a database, and each sync one takes a thread."""
 
 SWEEP_S: Final = 0.5
 """Between two looks at who has to go: grants often end together."""
@@ -183,7 +180,10 @@ class Gate:
     async def _recheck_always(self) -> None:
         while True:
             await asyncio.sleep(self._config.recheck)
-            await asyncio.to_thread(self._verifier.reload)
+            try:
+                await asyncio.to_thread(self._verifier.reload)
+            except Exception:  # else nobody's rights would end any more
+                log.exception("what logins are checked with cannot be read; what was known before stays")
             guests = [session for session in self._sessions if session.grant is not None]
             for start in range(0, len(guests), MAX_CHECKS):
                 await asyncio.gather(*map(self._recheck, guests[start : start + MAX_CHECKS]))

@@ -72,6 +72,7 @@ def _from_jwks(text: str) -> list[VerifyingKey]:
 
 
 def _from_pem(text: str) -> list[VerifyingKey]:
+    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives import serialization
 
     keys: list[VerifyingKey] = []
@@ -80,7 +81,10 @@ def _from_pem(text: str) -> list[VerifyingKey]:
             raise ValueError("there is a private key: who checks needs the public one alone (openssl pkey -pubout)")
         if not block[1].endswith("PUBLIC KEY"):
             raise ValueError(f"there is a {block[1]}, which is no public key")
-        key = serialization.load_pem_public_key(block[0].encode())
+        try:
+            key = serialization.load_pem_public_key(block[0].encode())
+        except UnsupportedAlgorithm as error:
+            raise ValueError(str(error)) from error
         keys.append(VerifyingKey(None, _algorithms_of(key), key))
     if not keys:
         raise ValueError("no block of it is whole")

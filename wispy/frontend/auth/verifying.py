@@ -14,6 +14,7 @@ import math
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Final, Protocol, cast
 
@@ -33,6 +34,10 @@ MAX_NAME: Final = 256
 
 MAX_ROLES: Final = 64
 """Roles of a user, for the same reason."""
+
+
+MAX_CHECKS: Final = 64
+"""Checks at the same time: the user's function may ask a database, and each sync one takes a thread."""
 
 
 class Grant(msgspec.Struct, frozen=True):
@@ -278,6 +283,9 @@ class FunctionAuth:
             raise StartError(f"auth.function = {place}: is not a function")
         self._function: Callable[[Credentials], Any] = function
         self._is_async = inspect.iscoroutinefunction(function)
+        # Of its own: the loop's are few more than the machine has cores. Checks that waited for one would not be done
+        # in time, and uploads would wait for a database that hangs.
+        self._threads = ThreadPoolExecutor(MAX_CHECKS, "wispy-auth")
         self._timeout_s = timeout_s
 
     async def verify(self, credentials: Credentials) -> Grant | None:
@@ -285,7 +293,8 @@ class FunctionAuth:
             if self._is_async:
                 user = await self._function(credentials)
             else:
-                user = await asyncio.to_thread(self._function, credentials)
+                loop = asyncio.get_running_loop()
+                user = await loop.run_in_executor(self._threads, self._function, credentials)
         if user is None:
             return None
         if not isinstance(user, User):

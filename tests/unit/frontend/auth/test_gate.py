@@ -37,6 +37,8 @@ class Users:
     def __init__(self) -> None:
         self.known: dict[str, Grant | None] = {}
         self.reloads = 0
+        self.is_broken = False
+        """Whether the file cannot be read."""
 
     def add(self, token: str, user: str = "alice", *roles: str, lifetime_s: float = 60) -> None:
         self.known[token] = Grant(Identity(user, frozenset(roles)), time.time() + lifetime_s)
@@ -51,6 +53,8 @@ class Users:
 
     def reload(self) -> None:
         self.reloads += 1
+        if self.is_broken:
+            raise ValueError("of a library that nobody has thought of")
 
 
 class Door:
@@ -236,6 +240,21 @@ async def test_what_was_shown_is_looked_at_again() -> None:
     await wait_until(lambda: changed[0].identity.roles == {"viewer"}, "the fourth has other roles")
     assert not changed[1].closed
     assert users.reloads >= 1
+    await door.gate.close()
+    await door.dispatcher.close()
+
+
+async def test_rights_end_also_after_a_file_that_cannot_be_read() -> None:
+    door = Door(recheck=Seconds(0.05))
+    door.users.is_broken = True
+    door.gate.start()
+    door.users.add("token", "alice")
+    session, connection = door.come()
+    await log_in(session, connection, "token")
+    await wait_until(lambda: door.users.reloads > 0, "the file was read")
+    del door.users.known["token"]
+    await wait_until(lambda: connection.closed, "it is closed")
+    assert connection.closed == [(CloseCode.UNAUTHENTICATED, "the login was withdrawn")]
     await door.gate.close()
     await door.dispatcher.close()
 

@@ -1,5 +1,6 @@
 """Files of public keys: what is taken from them, and what is refused with its reason."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,12 @@ PRIVATE = RSA.private_bytes(
 ).decode()
 
 
+# SEQUENCE { SEQUENCE { OID 1.2.3.4 } BIT STRING }
+DER = base64.b64encode(bytes.fromhex("300b300506032a0304030200ff")).decode()
+UNKNOWN = f"-----BEGIN PUBLIC KEY-----\n{DER}\n-----END PUBLIC KEY-----"
+"""A key of a kind that the library does not know."""
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -86,6 +93,7 @@ PRIVATE = RSA.private_bytes(
         (pem(ec.generate_private_key(ec.SECP521R1())), "neither RSA, nor"),
         (pem(ec.generate_private_key(ec.SECP384R1())), "no key is for one of auth.jwt.algorithms"),
         (pem(RSA) * (MAX_KEYS + 1), "more than 64 keys"),
+        (UNKNOWN, "neither a JWKS nor"),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, text: str, said: str) -> None:

@@ -1,9 +1,11 @@
 """The kinds of `auth`: who gets a grant, and who does not."""
 
+import asyncio
 import base64
 import hmac
 import json
 import sys
+import threading
 import time
 import types
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from wispy.config.units import Seconds
 from wispy.errors import StartError
 from wispy.frontend.auth.credentials import Credentials
 from wispy.frontend.auth.verifying import (
+    MAX_CHECKS,
     MAX_NAME,
     MAX_ROLES,
     Grant,
@@ -314,3 +317,20 @@ async def test_a_function_may_name_the_end(monkeypatch: pytest.MonkeyPatch) -> N
     verifier = verifier_of(AuthConfig(kind="function", function="made_for_this_test:who"))
     assert verifier is not None
     assert await verifier.verify(Credentials("x")) == Grant(Identity("eve", frozenset({"a"})), 99.0)
+
+
+async def test_as_many_checks_run_as_may_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a small machine too: those that waited for a thread would not be done in time, and count as a no."""
+    all_are_here = threading.Barrier(MAX_CHECKS)
+
+    def who(request: Credentials) -> User:
+        all_are_here.wait(10)
+        return User(request.token or "")
+
+    made = types.ModuleType("made_for_this_test")
+    vars(made)["who"] = who
+    monkeypatch.setitem(sys.modules, "made_for_this_test", made)
+    verifier = verifier_of(AuthConfig(kind="function", function="made_for_this_test:who"))
+    assert verifier is not None
+    grants = await asyncio.gather(*[verifier.verify(Credentials(f"user {number}")) for number in range(MAX_CHECKS)])
+    assert len({grant.identity.user for grant in grants if grant is not None}) == MAX_CHECKS
