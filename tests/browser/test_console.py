@@ -332,9 +332,7 @@ async def test_a_lost_connection_is_told_and_all_goes_on(start: Start, open_cons
     await expect(channel(tab, "target").locator("output")).to_have_text("78")
 
 
-async def test_what_is_filled_in_outlives_the_owner(
-    valkey: EmbeddedServer, open_tab: OpenTab, tmp_path: Path
-) -> None:
+async def test_what_is_filled_in_outlives_the_owner(valkey: EmbeddedServer, open_tab: OpenTab, tmp_path: Path) -> None:
     stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path)
     try:
         worker = stack.worker("hostile=console_objects:Hostile")

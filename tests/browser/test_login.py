@@ -47,7 +47,9 @@ async def test_a_page_logs_in_and_stays_so(start: Start, open_tab: OpenTab, tmp_
     assert await tab.run("rpc.$authenticate('a/token=')") == {"user": "alice", "roles": ["viewer"]}
 
 
-async def test_another_user_of_the_page_follows_what_he_may_see(start: Start, open_tab: OpenTab, tmp_path: Path) -> None:
+async def test_another_user_of_the_page_follows_what_he_may_see(
+    start: Start, open_tab: OpenTab, tmp_path: Path
+) -> None:
     program = serve(start, tmp_path, "guarded=served:Guarded", "<p wy-text='guarded.level'>none</p>")
     tab = await open_tab(f"{program.url}/static/login.html")
     await tab.run("rpc.$authenticate('a/token=')")
