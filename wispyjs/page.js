@@ -19,7 +19,11 @@
    * @typedef {string | Element} Target an element or its id
    */
 
-  const ADDRESSES = new Set(["action", "background", "cite", "data", "formaction", "href", "poster", "src", "xlink:href"]);
+  // As in custom-element.js: each of these scripts stands by itself.
+  /** Attributes that a browser follows or loads; the last four write others, in SVG's animations. */
+  const ADDRESSES = new Set([
+    "action", "background", "cite", "data", "formaction", "href", "poster", "src", "xlink:href", "from", "to", "by", "values",
+  ]);
   const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b|[,;]))/;
 
   /** @param {Target} target */
@@ -62,7 +66,7 @@
 
   /** @param {HTMLInputElement} input */
   function radios(input) {
-    const root = input.form ?? /** @type {ParentNode} */ (input.getRootNode());
+    const root = /** @type {ParentNode} */ (input.getRootNode()); // with form="..." it stands outside of its form
     const all = /** @type {HTMLInputElement[]} */ ([...root.querySelectorAll("input[type=radio]")]);
     return input.name ? all.filter(({ name, form }) => name === input.name && form === input.form) : [input];
   }
@@ -98,9 +102,13 @@
     if (/^on|^(srcdoc|style|is)$/i.test(name)) {
       return true;
     }
-    const url = URL.canParse(value, document.baseURI) ? new URL(value, document.baseURI).href : "https:";
-    const isOwn = url.startsWith(`${document.baseURI.split(":", 1)}:`);
-    return ADDRESSES.has(name.toLowerCase()) && !isOwn && !HARMLESS_ADDRESS.test(url);
+    return ADDRESSES.has(name.toLowerCase()) && value.split(/^values$/i.test(name) ? ";" : "\0").some(isCode);
+  }
+
+  /** Whether an address runs as code, or shows markup, in the name of this page. @param {string} address */
+  function isCode(address) {
+    const url = URL.canParse(address, document.baseURI) ? new URL(address, document.baseURI).href : "https:";
+    return !HARMLESS_ADDRESS.test(url) && !url.startsWith(`${document.baseURI.split(":", 1)}:`);
   }
 
   const bindings = import("./page/binder.mjs").then(async ({ Binder }) => {

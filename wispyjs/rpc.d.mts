@@ -38,7 +38,7 @@ export class RpcError extends Error {
  */
 export type State = "idle" | "connecting" | "connected" | "resumed" | "lost" | "closed";
 
-/** Event messages that will never come: those after `from` up to and including `to` where the server says so. */
+/** Event messages that will never come: from one position to the other, both included. Of two epochs: some may be missing. */
 export interface Gap {
   channel: string;
   from: string;
@@ -69,13 +69,13 @@ export interface RpcWebsocket {
   removeChannelHandlers(handlers: { [channel: string]: ChannelHandler } | string[] | string): void;
 }
 
-/** Controls of every proxy. No Python name can start with `$`. Without a name they mean the proxy's own path. */
+/** Controls of every proxy. No Python name can start with `$`. Without a name (or index) they mean the proxy's own path. */
 export interface Controls {
-  $get(name?: string): Promise<any>;
+  $get(name?: string | number): Promise<any>;
   /** `rpc.sample.$set("a", 2)`, or `rpc.sample.a.$set(2)`. */
   $set(value: any): Promise<null>;
-  $set(name: string, value: any): Promise<null>;
-  $delete(name?: string): Promise<null>;
+  $set(name: string | number, value: any): Promise<null>;
+  $delete(name?: string | number): Promise<null>;
   /** `rpc.sample.move.$call([1, 2], {speed: 3})`, or `rpc.sample.$call("move", [1, 2], {speed: 3})`. */
   $call(args?: any[], kwargs?: { [name: string]: any }): Promise<any>;
   $call(name: string, args?: any[], kwargs?: { [name: string]: any }): Promise<any>;
@@ -104,8 +104,8 @@ export interface Rpc {
   /**
    * Shows the server who the user is, and connects if need be. The token is kept in memory, and shown again on each
    * later connection until `$close`. A newer token of the same user takes its place without a new connection. Rejects
-   * where the token is no good. A server that wants one, and has none or an expired one, is heard of by `$on("error")`:
-   * the error's `code` is -32009.
+   * where the token is no good; the one before then stays. A server that wants one, and has none or an expired one, is
+   * heard of by `$on("error")`: the error's `code` is -32009.
    */
   $authenticate(token: string): Promise<{ user: string; roles: string[] }>;
   /** Ends the connection: what was sent and is unanswered rejects as `maybe`, what was not sent as `no`. */

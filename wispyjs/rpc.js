@@ -132,6 +132,9 @@
 
   /** @param {any} value @param {Set<object>} parents */
   function encodeContents(value, parents) {
+    if (value instanceof Date && Number.isNaN(value.valueOf())) {
+      throw new TypeError("an invalid Date cannot be sent"); // its own JSON would be null
+    }
     if (typeof value.toJSON === "function") {
       return encode(value.toJSON(), parents);
     }
@@ -315,9 +318,11 @@
       this.outcome = outcome;
     }
 
-    /** Ends what is not on its way at present. @param {number} code @param {string} message */
-    endUnsent(code, message) {
-      this.settle("reject", this.mayHaveRun ? perhapsExecuted(CODE.outcomeUnknown, message) : notExecuted(code, message));
+    /** Rejects. That its last copy did not run says nothing of the one before. @param {RpcError} error */
+    fail(error) {
+      const data = { ...error.data, executed: "maybe", retryable: false };
+      const isOpen = this.mayHaveRun && error.executed === "no";
+      this.settle("reject", isOpen ? new RpcError(error.code, error.message, data) : error);
     }
 
     /** @param {"resolve" | "reject"} how @param {unknown} value */
@@ -335,7 +340,7 @@
     static MAX_WAITING = 10_000; // an endless loop of calls ends in an error, not in a full memory
     static OPEN_WINDOW = 256; // ids: four times what may be in flight
     static MAX_OPEN = 64; // the server takes no more
-    static ENVELOPE_BYTES = 300; // what a message has beside method and params, generously
+    static ENVELOPE_BYTES = 400 + 20 * Requests.MAX_OPEN; // at most, beside method and params: a run, and ids
     static REPEATS = 4; // of one request: together some 8 s at most, as long as a worker may take to come back
     static REPEAT_MS = 10_000; // who set no time-out is not kept longer than this by repeating
     static REPEAT_BASE_MS = 250; // an overloaded server is over it within a second
@@ -376,8 +381,9 @@
     issue(method, params, { timeout, signal, idempotent = false } = {}) {
       return new Promise((resolve, reject) => {
         signal?.throwIfAborted();
-        if (this.#waiting.size >= Requests.MAX_WAITING) {
-          throw notExecuted(CODE.overloaded, `${this.#waiting.size} requests wait already`);
+        const waiting = this.#waiting.size + this.#resting.size;
+        if (waiting >= Requests.MAX_WAITING) {
+          throw notExecuted(CODE.overloaded, `${waiting} requests wait already`);
         }
         const request = new Request(method, JSON.stringify(encode(params)), this.#now(), { resolve, reject });
         request.object = objectOf(method, params);
@@ -435,6 +441,11 @@
 
     /** The session goes on: asks again for all that is unanswered. */
     resume() {
+      for (const [id, request] of this.#inFlight) {
+        if (request.settled) { // given up while there was no connection
+          this.#inFlight.delete(id);
+        }
+      }
       const acknowledged = this.#acknowledged();
       for (const [id, request] of this.#inFlight) {
         if (!request.bound) {
@@ -462,7 +473,7 @@
       for (const request of [...this.#waiting, ...this.#resting.keys()]) {
         if (request.issuedAt < issuedBefore) {
           this.#take(request);
-          request.endUnsent(CODE.unavailable, `${request.method} was not sent: ${reason}`);
+          request.fail(notExecuted(CODE.unavailable, `${request.method} was not sent: ${reason}`));
         }
       }
     }
@@ -484,7 +495,7 @@
       if (message.error) {
         const error = RpcError.fromWire(message.error);
         if (!this.#repeats(request, error)) {
-          request.settle("reject", error);
+          request.fail(error);
         }
       } else {
         request.settle("resolve", message.result);
@@ -517,7 +528,7 @@
           this.#waiting = new Set([request, ...this.#waiting]); // what was asked for later must not overtake it
           this.#flush();
         } else {
-          request.settle("reject", error);
+          request.fail(error);
         }
       }, waitMs);
       this.#resting.set(request, timer);
@@ -543,7 +554,7 @@
     #transmit(request) {
       if (!this.#fits(request)) {
         const message = `${request.method} has more than the ${this.#maxBytes} bytes that the server takes`;
-        request.settle("reject", notExecuted(CODE.tooLarge, message, false));
+        request.fail(notExecuted(CODE.tooLarge, message, false));
         return;
       }
       const acknowledged = this.#acknowledged();
@@ -625,12 +636,8 @@
     }
 
     /** Asks the server to cancel, without an id: the request itself is answered. @param {Request} request */
-    #cancel(request) {
-      for (const [id, other] of this.#inFlight) {
-        if (other === request) {
-          this.#send?.(`{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":${id}}}`);
-        }
-      }
+    #cancel({ id }) {
+      this.#send?.(`{"jsonrpc":"2.0","method":"rpc.cancel","params":{"id":${id}}}`);
     }
   }
 
@@ -877,8 +884,10 @@
         subscription.value = value;
       }
       for (const listener of [...subscription.listeners.values()].filter(isFor)) {
-        listener.wantsCurrent = false;
-        this.#guard(subscription, () => listener.call(value, subscription.shortName));
+        if (subscription.listeners.get(listener.call) === listener) { // else the one before has removed it
+          listener.wantsCurrent = false;
+          this.#guard(subscription, () => listener.call(value, subscription.shortName));
+        }
       }
     }
 
@@ -938,6 +947,8 @@
     #session = null;
     /** @type {string | null} says who this page's user is; in memory only */
     #token = null;
+    /** @type {string | null} the newest one that the server took */
+    #goodToken = null;
     /** @type {{resolve: (who: any) => void, reject: (error: RpcError) => void}[]} who wait to hear who they are */
     #logins = [];
     /** @type {ReturnType<typeof setTimeout> | undefined} of giving the session up */
@@ -974,10 +985,14 @@
       if (!this.url) {
         throw notExecuted(CODE.unavailable, "no server is known: call rpc.$connect(url) first", false);
       }
-      this.#heardAt = this.#environment.now();
-      this.#become("connecting", { reason: `to ${this.url}` });
-      this.#open();
+      try {
+        this.#open();
+      } catch (error) { // a secure page may open no ws: address; the state stays, so that the next use says so, too
+        throw notExecuted(CODE.unavailable, `${this.url} cannot be connected to: ${/** @type {Error} */ (error).message}`, false);
+      }
+      this.#heardAt = this.#openedAt;
       this.#watch = setInterval(() => this.#look(), Connection.WATCH_MS);
+      this.#become("connecting", { reason: `to ${this.url}` });
     }
 
     /** Does not wait any longer before the next try. */
@@ -997,9 +1012,9 @@
       clearInterval(this.#watch);
       clearTimeout(this.#window);
       this.#session = null;
-      this.#token = null;
-      this.#logins.splice(0).forEach(({ reject }) => reject(notExecuted(CODE.unavailable, reason, false)));
+      this.#token = this.#goodToken = null;
       this.#disconnect(reason);
+      this.#logins.splice(0).forEach(({ reject }) => reject(notExecuted(CODE.unavailable, reason, false)));
       this.#requests.abandon(reason, false);
       this.#requests.refuseWaiting(reason);
       this.#become("closed", { reason });
@@ -1047,12 +1062,12 @@
      * @returns {Promise<{user: string, roles: string[]}>}
      */
     authenticate(token) {
+      this.start();
       this.#token = token;
       const answer = new Promise((resolve, reject) => this.#logins.push({ resolve, reject }));
       if (this.isOpen) {
         this.#login(() => {}, () => {});
       } else {
-        this.start();
         this.hurry();
       }
       return answer;
@@ -1061,16 +1076,23 @@
     /** @param {() => void} then @param {(error: RpcError) => void} refused */
     #login(then, refused) {
       const token = this.#token;
+      const waiting = this.#logins.splice(0); // who comes later waits for the answer to his own token
       const told = (/** @type {any} */ who) => {
-        this.#logins.splice(0).forEach(({ resolve }) => resolve(who));
+        this.#goodToken = token;
+        waiting.forEach(({ resolve }) => resolve(who));
         then();
       };
       const failed = (/** @type {RpcError} */ error) => {
-        if (error.executed === "no" && !error.retryable) { // else the next connection tries again
-          if (this.#token === token) {
-            this.#token = null; // it is no good, and would not be on the next connection
+        if (error.executed === "no" && !error.retryable) {
+          if (this.#goodToken === token) {
+            this.#goodToken = null; // it was good, and would not be on the next connection
           }
-          this.#logins.splice(0).forEach(({ reject }) => reject(error));
+          if (this.#token === token) {
+            this.#token = this.#goodToken;
+          }
+          waiting.forEach(({ reject }) => reject(error));
+        } else {
+          this.#logins.unshift(...waiting); // the next connection tries again
         }
         refused(error);
       };
@@ -1085,16 +1107,23 @@
       this.#quietMs = hello.ping_interval_s * 1000 + Connection.ANSWER_MS;
       clearTimeout(this.#window);
       this.#window = undefined;
+      const socket = this.#socket;
       if (hello.resumed) {
         this.#requests.resume();
       } else if (this.#session) {
         this.#giveUp("the server does not know the session any more");
+        if (this.#socket !== socket) {
+          return; // a listener, who heard of it, has closed
+        }
       }
       const windowMs = (hello.session_window_s ?? Connection.WINDOW_S) * 1000;
       this.#session = { session: hello.session, token: hello.token, windowMs };
-      this.#become(hello.resumed ? "resumed" : "connected", { reason: "" });
+      if (this.#logins.length > 0) { // who came while hello was on its way
+        this.#login(() => {}, () => {});
+      }
       this.#channels.opened();
       this.#requests.open(hello.limits);
+      this.#become(hello.resumed ? "resumed" : "connected", { reason: "" }); // last: a listener may close
     }
 
     /** The session is over; a new one begins with the next hello. @param {string} reason */
@@ -1408,9 +1437,9 @@
       this.options = options;
     }
 
-    /** @param {string} name */
+    /** @param {string | number} name */
     member(name) {
-      return new Path(this.client, [...this.names, name], this.options);
+      return new Path(this.client, [...this.names, String(name)], this.options);
     }
 
     toString() {
@@ -1502,7 +1531,7 @@
     $close: ({ client }) => client.connection.close("the page closed the connection"),
   };
 
-  /** @param {Path} path @param {string | undefined} name */
+  /** @param {Path} path @param {string | number | undefined} name */
   const at = (path, name) => (name === undefined ? path : path.member(name));
 
   /** @param {Path} path @param {string} name */

@@ -1,7 +1,9 @@
 """What `wispy serve` and `wispy-worker` serve here: the quickstart's class, whose own module starts an app."""
 
 import asyncio
-from typing import ClassVar
+from typing import Annotated, ClassVar
+
+from wispy import roles
 
 
 class Sample:
@@ -28,6 +30,17 @@ class Counter:
         return number
 
 
+class Guarded:
+    """It has a channel that not everybody sees."""
+
+    level: Annotated[int, roles("operator")] = 1
+
+    tracked_channel_values: ClassVar = {"level": level}
+
+    def lift(self) -> None:
+        self.level += 1
+
+
 class Panel:
     """What a page is bound to: values of each type, a list, a dict, an attribute that is no channel."""
 
@@ -35,6 +48,7 @@ class Panel:
     on: bool = False
     mode: str = "auto"
     label: str = "first"
+    serial: int = 2**60 + 1
 
     tracked_channel_values: ClassVar = {"level": level, "on": on, "mode": mode}
 
@@ -43,8 +57,19 @@ class Panel:
 
     def reset(self) -> None:
         self.level, self.on, self.mode, self.label = 0.5, False, "auto", "first"
+        self.serial, self._power = 2**60 + 1, 1.0
         self.rows = [{"name": "a", "done": False}, {"name": "b", "done": True}]
         self.tracked_channel_values.update(log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x")
+
+    @property
+    def power(self) -> float:
+        return self._power
+
+    @power.setter
+    def power(self, power: float) -> None:
+        if power > 5:
+            raise ValueError("that is too much")
+        self._power = power
 
     def add(self, a: float, b: float = 0) -> float:
         return a + b

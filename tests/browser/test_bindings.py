@@ -106,6 +106,26 @@ async def _value_is(tab: Tab, name: str, value: object) -> bool:
     return await tab.run(f"page.value('{name}')") == value
 
 
+async def test_what_is_chosen_while_a_value_is_refused_is_sent_all_the_same(show: Show) -> None:
+    tab = await show('<input id="a" type="range" min="0" max="9" aria-label="a" wy-value="panel.power">')
+    await wait_until(lambda: _value_is(tab, "a", 1), "the field shows the value")
+    await tab.run(
+        """void [7, 3].forEach((value) => {
+            page.value("a", value);
+            page.element("a").dispatchEvent(new Event("input"));
+        })"""
+    )
+    await wait_for_value(tab, "power", 3)
+    assert any("that is too much" in line for line in tab.console)
+
+
+async def test_a_long_integer_keeps_its_digits(show: Show) -> None:
+    tab = await show('<input id="a" aria-label="a" wy-value="panel.serial">')
+    await wait_until(lambda: _value_is(tab, "a", str(2**60 + 1)), "the field shows the value")
+    await enter(tab, "#a", str(2**60 + 3))
+    await wait_for_value(tab, "serial", 2**60 + 3)
+
+
 async def test_what_is_being_typed_is_not_overwritten(show: Show) -> None:
     tab = await show('<input id="a" aria-label="a" wy-value="panel.mode"><p wy-text="panel.mode"></p>')
     await wait_until(lambda: _value_is(tab, "a", "auto"), "the field shows the value")
@@ -289,7 +309,8 @@ async def test_elements_by_id(show: Show) -> None:
     assert await tab.run("(() => { try { page.text('nobody') } catch (e) { return e.message } })()") == (
         'there is no element with id="nobody" on this page'
     )
-    for name, value in {"onclick": "x", "style": "x", "srcdoc": "x", "href": "javascript:x"}.items():
+    code = {"onclick": "x", "style": "x", "srcdoc": "x", "href": "javascript:x", "values": "#;javascript:x"}
+    for name, value in code.items():
         script = "([name, value]) => { try { page.attribute('c', name, value) } catch (e) { return e.name } }"
         assert await tab.page.evaluate(script, [name, value]) == "TypeError"
     assert await tab.run("page.attribute('c', 'href', 'mailto:a@b')") == "mailto:a@b"

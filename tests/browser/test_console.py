@@ -1,5 +1,6 @@
 """The console: what a person sees of an object, and does with it, with the mouse, with the keyboard, on a phone."""
 
+import json
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -11,8 +12,11 @@ import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.accessibility import serious_findings
-from tests.browser.support import FOLDER, Program, Start, Tab, frontend_of, tabs_of
+from tests.browser.support import FOLDER, OpenTab, Program, Start, Tab, frontend_of, tabs_of
+from tests.support.stack import Stack
 from tests.support.waiting import wait_until
+from wispy.broker.embedded import EmbeddedServer
+from wispy.frontend.auth.verifying import digest_of
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -326,6 +330,42 @@ async def test_a_lost_connection_is_told_and_all_goes_on(start: Start, open_cons
     await expect(form.get_by_label("to")).to_have_value("78")  # what was filled in stays
     await form.get_by_role("button", name="Call").click()
     await expect(channel(tab, "target").locator("output")).to_have_text("78")
+
+
+async def test_what_is_filled_in_outlives_the_owner(valkey: EmbeddedServer, open_tab: OpenTab, tmp_path: Path) -> None:
+    stack = Stack(valkey.url, folder=FOLDER, logs=tmp_path)
+    try:
+        worker = stack.worker("hostile=console_objects:Hostile")
+        tab = await open_tab(f"{stack.frontend('--set', 'console=true').url}/console/")
+        form = await opened_form(tab, "repeat")
+        await form.get_by_label("text").fill("kept")
+        facts = tab.page.locator(".facts")
+        await expect(facts).to_contain_text("owned by")
+        worker.kill()
+        await expect(facts).to_contain_text("no owner", timeout=20_000)
+        looked = "rpc.hostile.$describe().catch((error) => error.retryable)"
+        assert await tab.run(looked) is True  # by then the console has had the same answer
+        stack.worker("hostile=console_objects:Hostile")
+        await expect(facts).to_contain_text("owned by", timeout=20_000)
+        await expect(form.get_by_label("text")).to_have_value("kept")
+    finally:
+        stack.close()
+
+
+async def test_a_server_with_users_asks_who_looks(start: Start, open_console: OpenConsole, tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens.yaml"
+    tokens.write_text(json.dumps({"alice": {"sha256": [digest_of("a/token=")], "roles": []}}))
+    tab = await open_console(serve(start, tmp_path, f"auth: {{kind: tokens, tokens: {tokens}}}"))
+    form = tab.page.get_by_role("region", name="Log in")
+    await expect(form.get_by_label("Your token")).to_be_focused()
+    assert await serious_findings(tab.page) == []
+    await tab.page.keyboard.type("no/token=")
+    await tab.page.keyboard.press("Enter")
+    await expect(form.get_by_role("alert")).to_have_text("the token is not good")
+    await form.get_by_label("Your token").fill("a/token=")
+    await tab.page.keyboard.press("Enter")
+    await expect(tab.page.get_by_role("heading", level=1)).to_have_text("hostileHostile")
+    await expect(form).to_be_hidden()
 
 
 async def test_the_overview_shows_what_was_denied(start: Start, open_console: OpenConsole) -> None:

@@ -83,6 +83,17 @@ test("a handler that throws is reported and does not stop the others", (t) => {
   assert.deepEqual(lab.errors, [{ error: trouble, what: "a handler of channel sample.a failed" }]);
 });
 
+test("a handler that another one has removed is not called any more", (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const heard = [];
+  lab.rpc.sample.$channel("a").subscribe((value) => value === 2 && stop());
+  const stop = lab.rpc.sample.$channel("a").subscribe((value) => heard.push(value));
+  socket.answer(socket.last, { "sample.a": { value: 1, at: "e:1" } });
+  socket.notify("rpc.update", { channel: "sample.a", value: 2, at: "e:2" });
+  assert.deepEqual(heard, [1]);
+});
+
 test("when the last handler is removed the channel is left, and its updates are not heard", (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

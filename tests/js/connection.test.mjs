@@ -220,6 +220,40 @@ test("listeners hear the states with their reason, until they stop; one that thr
   assert.throws(() => lab.rpc.$on("stat", () => {}), TypeError);
 });
 
+for (const state of ["lost", "connected"]) {
+  test(`a listener may close when it hears "${state}", and nothing is lost on the way`, async (t) => {
+    const lab = new Lab(t);
+    lab.connect();
+    lab.socket.lose();
+    const stop = lab.rpc.$on("state", (now) => now === state && lab.rpc.$close());
+    lab.pass(400);
+    lab.socket.open(); // its server does not know the session
+    assert.equal(lab.rpc.$state, "closed");
+    assert.ok(lab.socket.isClosed);
+    stop();
+    const again = lab.connect();
+    const answered = lab.rpc.sample.f();
+    assert.deepEqual(again.methods, ["sample.f"]);
+    again.answer(again.last, 1);
+    assert.equal(await answered, 1);
+  });
+}
+
+test("an address that a browser does not connect to is told to each who asks", async () => {
+  class WebSocket {
+    constructor() {
+      throw new Error("a secure page may not connect to ws:");
+    }
+  }
+  const rpc = createRpc("ws://server/ws", { WebSocket, now: () => 0 });
+  for (let i = 0; i < 2; i += 1) {
+    const error = await failure(rpc.sample.f());
+    assert.deepEqual([error.code, error.executed, error.retryable], [-32013, "no", false]);
+    assert.match(error.message, /ws:\/\/server\/ws cannot be connected to: a secure page/);
+  }
+  assert.equal(rpc.$state, "idle");
+});
+
 test("loading the script twice gives the same rpc", async () => {
   const { rpc } = globalThis;
   await import("../../wispyjs/rpc.js?again");

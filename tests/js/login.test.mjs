@@ -85,6 +85,29 @@ test("one that is no good is told to whoever showed it, and forgotten", async (t
   assert.deepEqual([next.methods, next.hello?.method], [[], "rpc.hello"], "it is not shown again");
 });
 
+test("each who logs in gets the answer to his own token", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const first = failure(lab.rpc.$authenticate("bad"));
+  const second = lab.rpc.$authenticate("good");
+  const [bad, good] = socket.received;
+  socket.refuse(bad, UNAUTHENTICATED);
+  socket.answer(good, ALICE);
+  assert.deepEqual([(await first).code, await second], [UNAUTHENTICATED, ALICE]);
+});
+
+test("a token that comes while hello is on its way is shown after it", async (t) => {
+  const lab = new Lab(t);
+  lab.saysHello = false;
+  lab.rpc.sample.f();
+  const socket = lab.socket.open();
+  const who = lab.rpc.$authenticate("secret");
+  socket.welcome();
+  assert.deepEqual(socket.methods, [LOGIN, "sample.f"]);
+  socket.answer(socket.received[0], ALICE);
+  assert.deepEqual(await who, ALICE);
+});
+
 test("a bad newer token leaves the connection as it is", async (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();
@@ -93,6 +116,18 @@ test("a bad newer token leaves the connection as it is", async (t) => {
   assert.equal((await who).code, UNAUTHENTICATED);
   assert.equal(lab.rpc.$state, "connected");
   assert.ok(!socket.isClosed);
+});
+
+test("after a bad newer token the former one is shown on the next connection", async (t) => {
+  const lab = new Lab(t);
+  const who = lab.rpc.$authenticate("good");
+  const socket = lab.socket.open();
+  socket.answer(socket.last, ALICE);
+  await who;
+  const newer = failure(lab.rpc.$authenticate("bad"));
+  socket.refuse(socket.last, UNAUTHENTICATED);
+  await newer;
+  assert.deepEqual(comeBack(lab).last.params, { token: "good" });
 });
 
 test("a login that cannot be checked now is tried again on the next connection", async (t) => {
@@ -126,7 +161,17 @@ test("closing forgets it, and refuses who waits", async (t) => {
   const who = failure(lab.rpc.$authenticate("secret"));
   lab.rpc.$close();
   assert.equal((await who).executed, "no");
+  assert.equal((await failure(lab.rpc.$authenticate("too late"))).executed, "no");
   assert.deepEqual(lab.connect().methods, []);
+});
+
+test("closing refuses who waits on a connection that was lost, too", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const who = failure(lab.rpc.$authenticate("secret"));
+  socket.lose();
+  lab.rpc.$close();
+  assert.equal((await who).executed, "no");
 });
 
 test("what is no text is no token", async (t) => {

@@ -29,6 +29,7 @@ const CASES = {
   "a delete": [(rpc) => void delete rpc.sample.a, "rpc.delete", { path: "sample.a" }],
   "$get of a local name": [(rpc) => rpc.sample.$get("toString"), "rpc.get", { path: "sample.toString" }],
   "$get of a member": [(rpc) => rpc.sample.a.$get(), "rpc.get", { path: "sample.a" }],
+  "$get of an index": [(rpc) => rpc.sample.c.$get(0), "rpc.get", { path: "sample.c.0" }],
   "$set of a member by name": [(rpc) => rpc.sample.$set("a", 2), "rpc.set", { path: "sample.a", value: 2 }],
   "$set on the member": [(rpc) => rpc.sample.a.$set(2), "rpc.set", { path: "sample.a", value: 2 }],
   "$delete": [(rpc) => rpc.sample.$delete("a"), "rpc.delete", { path: "sample.a" }],

@@ -83,6 +83,18 @@ test("the queue is bounded", async (t) => {
   await Promise.all(waiting);
 });
 
+test("what rests until it is repeated counts, too", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const read = lab.rpc.sample.$get("a");
+  socket.refuse(socket.last, -32004, { retryable: true });
+  socket.lose();
+  const waiting = Array.from({ length: 9_999 }, () => failure(lab.rpc.sample.f()));
+  assert.equal((await failure(lab.rpc.sample.f())).code, -32004);
+  lab.rpc.$close();
+  await Promise.all([failure(read), ...waiting]);
+});
+
 test("an error of the server carries its code and data", async (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();
@@ -206,6 +218,22 @@ test("an abort rejects at once with the signal's reason", async (t) => {
   assert.equal((await byDefault).name, "AbortError");
 });
 
+test("what is given up while there is no connection is not sent on the next one", async (t) => {
+  const lab = new Lab(t);
+  const controller = new AbortController();
+  const socket = lab.connect();
+  const given = failure(lab.rpc.$options({ signal: controller.signal }).sample.f());
+  socket.lose();
+  controller.abort();
+  assert.equal((await given).name, "AbortError");
+  lab.hello = { resumed: true };
+  lab.pass(400);
+  lab.socket.open();
+  assert.equal(lab.rpc.$state, "resumed");
+  lab.rpc.sample.g();
+  assert.deepEqual(lab.socket.methods, ["sample.g"]);
+});
+
 test("an abort takes a waiting request out of the queue", async (t) => {
   const lab = new Lab(t);
   const controller = new AbortController();
@@ -222,8 +250,32 @@ test("a message beyond the server's limit is refused here, and the connection li
   const error = await failure(lab.rpc.sample.f("€".repeat(4_000)));
   assert.deepEqual([error.code, error.executed, error.retryable], [-32008, "no", false]);
   assert.deepEqual(socket.received, []);
-  lab.rpc.sample.f("x".repeat(9_000)); // ASCII is not counted threefold
+  lab.rpc.sample.f("x".repeat(8_000)); // ASCII is not counted threefold
   assert.equal(socket.received.length, 1);
+});
+
+test("the limit holds with all that wispy adds to a message", (t) => {
+  const lab = new Lab(t);
+  lab.hello = { limits: { in_flight: 300, message_bytes: 10_000 }, run: "r".repeat(40) };
+  const socket = lab.connect();
+  for (let i = 0; i < 299; i += 1) {
+    lab.rpc.other.f();
+  }
+  const lengths = [];
+  const { send } = socket;
+  socket.send = (text) => lengths.push(new TextEncoder().encode(text).length) && send.call(socket, text);
+  socket.answer(socket.received[298], null);
+  let length = 8_000; // the longest that is not refused here
+  for (const step of [1_000, 100, 10, 1]) {
+    for (let sent = true; sent; length += sent ? step : 0) {
+      const { length: before } = lengths;
+      lab.rpc.sample.f("x".repeat(length + step)).catch(() => {});
+      sent = lengths.length > before;
+      sent && socket.answer(socket.last, null);
+    }
+  }
+  assert.equal(socket.last.wispy.open.length, 64);
+  assert.ok(Math.max(...lengths) <= 10_000, `the longest was ${Math.max(...lengths)}`);
 });
 
 test("params are what they were when the request was made", (t) => {

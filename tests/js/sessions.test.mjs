@@ -237,6 +237,19 @@ test("what is idempotent is repeated where it may have run, also in a new sessio
   assert.equal((await ran).executed, "yes");
 });
 
+test("that a repeated request did not run does not say that it did not run before", async (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const called = failure(lab.rpc.sample.$options({ idempotent: true }).f());
+  socket.refuse(socket.last, UNKNOWN, { executed: "maybe" });
+  lab.pass(500);
+  assert.equal(socket.received.length, 2);
+  socket.refuse(socket.last, -32001, { executed: "no" }, "there is no such object any more");
+  const error = await called;
+  assert.deepEqual([error.code, error.executed, error.retryable], [-32001, "maybe", false]);
+  assert.match(error.message, /no such object any more/);
+});
+
 test("what rests is ended with what is known of it", async (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

@@ -39,7 +39,7 @@ test("the same value in two places is no cycle", () => {
   assert.equal(wire([shared, shared]), "[[1],[1]]");
 });
 
-const UNSENDABLE = [() => {}, Symbol("s"), new Map(), new Set(), /x/, Promise.resolve(1), new Error("e"), new ArrayBuffer(1)];
+const UNSENDABLE = [() => {}, Symbol("s"), new Map(), new Set(), /x/, Promise.resolve(1), new Error("e"), new ArrayBuffer(1), new Date(NaN)];
 
 for (const value of UNSENDABLE) {
   test(`refuses ${Object.prototype.toString.call(value)}`, () => assert.throws(() => encode([value]), TypeError));

@@ -26,10 +26,21 @@ def test_the_readme_shows_the_quickstart(language: str, file: str) -> None:
     assert lines(shown[1]) == lines((ROOT / "examples/quickstart" / file).read_text())
 
 
+def headings(document: Path) -> set[str]:
+    """What a link names them by."""
+    found = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in found}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_somewhere(document: Path) -> None:
-    targets = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", document.read_text())
-    assert [target for target in targets if not (document.parent / target).exists()] == []
+    targets = re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", document.read_text())
+    missing = [target for target, _ in targets if not (document.parent / target).exists()]
+    for target, heading in targets:
+        file = document.parent / target if target else document
+        if heading and file.exists() and heading not in headings(file):
+            missing.append(f"{target}#{heading}")
+    assert missing == []
 
 
 @pytest.mark.parametrize(("document", "least"), [("promises.md", 30), ("seed-features.md", 80)])

@@ -8,8 +8,11 @@ from typing import Final
 from wispy.config.schema import Config
 
 _STYLE: Final = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; color: #1c2733; }
-pre { background: #f1f4f7; padding: 1rem; border-radius: 6px; overflow-x: auto; }
+html { color-scheme: light dark; background: light-dark(#ffffff, #12151a); }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 42rem; margin: 3rem auto; padding: 0 1rem; }
+body { color: light-dark(#1c2733, #e6eaf0); overflow-wrap: anywhere; }
+pre { background: light-dark(#f1f4f7, #1b1f27); padding: 1rem; border-radius: 6px; overflow-x: auto; }
+a { color: light-dark(#0b62bb, #6bb6ff); }
 h1 { font-size: 1.4rem; }
 """
 

@@ -115,14 +115,14 @@ class Field {
       return;
     }
     this.#isSending = true;
-    try {
-      do {
-        this.#isBehind = this.#isDirty = false;
+    do {
+      this.#isBehind = this.#isDirty = false;
+      try {
         await this.#binding.set(this.#names, this.#read());
-      } while (this.#isBehind);
-    } catch (error) {
-      this.#binding.fail(error);
-    }
+      } catch (error) {
+        this.#binding.fail(error); // what the user has chosen meanwhile may be fine
+      }
+    } while (this.#isBehind);
     this.#isSending = false;
     this.#binding.later(() => this.#settle());
   }
@@ -141,7 +141,7 @@ class Field {
       if (!value.trim() || Number.isNaN(Number(value))) {
         throw new TypeError(`${JSON.stringify(value)} is no number`);
       }
-      return Number(value);
+      return /^\s*-?\d+\s*$/.test(value) ? BigInt(value) : Number(value); // an integer keeps all of its digits
     }
     return typeof this.#newest === "boolean" ? value === "true" : value;
   }

@@ -2,7 +2,8 @@
  * Where bound values come from: the channels and attributes of served objects.
  *
  * - A path whose beginning names a channel of its object follows the channel. Any other is an attribute: it is read at once,
- *   again after each assignment or call that this page makes to its object, and in a new session.
+ *   and again after each assignment or call that this page makes to its object.
+ * - In a new session all is looked up anew: its user may see other channels, another server may have other objects.
  * - All watchers of a channel, or an attribute, share one subscription, which ends with the last of them.
  */
 
@@ -75,6 +76,10 @@ class ServedObject {
   #cells = new Map();
   /** @type {Promise<Set<string>> | null} the names of its channels */
   #channels = null;
+  /** The names are known. */
+  #isListed = false;
+  /** How often all was looked up anew: what was asked for before is not heard any more. */
+  #restarts = 0;
   #remote;
 
   /** @param {import("../rpc.mjs").RemoteObject} remote */
@@ -85,13 +90,21 @@ class ServedObject {
   /** @param {Watch} watch */
   async attach(watch) {
     this.watches.add(watch);
+    const restarts = this.#restarts;
     try {
       this.#channels ??= this.#remote.rpcWebsocket.listChannels().then((names) => new Set(names));
       const channels = await this.#channels;
+      if (restarts !== this.#restarts) {
+        return;
+      }
+      this.#isListed = true;
       if (!watch.isOver && watch.cell === null) {
         this.#join(watch, channels);
       }
     } catch (error) {
+      if (restarts !== this.#restarts) {
+        return;
+      }
       this.#channels = null;
       if (!watch.isOver) {
         watch.listener.failed(error);
@@ -142,7 +155,13 @@ class ServedObject {
   detach(watch) {
     watch.isOver = true;
     this.watches.delete(watch);
+    this.#leave(watch);
+  }
+
+  /** @param {Watch} watch */
+  #leave(watch) {
     const { cell } = watch;
+    watch.cell = null;
     if (cell?.watches.delete(watch) && cell.watches.size === 0) {
       cell.stop();
       this.#cells.forEach((each, key) => each === cell && this.#cells.delete(key));
@@ -154,10 +173,16 @@ class ServedObject {
     this.#cells.forEach((cell) => cell.read?.(cell));
   }
 
-  /** What could not be attached is tried again: another server may know more. */
-  reconnected() {
-    this.refresh();
-    this.watches.forEach((watch) => watch.cell === null && this.attach(watch));
+  /** Looks everything up anew. */
+  restart() {
+    if (this.#isListed) { // else the names are on their way, or will be
+      this.#restarts += 1;
+      this.#channels = null;
+      this.#isListed = false;
+    }
+    const watches = [...this.watches];
+    watches.forEach((watch) => this.#leave(watch));
+    watches.forEach((watch) => this.attach(watch));
   }
 }
 
@@ -175,7 +200,7 @@ export class Sources {
     this.#rpc = rpc;
     rpc.$on("state", (state) => {
       if (state === "connected") {
-        this.#objects.forEach((object) => object.reconnected());
+        this.#objects.forEach((object) => object.restart());
       }
     });
   }

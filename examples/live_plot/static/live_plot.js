@@ -10,6 +10,7 @@ const state = document.getElementById("state");
 
 /** @type {[number, number][]} the newest readings: seconds, volts */
 const readings = [];
+let frame = 0; // that will draw them
 
 function addReading([seconds, volts]) {
     if (readings.length && seconds < readings.at(-1)[0]) {
@@ -19,10 +20,13 @@ function addReading([seconds, volts]) {
     while (readings[0][0] < seconds - SHOWN_S) {
         readings.shift();
     }
-    requestAnimationFrame(draw);
+    if (frame === 0) { // a hidden page has no frames, and must not draw thousands once it is seen
+        frame = requestAnimationFrame(draw);
+    }
 }
 
 function draw() {
+    frame = 0;
     const style = getComputedStyle(document.documentElement);
     const { clientWidth: width, clientHeight: height } = canvas;
     const scale = devicePixelRatio;

@@ -5,6 +5,7 @@
  */
 
 import { fill, h, part, say } from "./dom.mjs";
+import { askWho } from "./login.mjs";
 import { showLog } from "./log.mjs";
 import { describe, objectPage } from "./object.mjs";
 import { Overview, factsOf } from "./overview.mjs";
@@ -84,12 +85,17 @@ async function visit(isMoved = false) {
   }
 }
 
-/** Shows the object anew if it is another one than the page says; else what somebody fills in just now stays. */
+/**
+ * Shows the object anew if it is another one than the page says; else what somebody fills in just now stays. One that
+ * nobody owns at present is not another one.
+ */
 async function visitIfChanged() {
   const [mine, names] = [visits, wanted()];
   shownGeneration = generationOf(names[0] ?? "");
-  const description = names.length > 0 ? JSON.stringify(await describe(names)) : "";
-  if (mine === visits && description !== (page?.description ?? "")) {
+  const from = names.length > 0 ? await describe(names) : null;
+  const isAway = /** @type {any} */ (from?.error)?.retryable === true;
+  const isOther = (from === null ? "" : JSON.stringify(from)) !== (page?.description ?? "");
+  if (mine === visits && isOther && !isAway) {
     await visit();
   }
 }
@@ -201,6 +207,7 @@ function showState(state, reason = "") {
 
 async function start() {
   showLog(part("log"));
+  askWho(part("login"));
   rpc.$on("state", (state, { reason }) => {
     showState(state, reason);
     if (state === "connected" && visits > 0) {
