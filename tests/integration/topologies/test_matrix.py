@@ -56,7 +56,7 @@ CALLS = 10
 """Results that show that calls run."""
 
 LEDGER = "ledger=stateless:Ledger"
-SHARED = {"shared": "true"}
+SHARED: dict[str, Any] = {"shared": "true"}
 
 HEIRS = tuple(f"heir{number}=served:Books" for number in range(3))
 """Objects for a test of its own workers."""
