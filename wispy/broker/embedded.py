@@ -166,6 +166,8 @@ class RevivedServer:
         self._lock = threading.Lock()
         """Held while one server takes the place of another."""
         self._stopped = threading.Event()
+        self._fault = ""
+        """Why it could not be started again the last time."""
         threading.Thread(target=self._watch, name="wispy-redis", daemon=True).start()
 
     @property
@@ -182,20 +184,27 @@ class RevivedServer:
         """In a thread of its own: object code may hold any other."""
         while not self._stopped.is_set():
             self._server.wait_ended()
-            self._revive()
+            if not self._stopped.is_set():
+                log.error("the private Redis server has ended, and is started again without its data")
+            while not self._stopped.is_set() and not self._is_revived():
+                self._stopped.wait(_REVIVAL_PAUSE_S)
             self._stopped.wait(_REVIVAL_PAUSE_S)
 
-    def _revive(self) -> None:
+    def _is_revived(self) -> bool:
+        """Whether there is a server again: what has ended one, such as a lack of memory, may stop the next one, too."""
         with self._lock:
             if self._stopped.is_set():
-                return
-            log.error("the private Redis server has ended, and is started again without its data")
+                return False
             self._server.stop()
             try:
                 self._server = EmbeddedServer.start(directory=self._server.directory)
             except StartError as error:
-                log.critical("it could not be: %s; this program has to be started again", error)
-                self._stopped.set()
+                if str(error) != self._fault:
+                    log.critical("it could not be, trying again: %s", error)
+                self._fault = str(error)
+                return False
+            self._fault = ""
+        return True
 
 
 def find_binary() -> Path:

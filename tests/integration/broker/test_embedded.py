@@ -6,6 +6,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections import deque
 from pathlib import Path
 
 import psutil
@@ -81,6 +82,31 @@ def test_a_server_that_is_killed_is_started_again_at_its_address() -> None:
     assert not is_running(server.pid)
     assert not directory.exists()
     server.stop()
+
+
+def test_a_server_that_cannot_be_started_again_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(embedded, "_REVIVAL_PAUSE_S", 0.01)
+    faults = deque(["no memory", "no memory", "no disk"])
+
+    binary = embedded.find_binary()
+
+    def find_binary() -> Path:
+        if faults:
+            raise StartError(faults.popleft())
+        return binary
+
+    server = RevivedServer()
+    monkeypatch.setattr(embedded, "find_binary", find_binary)
+    try:
+        killed = server.pid
+        os.kill(killed, signal.SIGKILL)
+        wait_until_blocking(lambda: server.pid != killed and answers(server), "another one answers")
+    finally:
+        server.stop()
+    told = [record.getMessage() for record in caplog.records if record.levelname == "CRITICAL"]
+    assert told == [f"it could not be, trying again: {fault}" for fault in ("no memory", "no disk")]
 
 
 def test_a_server_that_is_stopped_stays_so() -> None:
