@@ -12,6 +12,7 @@ Rules:
 """
 
 import asyncio
+import logging
 import secrets
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,8 @@ from wispy.broker.link import Link, notify
 from wispy.broker.server import Server
 from wispy.broker.slots import slot_of
 from wispy.config.redis_address import RedisAddress
+
+logger = logging.getLogger("wispy.broker")
 
 # Large enough to save commands, small enough that Redis serves others in between (Centrifugo's number).
 _RESUBSCRIBE_BATCH: Final = 512
@@ -121,6 +124,7 @@ class Subscriber:
         self._heard_at = 0.0  # when the last message came; all times here are the loop's
         self._probe: object | None = None  # stands for the probe that is on its way; None once anything was heard
         self._probe_accepted = False  # by Redis
+        self._refusal = ""  # why Redis did not take the last one
         self._check: asyncio.TimerHandle | None = None
         command_link.on_connected(self._look_at_link)
 
@@ -310,11 +314,19 @@ class Subscriber:
                 return
             if isinstance(reply, BrokerError):
                 self._probe = None  # the command link's trouble says nothing about this connection
+                self._note_refusal(reply)
             else:
+                self._refusal = ""
                 self._probe_accepted = True
                 self._check_after(self._probe_interval_s)
 
         self._command_link.send((self._publish, self._probe_channel, b""), take_reply)
+
+    def _note_refusal(self, error: BrokerError) -> None:
+        """Say once why it is not known whether this connection hears. In a Cluster, a slot that moves is no trouble."""
+        if isinstance(error, ReplyError) and error.code != "MOVED" and str(error) != self._refusal:
+            self._refusal = str(error)
+            logger.warning("subscriber %r cannot find out whether it hears: %s", self._dialer.name, error)
 
     def _check_after(self, delay_s: float) -> None:
         if self._check is not None:

@@ -295,6 +295,22 @@ async def test_many_subscriptions_are_made_and_made_again_in_few_writes(
         await subscriber.stop()
 
 
+async def test_a_probe_that_is_refused_is_logged_once(
+    valkey: EmbeddedServer, link: Link, open_subscriber: OpenSubscriber, caplog: pytest.LogCaptureFixture
+) -> None:
+    await link.call("ACL", "SETUSER", "mute", "on", ">pw", "~*", "resetchannels", "&elsewhere:*", "+@all")
+    mute = Link(RedisAddress.parse(valkey.url, user="mute", password="pw"), name="mute", backoff=QUICK)
+    await mute.start()
+    await mute.wait_connected()
+    subscriber = await open_subscriber(command_link=mute, name="ear", probe_interval_s=0.05)
+    await looks(subscriber, 4)
+    assert subscriber.deaf
+    assert subscriber.connection == 1
+    assert caplog.text.count("subscriber 'ear' cannot find out whether it hears: NOPERM") == 1
+    await subscriber.stop()
+    await mute.stop()
+
+
 async def test_a_refused_subscription_ends_the_connection_and_is_logged(
     valkey: EmbeddedServer, link: Link, caplog: pytest.LogCaptureFixture
 ) -> None:
