@@ -29,7 +29,10 @@ from wispy.broker.slots import Node, SlotMap, node_named, slot_of
 logger = logging.getLogger("wispy.broker")
 
 ASK_AGAIN_S: Final = 0.25
-"""Pause between two questions while a slot has no master: a failover takes seconds, and is to be noticed soon."""
+"""Pause between two questions while a master is away: a failover takes seconds, and is to be noticed soon."""
+
+MAX_ASK_AGAIN_S: Final = 2.0
+"""The longest such pause, which is reached in a minute: then it is no failover, and each question is a connection."""
 
 DISOWNED_S: Final = 5.0
 """For how long a node that gave a slot up is not believed to have it again. Nodes hear of a move within a second."""
@@ -285,8 +288,8 @@ class ClusterLink(Commands):
                 if is_answered:
                     self._apply(found)
             if not (is_answered and self._is_complete):
+                await asyncio.sleep(ask_again_s(attempt))
                 attempt += 1
-                await asyncio.sleep(ASK_AGAIN_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter  # nosec B311
             if is_answered and self._is_complete:  # links that have just been made needed that moment
                 attempt = 0
             else:
@@ -356,6 +359,12 @@ class ClusterLink(Commands):
             logger.critical(
                 "redis cluster %r: ended by a bug; nothing follows it", self._name, exc_info=task.exception()
             )
+
+
+def ask_again_s(attempt: int) -> float:
+    """The pause before the next question, at random about what the number of those before it says."""
+    usual_s = min(ASK_AGAIN_S * (1 + attempt / 8), MAX_ASK_AGAIN_S)
+    return usual_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter  # nosec B311
 
 
 def _node_of(link: Link) -> Node:
