@@ -46,6 +46,7 @@ class SlotRoute(Route):
     is_sharded = True
 
     def __init__(self, cluster: "ClusterLink", slot: int) -> None:
+        super().__init__()
         self.slot = slot
         self.target: Link | None = None
         """The link to the master that serves the slot, as far as is known."""
@@ -141,6 +142,7 @@ class ClusterLink(Commands):
     is_sharded = True
 
     def __init__(self, cluster: Cluster, make_link: MakeLink, *, name: str, home: str) -> None:
+        super().__init__()
         self.clocks = self._clocks = Clocks()
         self.stopped = False
         self.map: SlotMap | None = None

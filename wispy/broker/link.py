@@ -50,6 +50,7 @@ class Link(Commands):
         locate: Locate | None = None,
         unfit: frozenset[str] = UNFIT,
     ) -> None:
+        super().__init__()
         self._command_timeout_s = command_timeout_s
         self._dialer = Dialer(
             address,

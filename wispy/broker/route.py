@@ -22,6 +22,10 @@ class Route(ABC):
     clocks: Clocks | None = None
     """The clocks of all servers, where there are several."""
 
+    def __init__(self) -> None:
+        self.scripts: dict[str, int] = {}
+        """Hash of a script to the number of the connection to which it was sent whole last."""
+
     @property
     @abstractmethod
     def connected(self) -> bool:

@@ -16,22 +16,23 @@ from wispy.broker.route import Route
 class Script:
     """One script of `wispy/broker/scripts` on one link.
 
-    The first use on a connection is an EVAL, the others EVALSHA: in a pipeline nothing can overtake the loading. If
-    Redis forgets the script meanwhile (SCRIPT FLUSH), what was refused with NOSCRIPT is sent again whole. A script that
-    only reads is run as such, so that its user needs no right to write.
+    Its first use on a connection, by whatever instance, is an EVAL, the others EVALSHA: in a pipeline nothing can
+    overtake the loading. If Redis forgets the script meanwhile (SCRIPT FLUSH), what was refused with NOSCRIPT is sent
+    again whole. A script that only reads is run as such, so that its user needs no right to write.
     """
 
     def __init__(self, link: Route, name: str) -> None:
         self._link = link
         self._text, self._hash, is_read_only = _load(name, is_sharded=link.is_sharded)
         self._eval, self._evalsha = ("EVAL_RO", "EVALSHA_RO") if is_read_only else ("EVAL", "EVALSHA")
-        self._loaded_on = 0  # the number of the connection that has it
+        self._loaded_on = link.scripts
 
     def send(self, keys: Sequence[str], args: Iterable[Argument], on_reply: OnReply) -> None:
         """Run it; `on_reply` gets its reply or a `BrokerError` instance."""
         call = (len(keys), *keys, *args)
-        if self._loaded_on != self._link.connection:
-            self._loaded_on = self._link.connection
+        connection = self._link.connection
+        if self._loaded_on.get(self._hash) != connection:
+            self._loaded_on[self._hash] = connection
             self._link.send((self._eval, self._text, *call), on_reply)
         else:
             self._link.send((self._evalsha, self._hash, *call), partial(self._take_reply, call, on_reply))

@@ -27,15 +27,12 @@ class ObjectStatuses:
     def __init__(self, link: Route, keys: Keys) -> None:
         self._keys = keys
         self._link = link
-        self._scripts: dict[Route, Script] = {}
 
     async def of(self, name: str) -> ObjectStatus:
         """The status of the object `name`; raises `BrokerError`."""
         keys = self._keys.of(name)
-        route = self._link.route(keys.owner)
-        if route not in self._scripts:
-            self._scripts[route] = Script(route, "status")
-        reply: list[Any] = await self._scripts[route].run((keys.owner, keys.requests, keys.workers))
+        script = Script(self._link.route(keys.owner), "status")
+        reply: list[Any] = await script.run((keys.owner, keys.requests, keys.workers))
         epoch, generation, renewed_ms, lease_ms, released, holder, unread, oldest, server_ms, workers = reply
         now_ms = int(server_ms)
         # A renewal comes after each third of a lease: an owner that misses a whole one has lost it, or is about to.

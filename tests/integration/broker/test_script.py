@@ -17,6 +17,8 @@ async def test_is_sent_whole_once_per_connection(store: ObjectStore, link: Link)
     stats: bytes = await link.call("INFO", "commandstats")
     assert b"cmdstat_eval:calls=1," in stats
     assert b"cmdstat_evalsha:calls=2," in stats
+    await ObjectStore(link, store.keys).renew(acquired.epoch, [])
+    assert b"cmdstat_eval:calls=1," in await link.call("INFO", "commandstats"), "whoever it is that uses it"
 
 
 async def test_a_flushed_script_is_sent_whole_again_and_in_order(store: ObjectStore, link: Link) -> None:
