@@ -100,7 +100,7 @@ fuzz: $(FUZZ) ## fuzz codec and paths, guided by coverage, for SECONDS (600), an
 audit: $(AUDIT) ## ask the network for known holes in what is locked (fails where it cannot be asked)
 	$(BIN)/pip-audit --strict --disable-pip --require-hashes --requirement locks/run.txt
 
-k8s-e2e: $(DEV) ## roll and kill pods under load on a real Kubernetes node (needs root and the lab's k8s-node)
+k8s-e2e: $(DEV) ## roll, kill and watch pods under load on a real Kubernetes node (needs root and the lab's k8s-node)
 	$(BIN)/python -u -m tests.kubernetes
 
 conformance: $(DEV) ## run the Autobahn websocket suite (needs a CPython 2.7)

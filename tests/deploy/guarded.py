@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -29,12 +30,13 @@ def served_as(port: int, folder: Path, logins: dict[str, tuple[str, str]]) -> It
     logs = folder / "logs"
     logs.mkdir()
     stack = Stack(f"redis://127.0.0.1:{port}", folder=SERVED, logs=logs)
-    frontend, worker = (
-        {"redis.prefix": "wispy:", "redis.user": logins[role][0], "redis.password": logins[role][1]} for role in ROLES
-    )
+    settings: dict[str, dict[str, Any]] = {
+        role: {"redis.prefix": "wispy:", "redis.user": user, "redis.password": password}
+        for role, (user, password) in logins.items()
+    }
     try:
-        stack.worker("sample=served:Sample", **worker)
-        assert stack.frontend(**frontend).post("sample.test_sum", 1, 2)["result"] == 3
+        stack.worker("sample=served:Sample", **settings["worker"])
+        assert stack.frontend(**settings["frontend"]).post("sample.test_sum", 1, 2)["result"] == 3
         yield
     finally:
         stack.close()

@@ -183,7 +183,7 @@ def test_the_image_of_a_new_project_serves_its_page(engine: Engine, tmp_path: Pa
     port = free_port()
     container = Container(engine, "my-lab:test", env={"WISPY_PORT": str(port)})
     try:
-        container.wait_until_says("listens at")
+        container.wait_until_says("wispy serves my_lab at")
         asked = {"jsonrpc": "2.0", "id": 1, "method": "my_lab.step", "params": [5]}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as client:
             page = client.get("/")

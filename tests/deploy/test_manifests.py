@@ -153,7 +153,8 @@ def test_the_users_of_the_demo_are_those_of_its_server(manifests: list[dict[str,
     (mounted,) = (each["secret"]["secretName"] for each in valkey["volumes"] if each["name"] == "users")
     (tmp_path / "users.acl").write_text(secret_of(secrets[mounted], "users.acl"))
     places = {"/etc/valkey/users.acl": str(tmp_path / "users.acl"), "/tmp": str(tmp_path)}
-    arguments = [places.get(each, each) for each in valkey["containers"][0]["args"]]
+    given: list[str] = valkey["containers"][0]["args"]
+    arguments = [places.get(each, each) for each in given]
     logins: dict[str, tuple[str, str]] = {}
     for role, name in zip(ROLES, OURS, strict=True):
         (container,) = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["containers"]

@@ -1,7 +1,7 @@
 """The overlay `prometheus` on the node: a Prometheus scrapes what its monitors name, and takes its rules.
 
-The node has no operator. Its kinds are stored there, and what it would make of them is made here: of each endpoint of a
-monitor the addresses that the monitor's selector finds.
+The node has no operator. What it would make of its kinds is made here, as kustomize renders them: of each endpoint of a
+monitor the addresses that the monitor's selector finds on the node.
 """
 
 import contextlib
@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+import yaml
 
 from tests.kubernetes.lab import LAB, ROOT, kubectl, lab, rolled
 from tests.support.waiting import wait_until_blocking
@@ -31,6 +33,12 @@ SECRETS = {
 
 def listed(*arguments: str) -> list[dict[str, Any]]:
     return json.loads(kubectl("get", *arguments, "-o", "json"))["items"]
+
+
+def rendered(kind: str) -> list[dict[str, Any]]:
+    """What the overlay has of one of the operator's kinds."""
+    text = lab("k8s-node", "kubectl", "kustomize", str(ROOT / "k8s/overlays/prometheus"))
+    return [each for each in yaml.safe_load_all(text) if each["kind"] == kind]
 
 
 def selector_of(monitor: dict[str, Any]) -> str:
@@ -66,10 +74,10 @@ def of_pods(monitor: dict[str, Any], port: str) -> list[str]:
 def jobs() -> dict[str, list[str]]:
     """Monitor to the addresses that it has scraped; each serves `/metrics`."""
     found: dict[str, list[str]] = {}
-    for monitor in listed("servicemonitors"):
+    for monitor in rendered("ServiceMonitor"):
         for endpoint in monitor["spec"]["endpoints"]:
             found[monitor["metadata"]["name"]] = behind_services(monitor, endpoint["port"])
-    for monitor in listed("podmonitors"):
+    for monitor in rendered("PodMonitor"):
         for endpoint in monitor["spec"]["podMetricsEndpoints"]:
             found[monitor["metadata"]["name"]] = of_pods(monitor, endpoint["port"])
     return found
@@ -78,7 +86,7 @@ def jobs() -> dict[str, list[str]]:
 @contextlib.contextmanager
 def prometheus(folder: Path) -> Iterator[None]:
     """Scrapes the jobs each second, in the node's network."""
-    rules = [each["spec"] for each in listed("prometheusrules")]
+    rules = [each["spec"] for each in rendered("PrometheusRule")]
     for number, each in enumerate(rules):
         (folder / f"rules{number}.json").write_text(json.dumps(each))
     config = {
@@ -138,8 +146,6 @@ def rules() -> list[dict[str, Any]]:
 
 def monitored() -> str:
     """Apply the overlay in place of the demo; what Prometheus says. Fails where not all is well."""
-    lab("k8s-node", "apply", str(ROOT / "tests/kubernetes/operator"))
-    kubectl("wait", "--for=condition=established", "--timeout=30s", "crd", "--all")
     for name, values in SECRETS.items():
         literals = [f"--from-literal={key}={value}" for key, value in values.items()]
         kubectl("create", "secret", "generic", name, *literals)

@@ -195,10 +195,9 @@ async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: Res
     assert books.results == len(books.sent), "nobody notices"
 
 
-async def test_a_stream_that_is_gone_is_made_again_and_nobody_is_called(
+async def test_a_stream_that_is_deleted_is_made_again(
     make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
 ) -> None:
-    """Deleted by some hand; or its slot moves to another node."""
     stack = serve(make_stack, redis_server.url)
     frontend = stack.first_frontend
     for number in range(3):

@@ -27,11 +27,13 @@ from wispy.config.schema import Config, RedisConfig
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.hub import Hub
 
+VALKEY, STRICT = "Valkey 9", "Redis 7, TLS and ACL"
 
-@pytest.fixture(scope="module", params=["Valkey 9", "Redis 7, TLS and ACL"])
+
+@pytest.fixture(scope="module", params=[VALKEY, STRICT])
 def cluster(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterDeployment]:
     folder = tmp_path_factory.mktemp("cluster")
-    strictness = strictness_of_nodes(folder) if "TLS" in request.param else None
+    strictness = strictness_of_nodes(folder) if request.param == STRICT else None
     with ClusterDeployment(folder, strictness=strictness) as running:
         yield running
 
@@ -143,7 +145,7 @@ async def test_what_is_shared_moves_with_its_slot(
     assert errors_of(stack) == []
 
 
-@pytest.mark.parametrize("cluster", ["Valkey 9"], indirect=True)
+@pytest.mark.parametrize("cluster", [VALKEY], indirect=True)
 async def test_declarations_are_read_where_their_object_is(cluster: ClusterDeployment) -> None:
     """Asked elsewhere, a node says that the slot has moved, and the way that was taken there counts as lost."""
     deployment = Deployment(RedisConfig(url=cluster.url, prefix="declared:"))
@@ -175,6 +177,7 @@ async def test_declarations_are_read_where_their_object_is(cluster: ClusterDeplo
     await link.stop()
 
 
+@pytest.mark.parametrize("cluster", [VALKEY], indirect=True)  # it takes its time, and TLS is nothing to it
 @pytest.mark.parametrize("away", names(BOOKS))
 async def test_a_node_that_is_away_makes_a_frontend_unready_and_leaves_the_other_objects(
     cluster: ClusterDeployment, stack: Stack, frontend: Frontend, away: str
