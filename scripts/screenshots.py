@@ -73,7 +73,7 @@ PICTURES: Final = [
     Picture(
         name="bindings",
         program="bindings/bindings.py",
-        size=(1040, 440),
+        size=(1040, 490),
         is_ready="document.querySelectorAll('.card').length === 2 && document.querySelector('.connected')",
     ),
     Picture(

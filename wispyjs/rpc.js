@@ -935,6 +935,8 @@
     #openedAt = 0;
     /** when anything was last heard, on any connection */
     #heardAt = 0;
+    /** since when nothing can be sent */
+    #lostAt = 0;
     /** @type {number | null} when a probe was sent that nothing has answered */
     #probedAt = null;
     /** milliseconds of silence before a probe */
@@ -990,7 +992,7 @@
       } catch (error) { // a secure page may open no ws: address; the state stays, so that the next use says so, too
         throw notExecuted(CODE.unavailable, `${this.url} cannot be connected to: ${/** @type {Error} */ (error).message}`, false);
       }
-      this.#heardAt = this.#openedAt;
+      this.#lostAt = this.#openedAt;
       this.#watch = setInterval(() => this.#look(), Connection.WATCH_MS);
       this.#become("connecting", { reason: `to ${this.url}` });
     }
@@ -1191,8 +1193,11 @@
     /** @param {string} reason @param {number} [code] */
     #lose(reason, code) {
       const now = this.#environment.now();
-      if (this.isOpen && now - this.#openedAt > Connection.STABLE_MS) {
-        this.#backoff.reset();
+      if (this.isOpen) {
+        this.#lostAt = now;
+        if (now - this.#openedAt > Connection.STABLE_MS) {
+          this.#backoff.reset();
+        }
       }
       const waitMs = this.#leaveAt === null ? this.#backoff.next() : Math.max(0, this.#leaveAt - now);
       this.#disconnect(reason);
@@ -1230,7 +1235,7 @@
       if (this.#socket && now - this.#openedAt > Connection.ANSWER_MS) {
         this.#lose("the server did not answer");
       }
-      if (now - this.#heardAt > Connection.PATIENCE_MS) {
+      if (now - this.#lostAt > Connection.PATIENCE_MS) { // also where a server answers, and wants a login first
         const reason = `there was no connection for ${Connection.PATIENCE_MS / 1000} s`;
         this.#requests.refuseWaiting(reason, now - Connection.PATIENCE_MS);
       }

@@ -497,7 +497,10 @@ async def check_that_anyone_can_use(tab: Tab, width: int) -> None:
     await card(tab, "calibrate").get_by_text("Source").click()
     await tab.page.get_by_label("Source of calibrate").wait_for()
     await opened_form(tab, "ramp")
+    await opened_form(tab, "plan")
     await row(tab, "heater_limit").get_by_role("button", name="Set").click()
+    too_wide = "[...document.querySelectorAll('.field')].filter((each) => each.scrollWidth > each.clientWidth).length"
+    assert await tab.run(too_wide) == 0
     assert await serious_findings(tab.page) == []
     assert await tab.run("document.documentElement.scrollWidth") <= width
     await tab.page.get_by_role("link", name="Overview").click()

@@ -156,6 +156,22 @@ test("a page that hears of an end logs in anew", async (t) => {
   assert.deepEqual(await again, ALICE);
 });
 
+test("a click is not meant any more when its user logs in much later", async (t) => {
+  const lab = new Lab(t);
+  lab.connect();
+  lab.saysHello = false;
+  lab.socket.lose(4401);
+  const click = failure(lab.rpc.sample.f());
+  for (let seconds = 0; seconds < 40; seconds += 1) {
+    lab.pass(1_000);
+    if (lab.socket.hello === undefined) { // the next connection
+      lab.socket.open().refuse(lab.socket.hello, UNAUTHENTICATED);
+    }
+  }
+  const error = await Promise.race([click, settled()]);
+  assert.equal(error?.executed, "no");
+});
+
 test("closing forgets it, and refuses who waits", async (t) => {
   const lab = new Lab(t);
   const who = failure(lab.rpc.$authenticate("secret"));

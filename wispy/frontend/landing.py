@@ -19,15 +19,16 @@ h1 { font-size: 1.4rem; }
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
 LANDING_POLICY: Final = (
-    f"default-src 'none'; script-src 'self'; style-src 'sha256-{_STYLE_HASH}'; img-src 'self'; connect-src 'self'; "
+    f"default-src 'none'; script-src 'self'; style-src 'sha256-{_STYLE_HASH}'; img-src data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Its Content-Security-Policy: rpc.js, this style, and nothing else."""
+"""Its Content-Security-Policy: rpc.js, this style, an icon that is none, and nothing else."""
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="UTF-8"><title>wispy</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
 <style>{style}</style></head>
 <body>
 <h1>wispy is running</h1>

@@ -46,13 +46,15 @@ function draw() {
     for (let volts = -2; volts <= 2; volts += 1) {
         pen.moveTo(0, y(volts));
         pen.lineTo(width, y(volts));
-        pen.fillText(`${volts} V`, 8, y(volts) - 4);
     }
     for (let seconds = Math.ceil(end - SHOWN_S); seconds <= end; seconds += 1) {
         pen.moveTo(x(seconds), 0);
         pen.lineTo(x(seconds), height);
     }
     pen.stroke();
+    for (let volts = -2; volts <= 2; volts += 1) {
+        pen.fillText(`${volts} V`, 8, y(volts) - 4);
+    }
 
     pen.strokeStyle = style.getPropertyValue("--line");
     pen.lineWidth = 2;
