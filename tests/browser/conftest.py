@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab, tabs_of
-from tests.support.leaks import child_processes
-from tests.support.waiting import wait_until_blocking
+from tests.support.leaks import child_processes, commands
+from tests.support.waiting import DEFAULT_TIMEOUT_S, wait_until_blocking
 
 CHROMIUM = "/usr/bin/chromium"
 FIREFOX = "/usr/bin/firefox-esr"
@@ -34,6 +34,7 @@ FLAGS = [
     "--no-first-run",
 ]
 CLOSING_TIMEOUT_S = 5.0
+expect.set_options(timeout=DEFAULT_TIMEOUT_S * 1000)
 SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
 BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
@@ -66,13 +67,11 @@ async def each_browser(request: pytest.FixtureRequest, browser: Browser) -> Asyn
 def clean_loop(browser: Browser) -> Iterator[None]:
     """No program is left; the browser's own processes come and go."""
 
-    def programs() -> dict[int, str]:
-        return {pid: line for pid, line in child_processes().items() if not BROWSERS.search(line)}
-
-    before = set(programs())
+    before = child_processes()
 
     def new() -> dict[int, str]:
-        return {pid: line for pid, line in programs().items() if pid not in before}
+        found = commands(child_processes() - before)
+        return {pid: line for pid, line in found.items() if not BROWSERS.search(line)}
 
     yield
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)
