@@ -17,7 +17,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab, tabs_of
-from tests.support.leaks import child_processes, commands
+from tests.support.leaks import child_processes, programs
 from tests.support.waiting import DEFAULT_TIMEOUT_S, wait_until_blocking
 
 CHROMIUM = "/usr/bin/chromium"
@@ -36,7 +36,6 @@ FLAGS = [
 CLOSING_TIMEOUT_S = 5.0
 expect.set_options(timeout=DEFAULT_TIMEOUT_S * 1000)
 SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
-BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -70,8 +69,7 @@ def clean_loop(browser: Browser) -> Iterator[None]:
     before = child_processes()
 
     def new() -> dict[int, str]:
-        found = commands(child_processes() - before)
-        return {pid: line for pid, line in found.items() if not BROWSERS.search(line)}
+        return programs(child_processes() - before)
 
     yield
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)

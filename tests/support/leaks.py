@@ -4,12 +4,15 @@ import asyncio
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import psutil
 import redis
+
+_BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
 def open_sockets() -> set[str]:
@@ -51,15 +54,19 @@ def _children_of(pid: int) -> set[int]:
     return children
 
 
-def commands(pids: Iterable[int]) -> dict[int, str]:
-    """What these processes are, without those that are gone."""
+def programs(pids: Iterable[int]) -> dict[int, str]:
+    """What these processes are, without those that are gone, and a browser's own: many tests share one, whose processes
+    come and go as it likes.
+    """
     found: dict[int, str] = {}
     for pid in pids:
         try:
             process = psutil.Process(pid)
-            found[pid] = " ".join(process.cmdline()) or process.name()
+            command = " ".join(process.cmdline()) or process.name()
         except psutil.NoSuchProcess:
             continue
+        if not _BROWSERS.search(command):
+            found[pid] = command
     return found
 
 
@@ -98,7 +105,7 @@ class ProcessLeaks:
         sockets = open_sockets()
         # uvloop makes a new pair for itself in each run, so those of one test are never the same; their number is.
         new_sockets = sockets - self._sockets if len(sockets) > len(self._sockets) else ""
-        children = commands(child_processes() - self._children)
+        children = programs(child_processes() - self._children)
         return f"{new_sockets}{children or ''}"
 
 
