@@ -33,7 +33,7 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-CLOSING_TIMEOUT_S = 5.0
+CLOSING_TIMEOUT_S = 10.0
 expect.set_options(timeout=DEFAULT_TIMEOUT_S * 1000)
 SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
 
