@@ -10,8 +10,10 @@ BIN := $(VENV)/bin
 # where only root looks.
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin
 
-# In CI a test that cannot run has failed: NO_SKIPS=1 (or CI) makes it so.
-PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips)
+# In CI a test that cannot run has failed: NO_SKIPS=1 (or CI) makes it so. PROCESSES=2 has two of them take the tests,
+# file by file and in another order, each with servers and browsers of its own: many tests wait more than they compute.
+PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips) \
+	$(if $(PROCESSES),--numprocesses $(PROCESSES) --dist loadfile)
 
 # Set-up, each step once: again when what it depends on has changed.
 RUN := $(VENV)/.installed-run

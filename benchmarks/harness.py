@@ -1,5 +1,6 @@
 """Runs the scenarios: starts the servers, sends the load generator against them in turns, and collects its measures."""
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Generator
@@ -275,17 +276,14 @@ def run_shared(plan: Plan, progress: Progress) -> list[Shared]:
     """Measure how calls scale with the workers of a shared object, each of which has a part of a core."""
     free = msgspec.structs.replace(plan, pin=False)
     systems = {workers: Wispy(sharing=workers) for workers in SHARING}
-    runs: list[Shared] = []
     with running([], *systems.values()):
         pids = [pid for system in systems.values() for pid in system.watch["worker"]]
         with capped(pids, WORKER_SHARE) as is_capped:
-            for title, load in SHARED_CALLS.items():
-                run = Shared(title, {workers: [] for workers in SHARING}, WORKER_SHARE if is_capped else None)
-                runs.append(run)
-                for turn in range(plan.rounds):
-                    progress(f"a shared object, {title}: round {turn + 1} of {plan.rounds}")
-                    for workers, system in systems.items():
-                        run.measures[workers].append(measure(free, load, system))
+            share = WORKER_SHARE if is_capped else None
+            runs = [Shared(title, {workers: [] for workers in SHARING}, share) for title in SHARED_CALLS]
+            for run, turn, (workers, system) in itertools.product(runs, range(plan.rounds), systems.items()):
+                progress(f"a shared object, {run.title}: round {turn + 1} of {plan.rounds}, workers: {workers}")
+                run.measures[workers].append(measure(free, SHARED_CALLS[run.title], system))
     return runs
 
 

@@ -15,7 +15,7 @@ from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
 # Transports close in a later turn of the loop, and processes take a moment to end.
-CLOSING_TIMEOUT_S = 3.0
+CLOSING_TIMEOUT_S = 10.0
 
 # How long an example takes says more about the machine's neighbours than about the code.
 settings.register_profile("untimed", deadline=None)

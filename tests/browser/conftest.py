@@ -14,11 +14,11 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from tests.browser.support import FOLDER, QUICKSTART, ROOT, OpenTab, Program, Serve, Show, Start, Tab, tabs_of
-from tests.support.leaks import child_processes
-from tests.support.waiting import wait_until_blocking
+from tests.support.leaks import child_processes, programs
+from tests.support.waiting import DEFAULT_TIMEOUT_S, wait_until_blocking
 
 CHROMIUM = "/usr/bin/chromium"
 FIREFOX = "/usr/bin/firefox-esr"
@@ -33,9 +33,9 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
-CLOSING_TIMEOUT_S = 5.0
+CLOSING_TIMEOUT_S = 10.0
+expect.set_options(timeout=DEFAULT_TIMEOUT_S * 1000)
 SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
-BROWSERS = re.compile(r"chromium|\(chrom|firefox|playwright")
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -66,13 +66,10 @@ async def each_browser(request: pytest.FixtureRequest, browser: Browser) -> Asyn
 def clean_loop(browser: Browser) -> Iterator[None]:
     """No program is left; the browser's own processes come and go."""
 
-    def programs() -> dict[int, str]:
-        return {pid: line for pid, line in child_processes().items() if not BROWSERS.search(line)}
-
-    before = set(programs())
+    before = child_processes()
 
     def new() -> dict[int, str]:
-        return {pid: line for pid, line in programs().items() if pid not in before}
+        return programs(child_processes() - before)
 
     yield
     wait_until_blocking(lambda: not new(), lambda: f"the test cleans up: {new()}", CLOSING_TIMEOUT_S)

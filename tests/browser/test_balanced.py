@@ -29,6 +29,7 @@ defaults
     timeout client 1h
     timeout server 1h
     timeout tunnel 1h
+    timeout check 5s
     balance leastconn
     option httpchk GET /readyz
     option redispatch 1

@@ -60,6 +60,8 @@ class Line:
         self.url = ""
         self.bytes_per_s: int | None = None
         """Of what browsers send; None: as fast as it goes."""
+        self._ends: set[asyncio.StreamWriter] = set()
+        """Of what is being carried."""
 
     async def __aenter__(self) -> "Line":
         listener = socket.socket()
@@ -70,11 +72,18 @@ class Line:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        """Carry nothing any more: a program that is asked to end would wait for clients that nobody lets go."""
         self._server.close()
+        for end in self._ends:
+            end.transport.abort()
+        await wait_until(lambda: not self._ends, "all connections have ended")
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+        ends = {writer, to_server}
+        self._ends |= ends
         await asyncio.gather(self._forward(reader, to_server, is_up=True), self._forward(from_server, writer))
+        self._ends -= ends
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_up: bool = False) -> None:
         try:

@@ -81,10 +81,14 @@ class Target:
 
 
 @pytest.fixture(scope="session")
-def target(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-    """Started once for the whole suite: a row takes some milliseconds, a start takes a second."""
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """Started once for the whole suite: a row takes some milliseconds, a start takes a second.
+
+    On a server of its own: other tests, which may come in between, begin with an empty one.
+    """
+    server = EmbeddedServer.start()
     stack = Stack(
-        valkey_server.url,
+        server.url,
         folder=FOLDER,
         logs=tmp_path_factory.mktemp("logs"),
         **{
@@ -101,6 +105,7 @@ def target(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFacto
         target.http.close()
     finally:
         stack.close()
+        server.stop()
 
 
 @pytest.fixture

@@ -1,8 +1,8 @@
 """The books of a load: each call that was sent, each execution that the object noted, and each answer.
 
 The object (`Books` in the stack tests' `served.py`) appends the key of each execution to a file, which outlives the
-process that wrote it. `check` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most one;
-and what one client has sent ran in the order in which it was sent.
+process that wrote it. `check_runs` compares: a result or `yes` is exactly one execution, `no` is none, `maybe` at most
+one. `check` sees besides that what one client has sent ran in the order in which it was sent.
 """
 
 import asyncio
@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.rpc_client import Client
+from tests.support.waiting import wait_until
 
 PAUSE_AFTER_ERROR_S = 0.02
 """A caller that is refused at once asks again a little later: fast enough to be a load, and no hot loop."""
+
+RESULTS_TIMEOUT_S = 20.0
+"""Who waits for results may have broken something, which takes a while to mend."""
 
 
 class Books:
@@ -71,6 +75,13 @@ class Books:
             else:
                 await asyncio.sleep(PAUSE_AFTER_ERROR_S)
 
+    async def wait_for_more(self, results: int = 30) -> None:
+        """Wait until calls run: for so many more results than there are now."""
+        goal = self.results + results
+        await wait_until(
+            lambda: self.results > goal, lambda: f"calls run: {list(self.answers.items())[-3:]}", RESULTS_TIMEOUT_S
+        )
+
     @property
     def results(self) -> int:
         return sum("result" in answer for answer in self.answers.values())
@@ -81,13 +92,25 @@ class Books:
         return [key for key, error in errors.items() if error["data"]["executed"] == word]
 
     def check(self, paused: int = 0) -> None:
-        """Everything has ended, and what was said of each call is true.
+        """As `check_runs`; and of each client what it sent first ran first.
 
         `paused` processes were stopped for a while: each may have been about to start a call, which then comes late,
         and whose caller was told `maybe`.
         """
-        lines = self._path.read_text().splitlines() if self._path.exists() else []
-        runs = Counter(lines)
+        self.check_runs()
+        place = {key: number for number, key in enumerate(self.sent)}
+        for client in self._clients:
+            newest, late = -1, list[str]()
+            for key in self._executions():
+                if self._senders.get(key) is client:
+                    late += [key] if place[key] < newest else []
+                    newest = max(newest, place[key])
+            assert set(late) <= set(self.executed("maybe")), f"not in the order in which they were sent: {late}"
+            assert len(late) <= paused, f"not in the order in which they were sent: {late}"
+
+    def check_runs(self) -> None:
+        """Everything has ended, and what was said of each call is true."""
+        runs = Counter(self._executions())
         assert set(self.sent) == set(self.answers), "each request has an answer"
         assert not set(runs) - set(self.sent), "nothing ran that was not sent"
         assert not [key for key, count in runs.items() if count > 1], "nothing ran twice"
@@ -95,12 +118,6 @@ class Books:
             said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
             possible = {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said]
             assert runs[key] in possible, f"{key} ran {runs[key]} times, and its answer was {answer}"
-        place = {key: number for number, key in enumerate(self.sent)}
-        for client in self._clients:
-            newest, late = -1, list[str]()
-            for key in lines:
-                if self._senders.get(key) is client:
-                    late += [key] if place[key] < newest else []
-                    newest = max(newest, place[key])
-            assert set(late) <= set(self.executed("maybe")), f"not in the order in which they were sent: {late}"
-            assert len(late) <= paused, f"not in the order in which they were sent: {late}"
+
+    def _executions(self) -> list[str]:
+        return self._path.read_text().splitlines() if self._path.exists() else []

@@ -1,20 +1,17 @@
 """A Redis Cluster of three masters, each with a replica or without, on free ports of the loopback."""
 
 import contextlib
-import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import redis
 
+from tests.support.deployment import FAILOVER_S, Deployment
 from tests.support.stack import free_port
 from tests.support.tls_redis import Strictness, debians_server
 from tests.support.waiting import wait_until_blocking
-from wispy.broker.embedded import find_binary
 from wispy.broker.slots import SLOTS, slot_of
 
 MASTERS: Final = 3
@@ -22,14 +19,12 @@ MASTERS: Final = 3
 NODE_TIMEOUT_MS: Final = 1000
 """A node that is silent for this long is down: a failover takes one to two seconds more."""
 
-FAILOVER_S: Final = 45.0
-
 BUS_OFFSET: Final = 10_000
 """From a node's port to the one on which nodes speak to each other: so that a port must be below 55,536."""
 
 
-class ClusterDeployment:
-    """Use as `with ClusterDeployment(folder) as deployment`.
+class ClusterDeployment(Deployment):
+    """Three masters that share the slots.
 
     Args:
         folder: for data and logs.
@@ -39,10 +34,9 @@ class ClusterDeployment:
     """
 
     def __init__(self, folder: Path, *, replicas: bool = False, strictness: Strictness | None = None) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._has_replicas = replicas
         self.strictness = strictness
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.ports: list[int] = []
         """The first three are the masters at the beginning."""
 
@@ -52,23 +46,10 @@ class ClusterDeployment:
         scheme = "redis" if self.strictness is None else "rediss"
         return f"{scheme}+cluster://127.0.0.1:{self.ports[0]},127.0.0.1:{self.ports[1]}"
 
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
-
     def _start(self) -> None:
         self.ports = [_node_port() for _ in range(MASTERS * (2 if self._has_replicas else 1))]
         for port in self.ports:
-            self._spawn(port)
+            self._start_node(port)
         for number, port in enumerate(self.ports):
             self.ask(port, "CLUSTER", "SET-CONFIG-EPOCH", number + 1)
         for number, port in enumerate(self.ports[:MASTERS]):
@@ -81,41 +62,29 @@ class ClusterDeployment:
             self.ask(replica, "CLUSTER", "REPLICATE", self.node_id(master))
         wait_until_blocking(self._is_whole, "the Cluster is whole", 30)
 
-    def _spawn(self, port: int) -> None:
-        directory = self._folder / str(port)
-        directory.mkdir(exist_ok=True)
-        program = str(find_binary()) if self.strictness is None else debians_server()
-        arguments = [
-            program, *self._listening(port), "--bind", "127.0.0.1", "--dir", str(directory), "--save", "",
+    def _start_node(self, port: int) -> None:
+        self._spawn_server(
+            port,
             "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
             "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no",
-        ]  # fmt: skip
-        with (directory / "log").open("ab") as log:
-            self._processes[port] = subprocess.Popen(arguments, stdout=log, stderr=log)
-        wait_until_blocking(lambda: self._answers(port), f"the node at port {port} answers")
+        )  # fmt: skip
+
+    @property
+    def _program(self) -> str:
+        return super()._program if self.strictness is None else debians_server()
 
     def _listening(self, port: int) -> list[str]:
         if self.strictness is None:
-            return ["--port", str(port)]
+            return super()._listening(port)
         return [
             "--port", "0", "--tls-port", str(port), "--tls-cluster", "yes", "--tls-replication", "yes",
             *self.strictness.arguments,
         ]  # fmt: skip
 
-    def _answers(self, port: int) -> bool:
-        with contextlib.suppress(redis.RedisError):
-            return self.ask(port, "PING") in (True, "PONG")
-        return False
-
     def connect(self, port: int, **options: Any) -> redis.Redis:
-        """To one node, with all rights."""
         if self.strictness is None:
-            return redis.Redis(port=port, protocol=2, **options)
+            return super().connect(port, **options)
         return self.strictness.admin(port, **options)
-
-    def ask(self, port: int, *command: Any) -> Any:
-        with self.connect(port, decode_responses=True) as connection:
-            return connection.execute_command(*command)
 
     def node_id(self, port: int) -> str:
         return self.ask(port, "CLUSTER", "MYID")
@@ -157,25 +126,12 @@ class ClusterDeployment:
             reply: Any = connection.execute_command("CLUSTER", "SLOTS")
         return reply
 
-    def kill(self, port: int) -> None:
-        self._processes[port].kill()
-        self._processes[port].wait()
-
-    @contextmanager
-    def paused(self, port: int) -> Iterator[None]:
-        """SIGSTOP to a node meanwhile."""
-        self._processes[port].send_signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self._processes[port].send_signal(signal.SIGCONT)
-
     def fail_over(self) -> None:
         """SIGKILL to all masters, one after the other; each comes back as a replica of the one that took its place."""
         for former in self.masters():
             self.kill(former)
             wait_until_blocking(lambda: len(self.masters()) == MASTERS, "a replica is promoted", FAILOVER_S)
-            self._spawn(former)
+            self._start_node(former)
             wait_until_blocking(self._is_whole, "the Cluster is whole again", FAILOVER_S)
 
     def move(self, key: str, to: int) -> None:
@@ -204,12 +160,6 @@ class ClusterDeployment:
         login = () if self.strictness is None else ("AUTH2", "admin", "admin")
         for key in keys:
             self.ask(source, "MIGRATE", "127.0.0.1", to, key, 0, 5000, *login)
-
-    def stop(self) -> None:
-        for process in self._processes.values():
-            process.kill()
-        for process in self._processes.values():
-            process.wait()
 
 
 def _node_port() -> int:

@@ -1,31 +1,23 @@
 """A master, its replicas and their Sentinels, each a process on a free port of the loopback."""
 
 import contextlib
-import signal
-import socket
-import subprocess
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
 
 import redis
 
+from tests.support.deployment import FAILOVER_S, Deployment
 from tests.support.stack import free_port
 from tests.support.waiting import wait_until_blocking
-from wispy.broker.embedded import find_binary
 
 DOWN_AFTER_MS = 500
 """A server that is silent for this long is down: a failover takes about a second more."""
 
-FAILOVER_S = 45.0
-"""How long a failover may take: it is seldom more than three seconds, but Sentinels may fail to agree and wait."""
-
 MASTER = "lab"
 
 
-class SentinelDeployment:
-    """One master, one replica and three Sentinels. Use as `with SentinelDeployment(folder) as deployment`.
+class SentinelDeployment(Deployment):
+    """One master, one replica and three Sentinels.
 
     Args:
         folder: for data and logs.
@@ -34,9 +26,8 @@ class SentinelDeployment:
     """
 
     def __init__(self, folder: Path, *, is_safe: bool = False) -> None:
-        self._folder = folder
+        super().__init__(folder)
         self._is_safe = is_safe
-        self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self.servers: list[int] = []
         """Ports; the first one is the master at the beginning."""
         self.sentinels: list[int] = []
@@ -45,19 +36,6 @@ class SentinelDeployment:
     def url(self) -> str:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
         return f"redis+sentinel://{hosts}/{MASTER}"
-
-    def __enter__(self) -> Self:
-        try:
-            self._start()
-        except BaseException:
-            self.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.stop()
 
     def _start(self) -> None:
         master = free_port()
@@ -81,45 +59,24 @@ class SentinelDeployment:
             self.sentinels.append(port)
         for port in self.sentinels:
             wait_until_blocking(
-                lambda port=port: self._knows_all(port), "each Sentinel knows the replica and the others"
+                lambda port=port: self._knows_all(port), "each Sentinel knows the replica and the others", 30
             )
 
     def start_server(self, port: int, *extra: str) -> None:
-        """A server without persistence, on this port."""
-        directory = str(self._directory(port))
+        """A server on this port."""
         safe = ("--min-replicas-to-write", "1", "--min-replicas-max-lag", "2") if self._is_safe else ()
-        self._spawn(port, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "", *safe, *extra)
-
-    def _directory(self, port: int) -> Path:
-        directory = self._folder / str(port)
-        directory.mkdir(exist_ok=True)
-        return directory
-
-    def _spawn(self, port: int, *arguments: str) -> None:
-        with (self._directory(port) / "log").open("wb") as log:
-            self._processes[port] = subprocess.Popen([find_binary(), *arguments], stdout=log, stderr=log)
-        wait_until_blocking(lambda: self._answers(port), f"the server at port {port} answers")
-
-    def _answers(self, port: int) -> bool:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1) as connection:
-            connection.sendall(b"PING\r\n")
-            return connection.recv(16).startswith(b"+PONG")
-        return False
+        self._spawn_server(port, *safe, *extra)
 
     def _knows_all(self, port: int) -> bool:
         rows: list[str] = self.ask(port, "SENTINEL", "MASTER", MASTER)
         state = dict(zip(rows[::2], rows[1::2], strict=True))
         return int(state["num-slaves"]) == 1 and int(state["num-other-sentinels"]) == 2
 
-    def ask(self, port: int, *command: str) -> Any:
-        with redis.Redis(port=port, protocol=2, decode_responses=True) as connection:
-            return connection.execute_command(*command)
-
-    def kill_master(self) -> None:
-        """SIGKILL to the server that was the master at the beginning."""
-        process = self._processes[self.servers[0]]
-        process.kill()
-        process.wait()
+    def kill_master(self) -> int:
+        """SIGKILL to the present master; its port."""
+        master = self.master()
+        self.kill(master)
+        return master
 
     def master(self) -> int:
         """The port of the server that the Sentinels call the master."""
@@ -130,21 +87,15 @@ class SentinelDeployment:
 
     def fail_over(self) -> None:
         """SIGKILL to the present master; it comes back as a replica of the next one, with all that this one has."""
-        former = self.master()
-        self._processes[former].kill()
-        self._processes[former].wait()
+        former = self.kill_master()
         wait_until_blocking(lambda: self.master() != former, "the Sentinels name another master", FAILOVER_S)
         self.start_server(former, "--replicaof", "127.0.0.1", str(self.master()))
         wait_until_blocking(self._is_whole, "the master has a replica again", FAILOVER_S)
 
     def pause_master(self, seconds: float) -> None:
-        """SIGSTOP to the present master for a while: what it was sent it does when it wakes, whoever it is then."""
-        process = self._processes[self.master()]
-        process.send_signal(signal.SIGSTOP)
-        try:
+        """SIGSTOP to the present master for a while."""
+        with self.paused(self.master()):
             time.sleep(seconds)
-        finally:
-            process.send_signal(signal.SIGCONT)
         wait_until_blocking(self._is_whole, "the master has a replica again", FAILOVER_S)
 
     def _is_whole(self) -> bool:
@@ -160,9 +111,3 @@ class SentinelDeployment:
             flags = {row[row.index("port") + 1]: row[row.index("flags") + 1] for row in rows}
             return role[0] == "slave" and role[3] == "connected" and flags.get(str(port)) == "slave"
         return False
-
-    def stop(self) -> None:
-        for process in self._processes.values():
-            process.kill()
-        for process in self._processes.values():
-            process.wait()

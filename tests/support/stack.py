@@ -22,7 +22,7 @@ from tests.support.waiting import wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
 # A process imports, connects and listens in about half a second of an idle machine.
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 # Draining takes as long as what is in flight; no test leaves much.
 STOP_TIMEOUT_S = 20.0
 

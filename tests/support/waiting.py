@@ -5,8 +5,8 @@ import inspect
 import time
 from collections.abc import Awaitable, Callable
 
-# Twenty times what anything here takes on an idle machine: two busy cores must not fail a test.
-DEFAULT_TIMEOUT_S = 10.0
+# Forty times what anything here takes on an idle machine: two busy cores must not fail a test.
+DEFAULT_TIMEOUT_S = 20.0
 _POLL_S = 0.005
 
 

@@ -288,7 +288,11 @@ class Core:
         for session in list(self.sessions):
             self._send_away(session)
         if not await wait_until(self._is_idle, DRAIN_S):
-            log.warning("%d requests have no answer yet, and go on elsewhere or are `maybe`", self.relay.in_flight)
+            log.warning(
+                "%d clients have not left; %d requests have no answer yet, and go on elsewhere or are `maybe`",
+                len(self.sessions),
+                self.relay.in_flight,
+            )
         for parting in self._partings:
             parting.cancel()
         for session in list(self.sessions):

@@ -331,8 +331,8 @@ async def test_a_reply_that_does_not_come_ends_the_connection(open_link: OpenLin
 
 
 async def test_steady_traffic_does_not_hide_a_late_reply_nor_cause_one(link: Link, open_link: OpenLink) -> None:
-    busy = await open_link(command_timeout_s=0.1)
-    until = time.monotonic() + 0.5
+    busy = await open_link(command_timeout_s=0.3)
+    until = time.monotonic() + 1.0
     while time.monotonic() < until:
         await busy.call("ECHO", 1)
     assert busy.connection == 1

@@ -42,7 +42,7 @@ def secured(make_stack: MakeStack, tmp_path: Path) -> Callable[..., tuple[Servic
 
     def start(**config: Any) -> tuple[Service, Frontend]:
         write_tokens(tmp_path / "tokens.yaml", alice=["operator"], bob=[])
-        auth = settings(kind="tokens", tokens=tmp_path / "tokens.yaml", login_time=1, recheck=0.3)
+        auth = settings(kind="tokens", tokens=tmp_path / "tokens.yaml", recheck=0.3)
         stack = make_stack(console="true", **auth, **config)
         return stack.worker(GUARDED), stack.frontend()
 

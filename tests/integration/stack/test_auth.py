@@ -53,7 +53,7 @@ def settings(**auth: Any) -> dict[str, Any]:
 def guarded(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     folder = tmp_path_factory.mktemp("tokens")
     write_tokens(folder / "tokens.yaml", alice=["operator", "viewer"], bob=[])
-    config = settings(kind="tokens", tokens=folder / "tokens.yaml", cookie="login", login_time=1, recheck=0.3)
+    config = settings(kind="tokens", tokens=folder / "tokens.yaml", cookie="login", recheck=0.3)
     with clean_stack(valkey_server, tmp_path_factory, **config) as stack:
         stack.worker("sample=served:Sample")
         stack.frontend()
@@ -146,9 +146,11 @@ async def test_a_stranger_may_only_log_in(frontend: Frontend) -> None:
         assert {each["error"]["code"] for each in batch} == {errors.UNAUTHENTICATED.code}
 
 
-async def test_who_does_not_log_in_in_time_is_sent_away(frontend: Frontend) -> None:
+async def test_who_does_not_log_in_in_time_is_sent_away(guarded: Stack) -> None:
+    frontend = guarded.frontend(**{"auth.login_time": 0.5})
     async with Client(frontend.websocket_url) as client:
         await wait_until(lambda: client.close_code == 4401, "the connection is closed")
+    assert frontend.stop() == 0
 
 
 @pytest.mark.parametrize("shell", [{}, {"websocket.shell": "tornado"}, {"websocket.compression": "true"}])

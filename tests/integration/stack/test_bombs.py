@@ -1,6 +1,7 @@
 """What is small on the wire and large when it is unpacked: refused, and the memory is never there."""
 
 import asyncio
+import functools
 import re
 import sys
 import zlib
@@ -48,6 +49,7 @@ class Peak:
         return self._read("VmHWM") - self._before
 
 
+@functools.cache
 def deflated(wbits: int) -> bytes:
     """A text of JSON that is 256 MiB long, in a quarter of a megabyte."""
     compressor = zlib.compressobj(9, zlib.DEFLATED, wbits)

@@ -336,6 +336,7 @@ async def test_connections_that_say_nothing_are_bounded(start: StartFrontend, sh
     frontend = start(shell, http_connections=4)
     host, _, port = frontend.address.partition(":")
     async with client_of(frontend) as client, AsyncExitStack() as stack:
+        assert await client.call("sample.test_sum", [1, 2]) == 3, "and what was connected before is gone"
         for _ in range(4):
             _, writer = await asyncio.open_connection(host, int(port))
             stack.callback(writer.close)
@@ -350,6 +351,8 @@ async def test_connections_that_say_nothing_are_bounded(start: StartFrontend, sh
 async def test_one_address_does_not_take_the_connections_of_all(start: StartFrontend) -> None:
     frontend = start(http_connections_per_address=3, proxies="[127.0.0.2]")
     host, _, port = frontend.address.partition(":")
+    async with client_of(frontend) as client:
+        assert await client.call("sample.test_sum", [1, 2]) == 3, "and what was connected before is gone"
     async with AsyncExitStack() as stack:
 
         async def connect(source: str) -> asyncio.StreamReader:

@@ -31,6 +31,7 @@ defaults
     timeout client 60s
     timeout server 60s
     timeout tunnel 1h
+    timeout check 5s
 listen wispy
     bind 127.0.0.1:{port}
     balance roundrobin

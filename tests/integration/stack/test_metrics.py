@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
 
@@ -25,15 +25,6 @@ from wispy.protocol.positions import parse_position
 from wispy.worker.publisher import MAX_UNCONFIRMED
 
 SAMPLE = "sample=served:Sample"
-
-
-@pytest.fixture
-def redis_server() -> Iterator[RestartableRedis]:
-    """Without persistence; running."""
-    server = RestartableRedis()
-    server.start()
-    yield server
-    server.stop()
 
 
 @pytest.fixture
@@ -245,9 +236,11 @@ async def test_a_redis_that_comes_again_without_its_data(make_stack: MakeStack, 
             frontend, lambda scrape: scrape.of("wispy_frontend_gaps_recovered_total") > 0, "the channel goes on"
         )
     assert here.of("wispy_frontend_gaps_total") >= here.of("wispy_frontend_gaps_recovered_total")
-    # The worker may not have missed its lease yet: Redis answers the frontend first.
+    # The worker may not have missed its lease yet: Redis answers the frontend first. Its links come back one by one.
     owner = await scrape_until(
-        worker, lambda scrape: scrape.of("wispy_object_takeovers_total") >= 2, "the object is taken again"
+        worker,
+        lambda scrape: scrape.of("wispy_object_takeovers_total") >= 2 and scrape.of("wispy_ready") == 1,
+        "the object is taken again",
     )
     assert owner.of("wispy_object_owned") == 1
     assert owner.of("wispy_object_takeovers_total") == owner.of("wispy_object_lease_losses_total") + 1
@@ -356,8 +349,10 @@ async def test_any_process_tells_of_all(make_stack: MakeStack) -> None:
     )
     for _ in range(20):
         assert "result" in await asyncio.to_thread(frontend.post, "sample.test_sum", 1, 2)
-    for _ in range(5):
-        assert (await scrape(frontend)).of("wispy_frontend_requests_total") == 20
+    for _ in range(5):  # whichever of the two it comes to, unless the other one is too busy to tell it in time
+        await scrape_until(
+            frontend, lambda scrape: scrape.of("wispy_frontend_requests_total") == 20, "those of both are counted"
+        )
 
 
 async def test_a_port_of_its_own_tells_of_all_processes(make_stack: MakeStack) -> None:

@@ -8,6 +8,7 @@ import redis
 from redis.client import PubSub
 
 from tests.integration.stack.conftest import MakeStack
+from tests.support.relay import Relay
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol import errors, relay
@@ -24,27 +25,31 @@ async def test_an_owner_that_dies_between_two_settling_scripts_is_followed_by_on
 ) -> None:
     stack = make_stack(**{"lease.duration": "4s"})  # nobody takes over before all of them are received
     base = f"{stack.prefix}{{quiet}}:"
+    path = valkey_server.url.removeprefix("unix://")
     first = stack.worker(QUIET)
-    with redis.Redis(unix_socket_path=valkey_server.url.removeprefix("unix://"), protocol=2) as server:
-        replies = server.pubsub()
-        replies.subscribe(f"{base}reply:f1")
-        second = stack.standby(QUIET)
-        first.send(signal.SIGSTOP)
-        add_requests(server, base)
-        receive_all(server, base)
-        first.kill()
+    # The second owner's scripts go through this process: however seldom it has its turn, it sees each of them.
+    async with Relay(path) as relay_of_second:
+        through_it = {"redis.url": relay_of_second.url}
+        second = await asyncio.to_thread(lambda: stack.standby(QUIET, **through_it))
+        with redis.Redis(unix_socket_path=path, protocol=2) as server:
+            replies = server.pubsub()
+            replies.subscribe(f"{base}reply:f1")
+            first.send(signal.SIGSTOP)
+            add_requests(server, base)
+            receive_all(server, base)
+            first.kill()
 
-        await wait_until(lambda: server.xlen(f"{base}requests") < REQUESTS, "the second owner settles")
-        second.kill()
-        left = server.xlen(f"{base}requests")
-        assert 0 < left < REQUESTS, "it was killed in the midst of it"
+            await wait_until(lambda: server.xlen(f"{base}requests") < REQUESTS, "the second owner settles")
+            second.kill()
+            left = server.xlen(f"{base}requests")
+            assert 0 < left < REQUESTS, "it was killed in the midst of it"
 
-        third = await asyncio.to_thread(stack.worker, QUIET)
-        assert server.xlen(f"{base}requests") == 0
-        assert third.says(r"entries of \S+ were left by a worker that is gone")
-        answers = received(replies)
-        assert {msgspec.json.decode(reply.body)["code"] for reply in answers} == {errors.OUTCOME_UNKNOWN.code}
-        assert sorted(reply.id for reply in answers) == list(range(1, REQUESTS + 1)), "each is answered, by one of them"
+            third = await asyncio.to_thread(stack.worker, QUIET)
+            assert server.xlen(f"{base}requests") == 0
+            assert third.says(r"entries of \S+ were left by a worker that is gone")
+            answers = received(replies)
+            assert {msgspec.json.decode(reply.body)["code"] for reply in answers} == {errors.OUTCOME_UNKNOWN.code}
+            assert sorted(reply.id for reply in answers) == list(range(1, REQUESTS + 1)), "each is answered, and once"
     assert stack.frontend().post("quiet.ping")["result"] == "pong"
 
 

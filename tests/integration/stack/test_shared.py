@@ -4,8 +4,9 @@ import asyncio
 import json
 import re
 import signal
-import time
 from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,8 @@ from tests.integration.stack.gate import Gate
 from tests.integration.stack.test_auth import SECRET, bearer, settings, write_tokens
 from tests.support.books import Books
 from tests.support.rpc_client import Client
-from tests.support.stack import RestartableRedis, Stack
+from tests.support.stack import RestartableRedis, Service, Stack
 from tests.support.waiting import wait_until
-from wispy.broker.embedded import EmbeddedServer
 from wispy.protocol.envelope import Seal
 from wispy.protocol.errors import INVALID_PARAMS, NO_OWNER, NOT_FOUND, OUTCOME_UNKNOWN
 
@@ -62,35 +62,44 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-async def results_come(books: Books, number: int = 30) -> None:
-    count = books.results
-    await wait_until(
-        lambda: books.results > count + number, lambda: f"calls run: {list(books.answers.items())[-3:]}", 20
-    )
+def serve(make_stack: MakeStack, workers: int, url: str | None = None, **config: Any) -> tuple[Stack, list[Service]]:
+    """Workers of one ledger, and a frontend."""
+    stack = make_stack(url, **SHARED, **config)
+    services = [stack.worker(LEDGER) for _ in range(workers)]
+    stack.frontend()
+    return stack, services
 
 
-def check(books: Books, path: Path) -> None:
-    """Each call has an answer, ran at most once, and what was said of it is true. There is no order between workers."""
-    runs = Counter(lines(path))
-    assert set(books.sent) == set(books.answers), "each request has an answer"
-    assert [each for each, count in runs.items() if count > 1] == [], "nothing ran twice"
-    for each, answer in books.answers.items():
-        said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
-        assert runs[each] in {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said], (runs[each], answer)
+@asynccontextmanager
+async def clients(stack: Stack, **options: Any) -> AsyncIterator[tuple[Client, Client]]:
+    """One with a session, and a plain one."""
+    url = stack.first_frontend.websocket_url
+    async with Client(url, **options) as client, Client(url, **options) as plain:
+        await client.hello()
+        yield client, plain
+
+
+@asynccontextmanager
+async def load(pair: tuple[Client, Client], folder: Path, run_s: float) -> AsyncIterator[Books]:
+    """Calls of both that last for `run_s` each; at the end they run again, and the books balance.
+
+    Between workers there is no order.
+    """
+    async with Books(folder / "executions", *pair, method="ledger.note_slowly", params=(run_s,)) as books:
+        await books.wait_for_more()
+        yield books
+        await books.wait_for_more()
+    books.check_runs()
 
 
 async def test_each_of_several_workers_gets_calls_and_each_call_runs_once(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack = make_stack(**SHARED)
-    workers = [stack.worker(LEDGER) for _ in range(3)]
-    frontend = stack.frontend()
-    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
-        await client.hello()
-        path = tmp_path / "executions"
-        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.01,)) as books:
-            await results_come(books, 100)
-        check(books, path)
+    stack, workers = serve(make_stack, 3)
+    async with clients(stack) as pair:
+        client, _ = pair
+        async with load(pair, tmp_path, 0.01) as books:
+            await books.wait_for_more(100)
         by_worker = Counter(answer["result"] for answer in books.answers.values())
         assert set(by_worker) == {worker.pid for worker in workers}
         assert min(by_worker.values()) > len(books.sent) / 6, by_worker
@@ -101,45 +110,37 @@ async def test_each_of_several_workers_gets_calls_and_each_call_runs_once(
         assert row["owner"] is not None
 
 
-async def status_of(client: Client, condition: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {}
+async def status_of(client: Client, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    """The object's row, once it is as it should be."""
+    rows: list[dict[str, Any]] = []
 
-    async def holds() -> bool:
-        nonlocal row
-        (row,) = (await client.call("rpc.status"))["objects"]
-        return condition(row)
+    async def is_so() -> bool:
+        rows[:] = (await client.call("rpc.status"))["objects"]
+        return holds(rows[0])
 
-    deadline = time.monotonic() + 10
-    while not await holds():
-        assert time.monotonic() < deadline, row
-        await asyncio.sleep(0.1)
-    return row
+    await wait_until(is_so, lambda: f"the status is as it should be: {rows}")
+    return rows[0]
 
 
 @with_and_without_login
 async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_twice(
     make_stack: MakeStack, tmp_path: Path, *, has_login: bool
 ) -> None:
-    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"}, **(login_settings(tmp_path) if has_login else {}))
-    workers = [stack.worker(LEDGER) for _ in range(3)]
-    frontend = stack.frontend()
+    login = login_settings(tmp_path) if has_login else {}
+    stack, workers = serve(make_stack, 3, **{"lease.duration": "0.5s"}, **login)
     gate, held = tmp_path / "gate", tmp_path / "held"
-    login = bearer("alice-token") if has_login else {}
-    async with Client(frontend.websocket_url, **login) as client, Client(frontend.websocket_url, **login) as plain:
-        await client.hello()
+    async with clients(stack, **(bearer("alice-token") if has_login else {})) as pair:
+        client, _ = pair
         calls = [await client.start("ledger.note_and_wait", [str(held), f"held-{n}", str(gate)]) for n in range(12)]
         await wait_until(lambda: len(lines(held)) == 12, "all calls run")
-        path = tmp_path / "executions"
-        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
-            await results_come(books)
+        async with load(pair, tmp_path, 0.005) as books:
             for victim in workers[:2]:
                 victim.kill()
-                await results_come(books)
+                await books.wait_for_more()
             # Those of a lost worker are answered while it goes on; the others', when they end.
             await wait_until(lambda: any(call.done() for call in calls), "what was lost is answered")
             gate.touch()
             answers = await asyncio.wait_for(asyncio.gather(*calls), 20)
-        check(books, path)
         doubtful = [answer for answer in answers if "error" in answer]
         assert 0 < len(doubtful) < 12
         assert {answer["error"]["code"] for answer in doubtful} == {OUTCOME_UNKNOWN.code}
@@ -152,40 +153,29 @@ async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_tw
 async def test_a_paused_worker_runs_nothing_that_others_have_answered_twice(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack = make_stack(**SHARED, **{"lease.duration": "0.5s"})
-    paused, _ = [stack.worker(LEDGER) for _ in range(2)]
-    frontend = stack.frontend()
-    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
-        await client.hello()
-        path = tmp_path / "executions"
-        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.02,)) as books:
-            for _ in range(2):
-                await results_come(books, 20)
-                paused.send(signal.SIGSTOP)
-                claims = len(books.executed("maybe"))
-                await wait_until(lambda claims=claims: len(books.executed("maybe")) > claims, "what it had is answered")
-                paused.send(signal.SIGCONT)
-                await wait_until(lambda: bool(paused.says("joins anew")), "it notices")
-                await status_of(client, lambda row: row["workers"] == 2)
-            await results_come(books)
-        check(books, path)
+    stack, (paused, _) = serve(make_stack, 2, **{"lease.duration": "0.5s"})
+    async with clients(stack) as pair, load(pair, tmp_path, 0.02) as books:
+        client, _ = pair
+        for turn in range(2):
+            await books.wait_for_more(20)
+            paused.send(signal.SIGSTOP)
+            claims = len(books.executed("maybe"))
+            await wait_until(lambda claims=claims: len(books.executed("maybe")) > claims, "what it had is answered")
+            paused.send(signal.SIGCONT)
+            await wait_until(lambda turn=turn: paused.output.count("joins anew") > turn, "it notices")
+            await status_of(client, lambda row: row["workers"] == 2)
 
 
 async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack, tmp_path: Path) -> None:
     # A busy machine is not to have one held for dead, nor a call wait for too long.
-    stack = make_stack(**SHARED, **{"lease.duration": "20s", "func_caller.max_start_delay_default": "20s"})
-    stack.worker(LEDGER)
-    frontend = stack.frontend()
-    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
-        await client.hello()
-        path = tmp_path / "executions"
-        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.01,)) as books:
+    stack, _ = serve(make_stack, 1, **{"lease.duration": "20s", "func_caller.max_start_delay_default": "20s"})
+    async with clients(stack) as pair:
+        async with load(pair, tmp_path, 0.01) as books:
             for _ in range(3):
                 other = stack.worker(LEDGER)
-                await results_come(books)
+                await books.wait_for_more()
                 assert other.stop() == 0
-                await results_come(books)
-        check(books, path)
+                await books.wait_for_more()
         errors = [answer["error"] for answer in books.answers.values() if "error" in answer]
         assert not errors, "no failed and no doubtful call"
 
@@ -272,40 +262,26 @@ async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp
         victim.kill()
         await wait_until(lambda: numbers()["wispy_object_workers"] == 1, "one is left")
         await wait_until(lambda: sum(call.done() for call in calls) > 0, "what the other had is answered")
-        lost = numbers()["wispy_object_entries_claimed_total"]
-        assert lost == sum(call.done() for call in calls)
         gate.touch()
-        await asyncio.gather(*calls)
+        answers = await asyncio.gather(*calls)
+        lost = [answer for answer in answers if "error" in answer]
+        assert numbers()["wispy_object_entries_claimed_total"] == len(lost)
 
 
-async def test_connections_that_break_again_and_again(valkey_server: EmbeddedServer, tmp_path: Path) -> None:
-    server = RestartableRedis()
-    server.start()
-    logs = tmp_path / "logs"
-    logs.mkdir()
-    stack = Stack(server.url, folder=Path(__file__).parent, logs=logs, **SHARED)
-    try:
-        for _ in range(2):
-            stack.worker(LEDGER)
-        frontend = stack.frontend()
-        async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
-            await client.hello()
-            path = tmp_path / "executions"
-            async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
-                for _ in range(5):
-                    await results_come(books)
-                    for kind in ("normal", "pubsub"):
-                        server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
-                await results_come(books)
-                server.stop()
-                server.start()
-                await results_come(books)
-            check(books, path)
-            requests = f"{stack.prefix}{{{OBJECT}}}:requests"
-            await wait_until(lambda: server.ask("XLEN", requests) == 0, "all is finished")
-    finally:
-        stack.close()
-        server.stop()
+async def test_connections_that_break_again_and_again(
+    make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path
+) -> None:
+    stack, _ = serve(make_stack, 2, redis_server.url)
+    async with clients(stack) as pair, load(pair, tmp_path, 0.005) as books:
+        for _ in range(5):
+            await books.wait_for_more()
+            for kind in ("normal", "pubsub"):
+                redis_server.ask("CLIENT", "KILL", "TYPE", kind, "SKIPME", "yes")
+        await books.wait_for_more()
+        redis_server.stop()
+        redis_server.start()
+    await wait_until(lambda: redis_server.ask("XLEN", key(stack, "requests")) == 0, "all is finished")
+    stack.close()
 
 
 # --- who asks ---------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ async def test_the_status_tells_owners_counts_frontends_and_sessions(make_stack:
         await plain.set("sample.note", "secret-value")
         await client.set("sample.a", 2)
         await client.wait_for_update("sample.a", 2)
-        status = await asyncio.to_thread(status_of, other)
+        status = await wait_for_status(other, lambda status: len(status["frontends"]) == 2, "both report in time")
     row = object_of(status)
     assert row["counts"] | {"updates": 0} == {
         "denied": 1,
@@ -156,7 +156,7 @@ async def test_a_frontend_that_does_not_answer_is_missing_and_the_others_are_tol
     stack = make_stack()
     stack.worker(SAMPLE)
     frontend, hanging = stack.frontend(), stack.frontend()
-    assert len(status_of(frontend)["frontends"]) == 2
+    await wait_for_status(frontend, lambda status: len(status["frontends"]) == 2, "both report in time")
     hanging.send(signal.SIGSTOP)
     try:
         status = await wait_for_status(
@@ -192,7 +192,10 @@ def test_where_the_console_is_off_there_is_no_such_method(make_stack: MakeStack)
         answer = frontend.post("rpc.status")
         assert answer["error"]["code"] == METHOD_NOT_FOUND.code
         assert answer["error"]["message"] == frontend.post("rpc.statux")["error"]["message"].replace("statux", "status")
-    assert {each["pid"] for each in status_of(shown)["frontends"]} == {each.pid for each in (shown, *hidden)}
+    pids = {each.pid for each in (shown, *hidden)}
+    wait_until_blocking(
+        lambda: {each["pid"] for each in status_of(shown)["frontends"]} == pids, "those that show none are shown"
+    )
 
 
 def test_a_program_that_is_all_in_one_tells_its_status(make_stack: MakeStack) -> None:

@@ -20,13 +20,6 @@ BOOKS = "books=served:Books"
 KEPT = "kept=served:Kept"
 
 
-async def calls_run(books: Books, number: int = 30) -> None:
-    count = books.results
-    await wait_until(
-        lambda: books.results > count + number, lambda: f"calls run: {list(books.answers.items())[-3:]}", 20
-    )
-
-
 def lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
 
@@ -48,12 +41,12 @@ async def test_calls_go_on_within_two_leases_of_a_kill_and_the_books_balance(
     async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
         await client.hello()
         async with Books(tmp_path / "executions", client, plain) as books:
-            await calls_run(books)
+            await books.wait_for_more()
             owner.kill()
             killed, count = time.monotonic(), books.results
             await wait_until(lambda: books.results > count + 10, "calls run at the next owner")
             assert time.monotonic() - killed < 3.0
-            await calls_run(books)
+            await books.wait_for_more()
         books.check()
 
 
@@ -67,14 +60,14 @@ async def test_a_third_owner_settles_what_the_second_has_begun_to_settle(make_st
         lost = [await client.start("books.note_and_wait", [str(path), gate.name, str(gate)]) for gate in gates]
         await wait_until(lambda: all(Path(f"{gate}.started").exists() for gate in gates), "the calls run")
         async with Books(tmp_path / "others", client) as books:
-            await calls_run(books)
+            await books.wait_for_more()
             for _ in range(3):
                 owner = next(service for service in owners if is_serving(service))
                 owner.kill()
                 owners.remove(owner)
                 # The next one is killed as soon as it has the lease, in whatever it does then.
                 await wait_until(lambda: is_serving(*owners), "another one serves")
-            await calls_run(books)
+            await books.wait_for_more()
         books.check()
         for answer in await asyncio.gather(*lost):
             assert answer["error"]["data"]["executed"] == "maybe"
@@ -94,7 +87,7 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
         gaps: list[float] = []
         async with Books(tmp_path / "executions", client, plain) as books:
             for _ in range(4):
-                await calls_run(books)
+                await books.wait_for_more()
                 pid = owner.pid
                 owner.send(signal.SIGTERM)
                 gap = await longest_silence(books)
@@ -102,7 +95,7 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
                 await wait_until(lambda owner=owner: not owner.is_running, f"{pid} ends")
                 owner = next(service for service in stack.services if is_serving(service))
                 stack.standby(BOOKS)
-            await calls_run(books)
+            await books.wait_for_more()
         books.check()
         assert books.results == len(books.sent), "no failed and no doubtful call"
         # The machine may be busy once; it is not each time.
@@ -133,19 +126,19 @@ async def test_an_owner_that_was_paused_does_nothing_and_takes_over_later(
         await plain.subscribe("books.newest")
         lost = await client.start("books.note_and_wait", [str(tmp_path / "held"), "held", str(gate)])
         async with Books(tmp_path / "executions", client, plain) as books:
-            await calls_run(books)
+            await books.wait_for_more()
             former.send(signal.SIGSTOP)
             await wait_until(lambda: is_serving(standby), "the standby takes over")
-            await calls_run(books)
+            await books.wait_for_more()
             epochs = {update["at"].partition(":")[0] for update in plain.notifications("rpc.update")[-3:]}
             assert len(epochs) == 1
             gate.touch()  # what the former owner was running would end now, and publish
             former.send(signal.SIGCONT)
             await wait_until(lambda: former.says("this one stands by"), "the former owner stands by")
-            await calls_run(books)
+            await books.wait_for_more()
             standby.kill()
             await wait_until(lambda: former.output.count("is served here") == 2, "the former owner takes over")
-            await calls_run(books)
+            await books.wait_for_more()
         books.check(paused=1)
         assert (await lost)["error"]["data"]["executed"] == "maybe"
         answers = [message["id"] for message in client.received if "id" in message]

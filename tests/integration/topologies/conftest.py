@@ -1,14 +1,15 @@
 """The fixtures of the stack's tests, once for each topology."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.integration.stack.gate import Gate
-from tests.support.rpc_client import Client
+from tests.integration.stack.conftest import client, gate, plain_client
 from tests.support.stack import SERVED, Frontend, Stack
 from tests.support.topologies import TOPOLOGIES, Topology
+
+__all__ = ["client", "gate", "plain_client"]
 
 SECRET = "a secret that the frontends share"
 
@@ -46,20 +47,6 @@ def frontend(pair: list[Frontend]) -> Frontend:
     return pair[0]
 
 
-@pytest.fixture
-async def client(frontend: Frontend) -> AsyncIterator[Client]:
-    """A client with a session."""
-    async with Client(frontend.websocket_url) as client:
-        await client.hello()
-        yield client
-
-
-@pytest.fixture
-async def plain_client(frontend: Frontend) -> AsyncIterator[Client]:
-    async with Client(frontend.websocket_url) as client:
-        yield client
-
-
 def start_stack(topology: Topology, logs: Path) -> Stack:
     """A stack without processes."""
     config = {"session.secret": SECRET, "session.window": 45, **topology.settings}
@@ -69,10 +56,3 @@ def start_stack(topology: Topology, logs: Path) -> Stack:
 def check_keys(topology: Topology, stack: Stack) -> None:
     lasting = topology.lasting_keys(stack.prefix)
     assert not lasting, f"Redis keys without a time to live: {lasting}"
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path / "gate")
-    yield gate
-    gate.open()

@@ -12,10 +12,10 @@ import pytest
 
 from scripts.redis_acl import rules
 from tests.integration.frontend.test_hub import Listener
-from tests.integration.stack.test_shared import results_come
-from tests.integration.stack.test_take_over import calls_run
+from tests.integration.stack.test_shared import clients
+from tests.integration.stack.test_shared import load as shared_load
 from tests.integration.topologies.conftest import BOOKS, start_stack
-from tests.integration.topologies.test_matrix import LEDGER, SHARED, load, names, shared_load
+from tests.integration.topologies.test_matrix import LEDGER, SHARED, load, names
 from tests.support.cluster import ClusterDeployment
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
@@ -76,7 +76,7 @@ async def test_a_slot_that_moves_under_load_is_like_a_failover_of_its_object_alo
             target = next(port for port in cluster.ports if port != cluster.master_of(key))
             await asyncio.to_thread(cluster.move, key, target)
             await wait_until(lambda: frontend.readiness()[0] == 200, lambda: f"all is well: {frontend.readiness()}")
-            await calls_run(books)
+            await books.wait_for_more()
     for each in books_of_others:
         assert each.results == len(each.sent), "the others notice nothing"
     assert stack.services[0].output.count(f"{moved} is served here") == 3
@@ -130,18 +130,16 @@ async def test_while_a_slot_is_half_moved_its_objects_wait_and_nobody_is_called(
         async with half_moved(cluster, key_of(stack, name), part):
             await wait_until(lambda: len(re.findall(WAITS, worker.output)) > waits, "the owner waits")
         await wait_until(lambda: worker.output.count(f"{name} is served here") > acquisitions, "it is acquired", 20)
-        await calls_run(books)
+        await books.wait_for_more()
     assert errors_of(stack) == []
 
 
-async def test_what_is_shared_moves_with_its_slot(
-    cluster: ClusterDeployment, stack: Stack, frontend: Frontend, tmp_path: Path
-) -> None:
-    async with shared_load(frontend, tmp_path / "executions") as books:
+async def test_what_is_shared_moves_with_its_slot(cluster: ClusterDeployment, stack: Stack, tmp_path: Path) -> None:
+    async with clients(stack) as pair, shared_load(pair, tmp_path, 0.005) as books:
         for part in ((), ("requests",), ("owner", "workers")):
             async with half_moved(cluster, key_of(stack, "ledger"), part):
                 pass
-            await results_come(books)
+            await books.wait_for_more()
     assert errors_of(stack) == []
 
 

@@ -24,9 +24,8 @@ from tests.integration.stack.test_requests import (
     test_requests_of_one_connection_start_in_order,
 )
 from tests.integration.stack.test_sessions import test_a_running_call_is_answered_at_the_other_frontend
-from tests.integration.stack.test_shared import check as check_shared
-from tests.integration.stack.test_shared import results_come
-from tests.integration.stack.test_take_over import calls_run
+from tests.integration.stack.test_shared import clients
+from tests.integration.stack.test_shared import load as shared_load
 from tests.integration.topologies.conftest import BOOKS, check_keys, start_stack
 from tests.support.books import Books
 from tests.support.roamer import Roamer
@@ -96,7 +95,7 @@ async def load(frontend: Frontend, objects: Sequence[str], folder: Path) -> Asyn
 
 
 async def all_run(books: Iterable[Books]) -> None:
-    await asyncio.gather(*[calls_run(each, CALLS) for each in books])
+    await asyncio.gather(*[each.wait_for_more(CALLS) for each in books])
 
 
 async def test_an_owner_that_ends_hands_over_and_one_that_is_killed_is_replaced(
@@ -119,29 +118,15 @@ async def test_an_owner_that_ends_hands_over_and_one_that_is_killed_is_replaced(
         assert "Traceback" not in service.output
 
 
-@asynccontextmanager
-async def shared_load(frontend: Frontend, path: Path) -> AsyncIterator[Books]:
-    """Calls of a session and a plain client to what several workers share; at the end they run again, and the books
-    balance.
-    """
-    async with Client(frontend.websocket_url) as client, Client(frontend.websocket_url) as plain:
-        await client.hello()
-        async with Books(path, client, plain, method="ledger.note_slowly", params=(0.005,)) as books:
-            await results_come(books)
-            yield books
-            await results_come(books)
-        check_shared(books, path)
-
-
-async def test_of_workers_that_share_an_object_one_ends_and_one_is_killed(
-    shared_stack: Stack, frontend: Frontend, tmp_path: Path
-) -> None:
+async def test_of_workers_that_share_an_object_one_ends_and_one_is_killed(shared_stack: Stack, tmp_path: Path) -> None:
     ending, victim, last = workers = [shared_stack.worker(LEDGER, **SHARED) for _ in range(3)]
-    async with shared_load(frontend, tmp_path / "executions") as books:
-        by_worker = {answer["result"] for answer in books.answers.values() if "result" in answer}
-        assert by_worker == {worker.pid for worker in workers}, "each has its share"
+    pids = {worker.pid for worker in workers}
+    async with clients(shared_stack) as pair, shared_load(pair, tmp_path, 0.005) as books:
+        await wait_until(
+            lambda: {answer.get("result") for answer in books.answers.values()} >= pids, "each has a share"
+        )
         assert await asyncio.to_thread(ending.stop) == 0
-        await results_come(books)
+        await books.wait_for_more()
         victim.kill()
     last.stop()
     for worker in workers:
@@ -185,7 +170,8 @@ async def test_a_failover_keeps_the_books(
             frontend = stack.frontend()
             async with (
                 load(frontend, BOOKS, tmp_path) as books,
-                shared_load(frontend, tmp_path / "shared") as shared_books,
+                clients(stack) as pair,
+                shared_load(pair, tmp_path, 0.005) as shared_books,
             ):
                 assert topology.fail_over is not None
                 await asyncio.to_thread(topology.fail_over)

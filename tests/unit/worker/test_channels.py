@@ -3,7 +3,9 @@
 import copy
 import json
 import logging
+import sys
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -245,29 +247,35 @@ def test_after_detaching_nobody_is_told(channels: Channels) -> None:
     assert not told
 
 
-def test_changes_of_other_threads_while_values_are_flushed(channels: Channels) -> None:
+def test_changes_of_other_threads_while_values_are_flushed(channels: Channels, often_in_turns: None) -> None:
     channels.values["a"] = {}
-    stop = threading.Event()
+    each = 2000  # however seldom this thread has its turn, all of them may wait
 
     def change(name: str) -> None:
-        number = 0
-        while not stop.is_set():
-            number += 1
+        for number in range(each):
             channels.values["a"][f"{name}{number % 50}"] = [number]
             channels.publish("alarm", f"{name}{number}")
 
     threads = [threading.Thread(target=change, args=(name,)) for name in "xy"]
     for thread in threads:
         thread.start()
-    events: list[ChannelUpdate] = []
-    for _ in range(200):
-        events += [update for update in channels.flush() if update.kind == "event"]
-    stop.set()
-    for thread in threads:
-        thread.join()
-    events += [update for update in channels.flush() if update.kind == "event"]
-    assert [update.number for update in events] == list(range(1, len(events) + 1))
-    assert channels.values["a"]
+    flushes: list[list[ChannelUpdate]] = []
+    while any(thread.is_alive() for thread in threads):
+        flushes.append(channels.flush())
+    flushes.append(channels.flush())
+    updates = [update for flush in flushes for update in flush]
+    assert [update.number for update in updates if update.kind == "event"] == list(range(1, 2 * each + 1))
+    newest = json.loads([update.value for update in updates if update.channel == "a"][-1])
+    assert newest == {f"{name}{number % 50}": [number] for name in "xy" for number in range(each - 50, each)}
+
+
+@pytest.fixture
+def often_in_turns() -> Iterator[None]:
+    """Threads take turns far more often than by themselves."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(usual)
 
 
 def test_the_values_themselves_copy_as_a_plain_dict(channels: Channels) -> None:
