@@ -11,6 +11,7 @@ import pytest
 
 from tests.browser.support import ROOT, OpenTab, Program, Start
 from tests.integration.cli.test_secure import BLOCK, FILE, PAGE
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -48,10 +49,17 @@ async def test_the_lines_for_the_console(folder: Path, program: Program, open_ta
     tab = await open_tab(f"{program.url}/wispyjs/rpc.js")
     await tab.page.add_script_tag(url=f"{program.url}/wispyjs/rpc.js")
     login, call = re.findall(r"`await (rpc\.[^`]*)`", PAGE.partition("browser's own console")[2])[:2]
-    assert await tab.run(f"{call}.catch((error) => error.code)") == -32009, "nobody has logged in"
+    await tab.run("void (window.codes = [], rpc.$on('error', (error) => window.codes.push(error.code)))")
+    await tab.run(f"void (window.first = {call})")
+
+    async def is_asked_who_it_is() -> bool:
+        return -32009 in await tab.run("window.codes")
+
+    await wait_until(is_asked_who_it_is, "the page learns that somebody has to log in")
     token = json.dumps(token_of(folder, "alice"))
     assert await tab.run(login.replace('"eyJ..."', token)) == {"user": "alice", "roles": []}
     assert await tab.run(call) == 9
+    assert await tab.run("window.first") == 9, "what was asked before has waited"
 
 
 async def test_the_page_whose_script_logs_in(folder: Path, program: Program, open_tab: OpenTab) -> None:
