@@ -218,5 +218,6 @@ async def test_an_object_is_for_the_roles_that_are_configured(configured: Fronte
 
 
 async def test_roles_that_nobody_can_have_are_told(make_stack: MakeStack) -> None:
-    worker = make_stack().worker("guarded=served:Guarded", **{"interface.roles": "[operator]"})
+    closing: dict[str, Any] = {"interface.roles": "[operator]"}
+    worker = make_stack().worker("guarded=served:Guarded", **closing)
     assert worker.says("nobody can use guarded: it takes a role")
