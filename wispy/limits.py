@@ -12,6 +12,8 @@ from wispy.config import fields
 
 FrontendLimit = Literal[
     "websocket_max_message_size",
+    "login_size",
+    "partial_messages",
     "login_time",
     "failed_logins",
     "batch",
@@ -25,6 +27,7 @@ FrontendLimit = Literal[
     "connection_rate_per_address",
     "http_connections",
     "http_connections_per_address",
+    "http_request_rate_per_address",
     "in_flight_per_connection",
     "in_flight_per_user",
     "in_flight_per_address",
@@ -85,8 +88,14 @@ LIMITS: Final = (
         "auth.login_size",
         "message",
         "the longest token with room to spare: what nobody has logged in for is read as JSON, too",
-        "close code 1009, counted as `websocket_max_message_size`",
-        None,
+        "close code 1009",
+    ),
+    Limit(
+        "limits.partial_messages",
+        "process",
+        "five of the largest messages, in half of what the manifests let a frontend have. The first 16 KiB of each do "
+        "not count: large messages keep no usual one out",
+        "close code 1013; 503 with `Retry-After`",
     ),
     Limit("limits.batch", "message", "as many as may be in flight; each counts for itself", "`TOO_LARGE`"),
     Limit(
@@ -105,7 +114,7 @@ LIMITS: Final = (
         "limits.http_body",
         "POST",
         "what scripts send is small, and it is kept whole until it has come. Compressed ones are refused with 415",
-        "413 and `TOO_LARGE`",
+        "413 and `TOO_LARGE`, at once; what still comes is read for 5 s at most",
     ),
     Limit("limits.http_body_time", "body", "10 MiB at 300 kbit/s", "the connection is closed"),
     Limit("limits.reply_bytes", "reply", "as large as a message the other way", "`TOO_LARGE`, `executed: yes`", WORKER),
@@ -137,6 +146,13 @@ LIMITS: Final = (
         "address",
         f"{_SHARED}. Behind a proxy each client has its own with its request only, and the proxy bounds them",
         "503, and the connection is closed",
+    ),
+    Limit(
+        "limits.http_request_rate_per_address",
+        "address",
+        f"{_SHARED}, and how many files its pages have. Websockets have `connection_rate_per_address`; `/healthz` and "
+        "`/readyz` do not count",
+        "429, with `Retry-After`",
     ),
     Limit(
         "limits.http_idle",

@@ -148,6 +148,12 @@ METRICS: Final = (
         ("direction",),
         "Bytes of websockets, `in` and `out`, before TLS and compression.",
     ),
+    Metric(
+        "wispy_frontend_partial_message_bytes",
+        "gauge",
+        (),
+        "What has come of messages that are not whole yet, and counts for `limits.partial_messages`.",
+    ),
     # A worker.
     Metric(
         "wispy_object_requests",

@@ -11,6 +11,7 @@ MISUSED: Final = 2
 DID_NOT_RUN: Final = 3
 OUTCOME_UNKNOWN: Final = 4
 NO_SERVER: Final = 5
+NOT_LET_IN: Final = 6
 INTERRUPTED: Final = 128 + signal.SIGINT
 READER_GONE: Final = 128 + 13  # SIGPIPE, which Windows does not have
 
@@ -24,6 +25,7 @@ MEANINGS: Final = {
     DID_NOT_RUN: "it did not run, and will not: no such name, arguments that do not fit, no owner in time",
     OUTCOME_UNKNOWN: "it is not known whether it ran: a time-out, or something was lost at the wrong moment",
     NO_SERVER: "no server could be reached; nothing was sent",
+    NOT_LET_IN: "the server is there and did not let you in: no token, or one that is no good; nothing was sent",
     INTERRUPTED: "Ctrl-C; a call was cancelled on the server, too",
     READER_GONE: "who read the output has gone, as `head` does",
 }

@@ -33,6 +33,6 @@ standard error.
 - **Output**: a text as it is, everything else as JSON, indented where it is long. With `--json` one line of JSON, an
   error as the JSON-RPC error object, on standard error.
 - **Exit status**: it says whether a request ran, as [errors](errors.md) do. After 3 and 5 a script may try again;
-  after 4 it has to look first.
+  after 4 it has to look first, and after 6 it needs a token.
 
 """

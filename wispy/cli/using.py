@@ -14,7 +14,7 @@ from typing import Any, Final, cast
 
 from wispy.cli import printing
 from wispy.cli.exposing import exposed_text, is_spec
-from wispy.cli.outcome import NO_SERVER, OF_EXECUTED, CommandError
+from wispy.cli.outcome import NO_SERVER, NOT_LET_IN, OF_EXECUTED, CommandError
 from wispy.cli.target import url_of
 from wispy.cli.words import arguments_of, path_of, value_of
 from wispy.client.proxies import Names
@@ -131,13 +131,9 @@ async def _asked(arguments: argparse.Namespace, url: str, names: Names, work: Wo
     try:
         await rpc.open()
     except RPCError as error:
-        hint = (
-            "show a token with --token or WISPY_TOKEN"
-            if error.code == errors.UNAUTHENTICATED.code
-            else "start one with `wispy serve`, or name its address with --url http://host:port"
-        )
-        _complain(arguments, error, f"wispy: {error.message}; {hint}")
-        return NO_SERVER
+        status, text = _kept_out(error, has_token=token is not None)
+        _complain(arguments, error, f"wispy: {text}")
+        return status
     try:
         await work(rpc)
     except RPCError as error:
@@ -146,6 +142,20 @@ async def _asked(arguments: argparse.Namespace, url: str, names: Names, work: Wo
     finally:
         await rpc.close()
     return 0
+
+
+def _kept_out(error: RPCError, *, has_token: bool) -> tuple[int, str]:
+    """Why there is no connection: the exit status, and what to do about it."""
+    if error.code == errors.UNAUTHENTICATED.code:
+        known = (
+            "the server does not take this token: show another one"
+            if has_token
+            else "the server wants a token: show it"
+        )
+        return NOT_LET_IN, f"{known} with --token or WISPY_TOKEN"
+    if not error.retryable:
+        return NOT_LET_IN, f"{error.message}; is its address right? (--url http://host:port)"
+    return NO_SERVER, f"{error.message}; start one with `wispy serve`, or name its address with --url http://host:port"
 
 
 def _complain(arguments: argparse.Namespace, error: RPCError, text: str) -> None:

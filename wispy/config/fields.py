@@ -74,6 +74,15 @@ def root() -> Group:
     return _group(Config)
 
 
+def node_at(path: Key) -> Node:
+    """What stands at a path that is there; below a map, any name is."""
+    node: Node = root()
+    for name in path:
+        assert not isinstance(node, Setting)
+        node = node.group if isinstance(node, GroupMap) else node.members[name]
+    return node
+
+
 def walk(group: Group, prefix: Key = ()) -> Iterator[tuple[Key, Setting]]:
     """Each setting with its path, in the order of the structure; a map stands with `NAME` for the name."""
     for name, node in group.members.items():

@@ -76,6 +76,10 @@ def load(
     return Loaded(config, {".".join(key): one.source for key, one in reader.values.items()})
 
 
+_DEEPEST = 4
+"""Parts of the longest key, such as instance_configs.sample.interface.expose: YAML can hold a section in itself."""
+
+
 class _Reader:
     """Takes what the sources give, the weakest first, down to checked values of single settings."""
 
@@ -117,9 +121,25 @@ class _Reader:
         elif name in node.members:
             self._descend(node.members[name], replace(given, key=(*given.key, name)), rest)
         else:
-            nearest = sources.nearest(name, given.key, node)
-            unknown = replace(given, key=(*given.key, name, *rest))
-            self._refuse(unknown, f"unknown key; the nearest valid key is {nearest}", nearest)
+            self._refuse_unknown(node, given, (name, *rest))
+
+    def _refuse_unknown(self, node: Group, given: Given, unknown: Key) -> None:
+        """Refuse a key that there is not; where it was meant for a section, each key in that for itself.
+
+        Args:
+            node: the section that should have it.
+            given: what is said, at the place of that section.
+            unknown: the key's path from there on.
+        """
+        nearest = sources.nearest(unknown, given.key, node)
+        content = values.section(given.value, is_text=False) if not given.is_text else None
+        if content and len(unknown) < _DEEPEST and not isinstance(fields.node_at(nearest), Setting):
+            for name, value in content.items():
+                self._refuse_unknown(node, replace(given, value=value), (*unknown, str(name)))
+            return
+        key = ".".join(nearest)
+        given = replace(given, key=(*given.key, *unknown))
+        self._refuse(given, f"unknown key; the nearest valid key is {key}", key)
 
     def _convert(self, setting: Setting, given: Given) -> None:
         try:

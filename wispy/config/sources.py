@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from wispy.config import fields
-from wispy.config.fields import Group, GroupMap, Key, Setting
+from wispy.config.fields import Group, GroupMap, Key, Node, Setting
 from wispy.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "WISPY_"
@@ -96,18 +96,34 @@ def from_flags(overrides: Mapping[str, Any]) -> Iterator[Given]:
         yield Given(tuple(key.split(".")), value, f"flag {flag}", is_text=isinstance(value, str))
 
 
-def nearest(name: str, section: Key, group: Group) -> str:
-    """The dotted valid key most like an unknown one: a near name in its section, else a near name or path anywhere."""
+def nearest(unknown: Key, section: Key, group: Group) -> Key:
+    """The valid key most like an unknown one: a near name in its section, else a near name or path anywhere.
+
+    Args:
+        unknown: the key's path below the section; where a section's name is misspelt, it has more than one part.
+        section: where the section stands.
+        group: the section.
+    """
+    name, *inner = unknown
     here = difflib.get_close_matches(name, group.members, n=1, cutoff=0.7)
     if here:
-        return ".".join((*section, here[0]))
-    everywhere = [(*path[:-1], path[-1]) for path in _paths(fields.root(), ())]
+        return _nearest_below((*section, here[0]), group.members[here[0]], tuple(inner))
+    everywhere = list(_paths(fields.root(), ()))
     # The same word elsewhere is most likely a key put one level too high or too low.
-    by_name = difflib.get_close_matches(name, {path[-1] for path in everywhere}, n=1, cutoff=0.7)
-    if by_name:
-        return ".".join(next(path for path in everywhere if path[-1] == by_name[0]))
-    dotted = [".".join(path) for path in everywhere]
-    return difflib.get_close_matches(".".join((*section, name)), dotted, n=1, cutoff=0.0)[0]
+    for word, rest in ((name, tuple(inner)), (unknown[-1], ())):
+        by_name = difflib.get_close_matches(word, {path[-1] for path in everywhere}, n=1, cutoff=0.7)
+        if by_name:
+            path = next(path for path in everywhere if path[-1] == by_name[0])
+            return _nearest_below(path, fields.node_at(path), rest)
+    dotted = {".".join(path): path for path in everywhere}
+    return dotted[difflib.get_close_matches(".".join((*section, *unknown)), dotted, n=1, cutoff=0.0)[0]]
+
+
+def _nearest_below(path: Key, node: Node, rest: Key) -> Key:
+    """The valid key most like `rest` in the section at a path, or the section itself."""
+    if isinstance(node, GroupMap) and rest:
+        path, node, rest = (*path, rest[0]), node.group, rest[1:]
+    return nearest(rest, path, node) if isinstance(node, Group) and rest else path
 
 
 def _paths(group: Group, prefix: Key) -> Iterator[Key]:

@@ -346,6 +346,10 @@ def _websocket_settings(config: Config) -> WebSocketSettings:
         shell=websocket.shell,
         compression=websocket.compression,
         max_message_size=config.websocket_max_message_size,
+        # One message that may come at all has room at least while there is no other one.
+        partial_messages=max(
+            config.limits.partial_messages, config.websocket_max_message_size, config.limits.http_body
+        ),
         write_buffer=websocket.write_buffer,
         ping_interval_s=websocket.ping_interval,
         pong_timeout_s=websocket.pong_timeout,

@@ -1,13 +1,14 @@
 """What all HTTP handlers of a frontend share: the checks that every request passes, and how an answer looks.
 
 Rules:
-- Host is checked on every request, Origin on every one that changes something, before anything else.
+- Host is checked on every request, Origin on every one that changes something, before anything else; then the rate of
+  the address, where it has one.
 - A body is for those who take one; where none is wanted it passes by and is not kept, however large.
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
 import math
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
@@ -40,18 +41,23 @@ def finish(handler: RequestHandler, body: str | bytes) -> None:
     handler.finish(body)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
 
 
-class TooOftenError(HTTPError):
-    """An address asks too often to be asked anything."""
+class RefusalError(HTTPError):
+    """A request is refused for what a JSON-RPC error says as well.
 
-    def __init__(self, error: RPCError) -> None:
-        super().__init__(429, reason="Too many requests")
+    Args:
+        status: of the answer.
+        error: what it is for a client that speaks JSON-RPC.
+    """
+
+    def __init__(self, status: HTTPStatus, error: RPCError) -> None:
+        super().__init__(int(status))
         self.error = error
 
 
 def refusal_in(error: Mapping[str, Any]) -> RPCError | None:
-    """Of what `write_error` is told: that an address asks too often."""
+    """Of what `write_error` is told: what a JSON-RPC error says as well."""
     exception = error.get("exc_info", (None, None, None))[1]
-    return exception.error if isinstance(exception, TooOftenError) else None
+    return exception.error if isinstance(exception, RefusalError) else None
 
 
 def set_retry_after(handler: RequestHandler, error: RPCError) -> None:
@@ -81,6 +87,8 @@ class Handler(RequestHandler):
 
     kind: ClassVar[Kind] = "data"
     """What it answers with: see `security_headers`."""
+    is_rated: ClassVar[bool] = True
+    """Whether such requests count for the rate of an address."""
 
     _core: Core
     grant: Grant | None = None
@@ -96,6 +104,8 @@ class Handler(RequestHandler):
             raise HTTPError(421, reason="This server does not answer to this host name (allowed_hosts)")
         if self.request.method in CHANGING_METHODS and self._core.guard.refuses_origin(self.request):
             raise HTTPError(403, reason="This origin may not post here (allowed_origins)")
+        if self.is_rated:
+            self._check_rate(self._core.quotas.check_http)
         if self._core.is_draining:
             self.set_header("Connection", "close")  # the next request is another frontend's
 
@@ -123,17 +133,19 @@ class Handler(RequestHandler):
         gate = self._core.gate
         if gate is None:
             return
-        remote = str(self.request.remote_ip)
-        try:
-            self._core.quotas.check_login(remote)
-        except RPCError as error:
-            raise TooOftenError(error) from error
+        self._check_rate(self._core.quotas.check_login)
         try:
             self.grant = await gate.check(gate.credentials_of(self.request))
         except RPCError as error:
             raise HTTPError(503, reason="The login cannot be checked at present") from error
         if self.grant is None:
-            self._core.quotas.failed_login(remote)
+            self._core.quotas.failed_login(str(self.request.remote_ip))
+
+    def _check_rate(self, check: Callable[[str], None]) -> None:
+        try:
+            check(str(self.request.remote_ip))
+        except RPCError as error:
+            raise RefusalError(HTTPStatus.TOO_MANY_REQUESTS, error) from error
 
     @property
     def is_known(self) -> bool:
@@ -154,6 +166,7 @@ class Handler(RequestHandler):
         refusal = refusal_in(kwargs)
         if refusal is not None:
             set_retry_after(self, refusal)
+            self.set_header("Connection", "close")  # Tornado ends it where a request is answered before it is read
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, f"{status_code} {self._reason}\n")
 

@@ -8,22 +8,30 @@ Rules:
 import asyncio
 import logging
 import re
-import sys
 from collections.abc import Mapping
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from wispy.config.schema import Config
+from wispy.frontend.bodies import BodyHandler, announced_size
 from wispy.frontend.console_files import console_routes
 from wispy.frontend.core import FULL, Core
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
-from wispy.frontend.handler import JSON, Handler, access_of, finish, refusal_in, set_retry_after
+from wispy.frontend.handler import (
+    JSON,
+    Handler,
+    RefusalError,
+    access_of,
+    finish,
+    refusal_in,
+    set_retry_after,
+)
 from wispy.frontend.incoming import sweep
 from wispy.frontend.landing import LANDING_POLICY
 from wispy.frontend.security_headers import headers_of
@@ -35,8 +43,10 @@ from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
 from wispy.protocol import errors, jsonrpc
 from wispy.protocol.denials import Reason
+from wispy.protocol.frames import NO_ROOM
 from wispy.protocol.identity import Identity
 from wispy.protocol.jsonrpc import InvalidMessageError, Request
+from wispy.protocol.room import Share
 from wispy.resources import wispyjs_folder
 from wispy.scrape import Tell
 
@@ -137,70 +147,73 @@ class _HttpSink:
         """Nobody tells whether the client of a POST is still there."""
 
 
-class Rpc(Handler):
-    """`POST /rpc`: the same JSON-RPC for curl and scripts.
-
-    A body over the limit is read to its end and thrown away: a client that is cut off while it sends does not get to
-    read why.
-    """
+class Rpc(BodyHandler):
+    """`POST /rpc`: the same JSON-RPC for curl and scripts."""
 
     def initialize(self, core: Core) -> None:
         super().initialize(core)
         self._body = bytearray()
-        self._body_size = 0
-        self._is_read = False
+        self._share = Share(core.websockets.room)
 
-    async def prepare(self) -> None:
-        connection = cast(HTTP1Connection, self.request.connection)
-        connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection; see `data_received`
-        super().prepare()
-        await self.learn_who()
+    async def begin(self) -> None:
+        if self.request.method != "POST":
+            raise HTTPError(405)
+        headers = self.request.headers
+        if "Content-Encoding" in headers:
+            # What is small and becomes large is not unpacked here, for nobody needs it.
+            raise HTTPError(415, reason="Send the body as it is, without Content-Encoding")
+        media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if media_type != JSON:
+            # A form or plain text can be posted by any page, without the browser asking first.
+            raise HTTPError(415, reason="Content-Type must be application/json")
+        if not self.is_known:
+            raise RefusalError(HTTPStatus.UNAUTHORIZED, errors.UNAUTHENTICATED())
+        self._check_size(announced_size(headers))
+
+    async def feed(self, chunk: bytes) -> None:
+        self._check_size(len(self._body) + len(chunk))
+        if not self._share.grow(len(chunk)):
+            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, errors.OVERLOADED(NO_ROOM, data={"retry_in_ms": 1000}))
+        self._body += chunk
+
+    def _check_size(self, size: int) -> None:
+        limit = self._core.config.limits.http_body
+        if size > limit:
+            self._core.counts.hit("http_body")
+            text = f"the body has more than {limit:d} bytes (limits.http_body)"
+            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, errors.TOO_LARGE(text))
+
+    def release(self) -> None:
+        self._body.clear()
+        self._share.give_back()
+
+    def denial(self, status: int) -> Reason | None:
+        is_full = status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(self.refusal, RefusalError)
+        return "limit" if is_full else super().denial(status)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         refusal = refusal_in(kwargs)
         if refusal is None:
             super().write_error(status_code, **kwargs)
-        else:
-            set_retry_after(self, refusal)
-            self.reply_json(InvalidMessageError(refusal).reply())
+            return
+        set_retry_after(self, refusal)
+        if status_code == HTTPStatus.UNAUTHORIZED:
+            self.set_header("WWW-Authenticate", "Bearer")
+        self.reply_json(InvalidMessageError(refusal).reply())
 
     def on_connection_close(self) -> None:
         is_late = self.request.request_time() >= self._core.config.limits.http_body_time
-        if is_late and not self._is_read:  # Tornado has ended it
+        if is_late and not self.is_over:  # Tornado has ended it
             self._core.counts.hit("http_body_time")
-        super().on_connection_close()  # nobody waits for the rest of the body any more
+        super().on_connection_close()
 
-    def data_received(self, chunk: bytes) -> None:
-        self._body_size += len(chunk)
-        if self.is_known and self._body_size <= self._core.config.limits.http_body:
-            self._body += chunk
-        else:
-            self._body.clear()
-
-    async def post(self) -> None:
-        self._is_read = True
-        if "Content-Encoding" in self.request.headers:
-            # What is small and becomes large is not unpacked here, for nobody needs it.
-            raise HTTPError(415, reason="Send the body as it is, without Content-Encoding")
-        media_type = self.request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != JSON:
-            # A form or plain text can be posted by any page, without the browser asking first.
-            raise HTTPError(415, reason="Content-Type must be application/json")
-        if not self.is_known:
-            self.set_status(401)
-            self.set_header("WWW-Authenticate", "Bearer")
-            self.reply_json(InvalidMessageError(errors.UNAUTHENTICATED()).reply())
-            return
+    async def respond(self) -> None:
         limits = self._core.config.limits
-        if self._body_size > limits.http_body:
-            self._core.counts.hit("http_body")
-            text = f"the body has {self._body_size} bytes, the limit (limits.http_body) is {limits.http_body:d}"
-            self.set_status(413)
-            self.reply_json(InvalidMessageError(errors.TOO_LARGE(text)).reply())
-            return
+        body = bytes(self._body)
+        self.release()
         try:
             message = jsonrpc.parse(
-                bytes(self._body), batch_limit=limits.batch, depth_limit=limits.depth, digits_limit=limits.digits
+                body, batch_limit=limits.batch, depth_limit=limits.depth, digits_limit=limits.digits
             )
         except InvalidMessageError as error:
             if error.limit is not None:
@@ -211,12 +224,12 @@ class Rpc(Handler):
             return
         if isinstance(message, Request):
             texts = await self._answers([message])
-            body = texts[0] if texts else b""
+            answer = texts[0] if texts else b""
         else:
             texts = await self._answers(message)
-            body = jsonrpc.batch(texts) if texts else b""
-        if body:
-            self.reply_json(body)
+            answer = jsonrpc.batch(texts) if texts else b""
+        if answer:
+            self.reply_json(answer)
         else:
             self.set_status(204)
 
@@ -264,6 +277,8 @@ class OpenRpc(Handler):
 class Health(Handler):
     """`/healthz`: the process serves."""
 
+    is_rated = False  # balancers ask, and a flood must not make them take this process for a dead one
+
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, "ok\n")
@@ -271,6 +286,8 @@ class Health(Handler):
 
 class Ready(Handler):
     """`/readyz`: new clients are welcome here."""
+
+    is_rated = False
 
     def get(self) -> None:
         reasons = self._core.reasons_not_ready()

@@ -21,7 +21,12 @@ def snapshot(core: Core) -> Snapshot:
     told.put("wispy_frontend_sessions", core.sessions_open)
     told.put("wispy_frontend_requests", core.dispatcher.requests)
     told.put("wispy_frontend_requests_in_flight", core.relay.in_flight)
-    limits = counts.limits | {"websocket_max_message_size": core.websockets.too_big}
+    websockets = core.websockets
+    limits = counts.limits | {
+        "websocket_max_message_size": websockets.too_big,
+        "login_size": websockets.too_big_early,
+        "partial_messages": websockets.room.refused,
+    }
     for limit in get_args(FrontendLimit):  # those too that were not met: where a series begins, Prometheus sees no rise
         told.put("wispy_frontend_limit_hits", limits.get(limit, 0), limit)
     for reason in OF_FRONTEND:
@@ -36,6 +41,7 @@ def snapshot(core: Core) -> Snapshot:
     told.put("wispy_frontend_gaps_recovered", counts.recovered)
     told.put("wispy_frontend_gaps_told", counts.told)
     told.put_histogram("wispy_frontend_delivery_lag_seconds", counts.lag)
-    told.put("wispy_frontend_websocket_bytes", core.websockets.bytes_in, "in")
-    told.put("wispy_frontend_websocket_bytes", core.websockets.bytes_out, "out")
+    told.put("wispy_frontend_websocket_bytes", websockets.bytes_in, "in")
+    told.put("wispy_frontend_websocket_bytes", websockets.bytes_out, "out")
+    told.put("wispy_frontend_partial_message_bytes", websockets.room.taken)
     return told

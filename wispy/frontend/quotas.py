@@ -109,6 +109,7 @@ class Quotas:
         self._requests = _Rates("request", limits)
         self._subscriptions = _Rates("subscription", limits)
         self._openings = self._requests.rate("connection_rate_per_address", limits.connection_rate_per_address)
+        self._http = self._requests.rate("http_request_rate_per_address", limits.http_request_rate_per_address)
         self._users = Scope(
             "user",
             counts,
@@ -223,6 +224,15 @@ class Quotas:
             for scope, key, tally in tallies:
                 tally.posts.discard(flights)
                 scope.leave(key)
+
+    def check_http(self, remote: str) -> None:
+        """An HTTP request has come, for whatever.
+
+        Raises:
+            RPCError: RATE_LIMITED; the address has sent too many.
+        """
+        if self._http is not None:
+            self._take([(self._http, address_key(remote))], "this address asks too often")
 
     def check_login(self, remote: str) -> None:
         """An HTTP request is about to say who sends it.

@@ -2,8 +2,7 @@
 
 Rules:
 - A body is streamed to disk; the number of uploads at the same time is bounded, and so is the memory of each.
-- A refused body is read to its end and thrown away, for `DISCARD_S` at most, so that the sender gets to read why. A
-  client that asks first (`Expect: 100-continue`) is told at once.
+- Who is refused is told at once, and nothing more of his is stored (`bodies`).
 - Every file of a form is checked when it begins, and all are published together when the form has ended.
 - An upload that is slower than `SLOWEST` is ended: it would keep others out.
 - Files are read only where `static.folders` serves the same route, and never as active content (`static`).
@@ -12,7 +11,6 @@ Rules:
 import asyncio
 import errno
 import logging
-import sys
 from email.message import Message
 from http import HTTPStatus
 from typing import Any, Final, cast
@@ -22,8 +20,9 @@ from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPHeaders
 
 from wispy.config.schema import UploadConfig
+from wispy.frontend.bodies import BodyHandler, announced_size
 from wispy.frontend.core import Core
-from wispy.frontend.handler import CHANGING_METHODS, JSON, finish
+from wispy.frontend.handler import CHANGING_METHODS, JSON, finish, refusal_in, set_retry_after
 from wispy.frontend.static import Shared, StaticFiles
 from wispy.frontend.upload_reading import FormReading, PlainReading, Reading
 from wispy.frontend.upload_rules import RefusedError, UploadFolder
@@ -31,9 +30,6 @@ from wispy.protocol.denials import Reason
 from wispy.protocol.surface import admits
 
 log = logging.getLogger("wispy.frontend")
-
-DISCARD_S: Final = 300.0
-"""Seconds for which a refused body is read: a few hundred megabytes of a usual connection."""
 
 UNHURRIED_S: Final = 7 * 86400.0
 """An accepted body may take as long as it is fast enough; Tornado wants a number."""
@@ -75,24 +71,19 @@ class Place:
         self._taken -= 1
 
 
-class Uploads(StaticFiles):
+class Uploads(BodyHandler, StaticFiles):
     """An upload folder at its route; with the files of the static folder at the same route, if there is one."""
 
     def initialize(self, core: Core, folder: UploadFolder, static: str | None, place: Place, shared: Shared) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
-        super().initialize(core, static or str(folder.folder), shared)
+        StaticFiles.initialize(self, core, static or str(folder.folder), shared)
         self._folder = folder
         self._is_read = static is not None
         self._place = place
         self._reading: Reading | None = None
-        self._refusal: RefusedError | None = None
-        self._is_gone = False
-        self._is_whole = False
         self._received = 0
         self._started = 0.0
         self._watch: asyncio.TimerHandle | None = None
         """Runs as long as this upload has a place."""
-        self._cut: asyncio.TimerHandle | None = None
-        """Runs while a refused body is thrown away."""
 
     def denial(self, status: int) -> Reason | None:
         if status == HTTPStatus.FORBIDDEN and not self._core.guard.refuses_origin(self.request):
@@ -118,27 +109,18 @@ class Uploads(StaticFiles):
 
     # --- writing -------------------------------------------------------------------------------------------------
 
-    async def prepare(self) -> None:
-        connection = cast(HTTP1Connection, self.request.connection)
-        connection.set_max_body_size(sys.maxsize)  # Tornado would end the connection, and nobody read why
-        super().prepare()
-        await self.learn_who()
-        if self.request.method not in ("PUT", "POST"):
-            return
-        connection.set_body_timeout(UNHURRIED_S)
+    async def begin(self) -> None:
+        cast("HTTP1Connection", self.request.connection).set_body_timeout(UNHURRIED_S)
+        self._check_caller()
         try:
-            self._check_caller()
             self._reading = self._begin(self.path_args[0] or "")
             await self._reading.begin()
-        except (RefusedError, OSError) as error:
-            refusal = self._refuse(error)
-            if "Expect" in self.request.headers:
-                raise refusal from None
+        except OSError as error:
+            raise _as_refusal(error) from error
 
     def _begin(self, path: str) -> Reading:
         headers = self.request.headers
-        if (length := headers.get("Content-Length", "")).isdecimal():
-            self._check_size(int(length[:20]))  # Python refuses to read thousands of digits
+        self._check_size(announced_size(headers))
         if "Content-Encoding" in headers:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the file as it is, without Content-Encoding")
         self._place.take()
@@ -154,27 +136,18 @@ class Uploads(StaticFiles):
         text = "PUT a file to its own path, or POST a form (multipart/form-data) with files to the folder"
         raise RefusedError(HTTPStatus.BAD_REQUEST, text)
 
-    async def data_received(self, chunk: bytes) -> None:
-        if self._refusal is not None or self._reading is None:
+    async def feed(self, chunk: bytes) -> None:
+        if self._reading is None:
             return
         self._received += len(chunk)
+        self._check_size(self._received)
         try:
-            self._check_size(self._received)
             await self._reading.feed(chunk)
-        except (RefusedError, OSError) as error:
-            self._refuse(error)
+        except OSError as error:
+            raise _as_refusal(error) from error
 
-    async def put(self, path: str | None) -> None:
-        await self._end()
-
-    async def post(self, path: str | None) -> None:
-        await self._end()
-
-    async def _end(self) -> None:
-        if self._refusal is not None:
-            raise self._refusal
+    async def respond(self) -> None:
         assert self._reading is not None
-        self._is_whole = True
         try:
             self._reading.end()
             told = await self._reading.publish()
@@ -199,45 +172,19 @@ class Uploads(StaticFiles):
     def _look(self) -> None:
         """Whether the upload comes fast enough."""
         loop = asyncio.get_running_loop()
-        if self._is_whole or self._received >= (loop.time() - self._started - GRACE_S) * SLOWEST:
+        if self.is_over or self._received >= (loop.time() - self._started - GRACE_S) * SLOWEST:
             self._watch = loop.call_later(LOOK_EVERY_S, self._look)
             return
-        self._refuse(RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the upload comes too slowly"))
-        self._cut_off()
+        self.refuse(RefusedError(HTTPStatus.REQUEST_TIMEOUT, "the upload comes too slowly"))
+        self.cut_off()
 
-    def _refuse(self, error: RefusedError | OSError) -> RefusedError:
-        """Store no more; what comes is thrown away, and answered when it has ended."""
-        self._release()
-        self._refusal = error if isinstance(error, RefusedError) else _as_refusal(error)
-        if not self._is_gone:
-            self._cut = asyncio.get_running_loop().call_later(DISCARD_S, self._cut_off)
-        return self._refusal
-
-    def _cut_off(self) -> None:
-        """Answer now, and end the connection: Tornado does, since the body has not."""
-        self.send_error(exc_info=(RefusedError, self._refusal, None))
-        super().on_connection_close()  # nobody waits for the rest of the body any more
-
-    # --- the end -------------------------------------------------------------------------------------------------
-
-    def on_connection_close(self) -> None:
-        self._is_gone = True
-        self._release()
-        super().on_connection_close()
-
-    def on_finish(self) -> None:
-        self._release()
-
-    def _release(self) -> None:
+    def release(self) -> None:
         """Give back all that this upload holds; what was not published is gone."""
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
             self._place.give_back()
             self._core.posts_in_flight -= 1
-        if self._cut is not None:
-            self._cut.cancel()
-            self._cut = None
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.discard()
@@ -249,7 +196,7 @@ class Uploads(StaticFiles):
             super().log_exception(typ, value, tb)
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
-        self._release()  # before anybody reads the answer
+        self.release()  # before anybody reads the answer
         value = kwargs.get("exc_info", (None, None))[1]
         super().send_error(value.status if isinstance(value, RefusedError) else status_code, **kwargs)
 
@@ -261,6 +208,9 @@ class Uploads(StaticFiles):
                 self.set_header("Retry-After", "5")
         else:
             text = self._reason
+            refusal = refusal_in(kwargs)
+            if refusal is not None:
+                set_retry_after(self, refusal)
         self.set_header("Content-Type", JSON)
         finish(self, msgspec.json.encode({"error": text}))
 

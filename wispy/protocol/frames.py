@@ -6,6 +6,7 @@
   the data (a session that has no room) or after so many frames (fairness). What is left stays in the parser.
 - A message that came in one piece is sliced out of the data. Any other is collected in one bytearray: unmasked,
   counted and checked as it arrives, so that neither its size nor the number of its pieces costs more than linear time.
+- What it collects counts in a `Room` that all connections share; `drop` gives that back.
 - A violation raises `ProtocolError` with the Close code to send, as soon as the byte that violates is there
   (a wrong octet in the middle of a long text too). After that the parser must not be used again.
 - No extension is known here: a reserved bit is a violation.
@@ -15,6 +16,8 @@ import codecs
 from typing import Final
 
 from tornado.util import _websocket_mask as apply_mask  # pyright: ignore[reportPrivateImportUsage, reportPrivateUsage]
+
+from wispy.protocol.room import Room, Share
 
 CONTINUATION: Final = 0x0
 TEXT: Final = 0x1
@@ -45,6 +48,7 @@ _LENGTH_64: Final = 127
 _PROTOCOL_ERROR: Final = 1002
 _INVALID_TEXT: Final = 1007
 _TOO_BIG: Final = 1009
+_TRY_AGAIN_LATER: Final = 1013
 
 _SENDABLE_CODES: Final = frozenset((1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014))
 """What a Close frame may hold below 3000 (IANA's registry): 1005, 1006 and 1015 are only ever reported."""
@@ -56,6 +60,10 @@ _SPARE_FRAGMENTS: Final = 1024
 """And these beside, so that a small size limit does not refuse what is merely written in small pieces."""
 
 _SHORT_TEXT_HEADERS: Final = tuple(bytes((_FINAL_TEXT, length)) for length in range(_LENGTH_16))
+
+
+NO_ROOM: Final = "too many large messages are coming in at present (limits.partial_messages); try again"
+"""Why a connection is closed with 1013."""
 
 
 class ProtocolError(Exception):
@@ -129,10 +137,11 @@ def read_close(payload: bytes) -> tuple[int, str]:
 class _Assembly:
     """A message that did not come in one piece: what there is of it, and of its present frame."""
 
-    __slots__ = ("decoder", "final", "fragments", "mask", "missing", "opcode", "payload")
+    __slots__ = ("decoder", "final", "fragments", "mask", "missing", "opcode", "payload", "share")
 
-    def __init__(self, opcode: int) -> None:
+    def __init__(self, opcode: int, room: Room) -> None:
         self.opcode = opcode
+        self.share = Share(room)
         self.payload = bytearray()
         # Sees each piece of a text once, only to refuse what is not UTF-8.
         self.decoder = codecs.getincrementaldecoder("utf-8")() if opcode == TEXT else None
@@ -145,6 +154,8 @@ class _Assembly:
 
     def add(self, masked: bytes) -> None:
         """Take the next bytes of the present frame."""
+        if not self.share.grow(len(masked)):
+            raise ProtocolError(_TRY_AGAIN_LATER, NO_ROOM)
         plain = apply_mask(self.mask, masked)
         turn = len(masked) & 3
         if turn:
@@ -155,6 +166,7 @@ class _Assembly:
 
     def finish(self) -> bytes:
         self._check(b"", final=True)
+        self.share.give_back()
         return bytes(self.payload)
 
     def _check(self, plain: bytes, *, final: bool = False) -> None:
@@ -171,12 +183,14 @@ class FrameParser:
 
     Args:
         max_message_size: Largest payload of a message in bytes, all its fragments together; beyond it: 1009.
+        room: What messages that have come in part may hold, those of other connections included; beyond it: 1013.
     """
 
     # One of these exists for each connection: an idle one holds no buffer.
-    __slots__ = ("_assembly", "_data", "_max_fragments", "_max_message_size", "_position")
+    __slots__ = ("_assembly", "_data", "_max_fragments", "_position", "_room", "max_message_size")
 
-    def __init__(self, max_message_size: int) -> None:
+    def __init__(self, max_message_size: int, room: Room) -> None:
+        self._room = room
         self.limit(max_message_size)
         # What was fed; up to the position it has been taken.
         self._data = b""
@@ -186,7 +200,7 @@ class FrameParser:
 
     def limit(self, max_message_size: int) -> None:
         """Have another bound from now on; of a message that has begun, for what is still to come."""
-        self._max_message_size = max_message_size
+        self.max_message_size = max_message_size
         self._max_fragments = _SPARE_FRAGMENTS + max_message_size // _BYTES_PER_FRAGMENT
 
     @property
@@ -204,6 +218,14 @@ class FrameParser:
         self._data = data
         self._position = 0
 
+    def drop(self) -> None:
+        """Let go of all that has come. Only a connection that reads no more may do so."""
+        if self._assembly is not None:
+            self._assembly.share.give_back()
+            self._assembly = None
+        self._data = b""
+        self._position = 0
+
     def whole_text(self, data: bytes) -> bytes | None:
         """The text in `data`, if it is one whole frame with an ASCII text, as most reads are; else None: feed it.
 
@@ -219,7 +241,7 @@ class FrameParser:
                 return None
             length = data[2] << 8 | data[3]
             body = 8
-        if body + length != size or length > self._max_message_size:
+        if body + length != size or length > self.max_message_size:
             return None
         payload = apply_mask(data[body - 4 : body], data[body:])
         return payload if payload.isascii() else None
@@ -244,7 +266,7 @@ class FrameParser:
                 body = start + 8
                 length = data[start + 2] << 8 | data[start + 3]
             end = body + length
-            if end <= len(data) and length <= self._max_message_size:
+            if end <= len(data) and length <= self.max_message_size:
                 self._position = end
                 payload = apply_mask(data[body - 4 : body], data[body:end])
                 if not payload.isascii():
@@ -310,8 +332,8 @@ class FrameParser:
         opcode = first & _OPCODE
         assembly = self._assembly
         end = body + length
-        if length + (len(assembly.payload) if assembly is not None else 0) > self._max_message_size:
-            raise ProtocolError(_TOO_BIG, f"message is larger than {self._max_message_size} bytes")
+        if length + (len(assembly.payload) if assembly is not None else 0) > self.max_message_size:
+            raise ProtocolError(_TOO_BIG, f"message is larger than {self.max_message_size} bytes")
         if assembly is None and first & _FIN and end <= len(data):
             self._position = end
             payload = apply_mask(data[body - 4 : body], data[body:end])
@@ -319,7 +341,7 @@ class FrameParser:
                 _check_text(payload)
             return opcode, payload
         if assembly is None:
-            assembly = self._assembly = _Assembly(opcode)
+            assembly = self._assembly = _Assembly(opcode, self._room)
         assembly.fragments += 1
         if assembly.fragments > self._max_fragments:
             raise ProtocolError(_TOO_BIG, f"message has more than {self._max_fragments} fragments")

@@ -8,11 +8,12 @@ Rules:
   most `max_interface_depth` deep. It ends at everything else.
 - What is set becomes what its annotation says, or is refused. Without an annotation it takes the place of data only: a
   child object, a lock or a callback stays. New names are not made, and nothing is ever set on a class.
-- A name that takes a role which the caller lacks is absent for him: as part of a path, too.
+- A name that takes a role which the caller lacks is absent for him: as part of a path, too. Of the roles that the
+  configuration names for the whole object he needs one, and one of those that marks name.
 - What an allowed name does when it is touched is the object's own code: its exceptions pass through.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -44,6 +45,10 @@ class Interface(TableInterface, Protocol):
 
     @property
     def max_interface_depth(self) -> int: ...
+    @property
+    def roles(self) -> tuple[str, ...] | None: ...
+    @property
+    def write_roles(self) -> tuple[str, ...] | None: ...
     @property
     def source_access(self) -> bool: ...
     @property
@@ -115,26 +120,30 @@ class Access:
         self._tables = ClassTables(type(target), interface, hidden)
         self._table = None if type(target) in CONTAINERS else self._tables.root
         self._namespace = self._tables.root.namespace
+        self._needed = _given(interface.roles, None if self._table is None else self._table.rights.roles)
+        """Lists of roles: a caller needs one of each to find anything."""
         self._methods = self._bound_methods()
         self._own_methods: dict[Any, Member | None] = {}
         """Functions in attributes of instances, with their signatures."""
         self._describer = Describer(self._tables, interface, is_constant=is_constant)
 
     def _check_entry(self, roles: frozenset[str]) -> None:
-        """Refuse who lacks the role that the object's whole class takes."""
-        if self._table is not None and not self._table.rights.admit(roles):
+        """Refuse who lacks a role that the object as a whole takes."""
+        if not self._admits(roles):
             raise errors.NOT_FOUND(denied="role")
+
+    def _admits(self, roles: frozenset[str]) -> bool:
+        return not any(needed.isdisjoint(roles) for needed in self._needed)
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
         """The object's methods, ready to be called: nearly every request is for one of them."""
-        root = self._tables.root
         return {
             name: BoundMethod(
                 member.static.__get__(self._target, type(self._target)),
                 member,
-                tuple(roles for roles in (root.rights.roles, member.rights.roles) if roles is not None),
+                (*self._needed, *_given(member.rights.roles)),
             )
-            for name, member in root.members.items()
+            for name, member in self._tables.root.members.items()
             if member.signature is not None
         }
 
@@ -143,6 +152,7 @@ class Access:
     def get(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> Any:
         """The value of an attribute, a property or an item."""
         if not path and self._table is None:
+            self._check_entry(roles)
             return self._whole(self._target, roles)
         place = self._place(path, roles)
         if place.table is None:
@@ -202,9 +212,11 @@ class Access:
         place = self._place(path, roles)
         self._check_changeable(place)
         if place.table is None:
+            self._check_write_role(place, roles, "set")
             containers.set_item(self._own_container(place, path, roles), place.name, value)
             return
         member = self._member(place, roles)
+        self._check_write_role(place, roles, "set")
         if not member.may_set(roles):
             raise errors.INVALID_PARAMS(
                 f"{place.name} cannot be set: it is {_description(member)}",
@@ -221,9 +233,11 @@ class Access:
         place = self._place(path, roles)
         self._check_changeable(place)
         if place.table is None:
+            self._check_write_role(place, roles, "deleted")
             containers.delete_item(self._own_container(place, path, roles), place.name)
             return
         member = self._member(place, roles)
+        self._check_write_role(place, roles, "deleted")
         if not member.may_delete(roles):
             reason = "not to be deleted" if member.may_set(roles) else _description(member)
             raise errors.INVALID_PARAMS(
@@ -238,6 +252,10 @@ class Access:
         if self._is_constant:
             reason = "the object is shared by several workers, and the others would not know"
             raise errors.INVALID_PARAMS(f"{place.name} cannot be set or deleted: {reason}")
+
+    def _check_write_role(self, place: Place, roles: frozenset[str], done: str) -> None:
+        if not admits(self._interface.write_roles, roles):
+            raise errors.INVALID_PARAMS(f"{place.name} cannot be {done}: it is read-only", denied="role")
 
     def _check_replaceable(self, place: Place, table: ClassTable, member: Member) -> None:
         current = table.current(place.holder, place.name, member)
@@ -290,18 +308,22 @@ class Access:
         """
         if self._table is None:
             return {"doc": "", "methods": [], "attributes": []}
-        return self._describer.interface(self._target, self._table)
+        return self._describer.interface(self._target, self._table, _in_all(self._needed))
 
     def surface(self, roles: frozenset[str]) -> dict[str, str]:
         """What a caller may do with which name, of the object and of what is nested in it: `{"a": "get set"}`."""
-        if self._table is None or not self._table.rights.admit(roles):
+        if self._table is None or not self._admits(roles):
             return {}
+        may_write = admits(self._interface.write_roles, roles)
         rows = self._describer.rows(self._target, self._table, roles)
-        return {name: " ".join(_operations(member, value, roles)) for name, member, value in rows}
+        return {name: " ".join(_operations(member, value, roles, may_write=may_write)) for name, member, value in rows}
 
     def channel_roles(self, channel: str) -> frozenset[str] | None:
-        """Who may follow a channel: callers with one of these roles; None: all of them; none at all: nobody."""
-        return self._tables.root.channel_roles(channel)
+        """Who may follow a channel: callers with one of these roles; None: all of them; none at all: nobody.
+
+        Frontends know one list for a channel: where configuration and marks name roles, it is those that both name.
+        """
+        return _in_all(_given(self._interface.roles, self._tables.root.channel_roles(channel)))
 
     # --- the way along a path ---------------------------------------------------------------------------------------
 
@@ -393,16 +415,26 @@ class Access:
         return value
 
 
-def _operations(member: Member, value: Any, roles: frozenset[str]) -> Iterator[str]:
+def _given(*lists: Collection[str] | None) -> tuple[frozenset[str], ...]:
+    """The lists of roles that there are."""
+    return tuple(frozenset(each) for each in lists if each is not None)
+
+
+def _in_all(lists: tuple[frozenset[str], ...]) -> frozenset[str] | None:
+    """One list in place of several of which a caller needs one role each: a little less, and never more."""
+    return lists[0].intersection(*lists[1:]) if lists else None
+
+
+def _operations(member: Member, value: Any, roles: frozenset[str], *, may_write: bool) -> Iterator[str]:
     if member.kind is Kind.METHOD:
         yield "call"
         return
     is_replaceable = member.annotation is not UNKNOWN or value is UNKNOWN or containers.is_data(value)
     if member.rights.readable:
         yield "get"
-    if member.may_set(roles) and is_replaceable:
+    if may_write and member.may_set(roles) and is_replaceable:
         yield "set"
-    if member.may_delete(roles) and is_replaceable:
+    if may_write and member.may_delete(roles) and is_replaceable:
         yield "delete"
 
 

@@ -9,13 +9,14 @@ Rules:
 """
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from enum import Enum
 from functools import lru_cache
 from itertools import islice
 from typing import Any, Final, Protocol
 
 from wispy.protocol import errors
+from wispy.protocol.surface import admits
 from wispy.worker import annotations, containers
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import ClassTable, ClassTables
@@ -40,6 +41,8 @@ class Interface(Protocol):
 
     @property
     def max_interface_depth(self) -> int: ...
+    @property
+    def write_roles(self) -> tuple[str, ...] | None: ...
 
 
 class Describer:
@@ -85,10 +88,10 @@ class Describer:
             table = self._table_of(value)
             inner = table.rights.roles if table is not None else None
             # Of two lists a caller needs one each; one list of both is a little less, and never more.
-            seeing = rights.roles & inner if rights.roles is not None and inner is not None else rights.roles or inner
-            needed = {"roles": seeing, "set_roles": rights.set_roles}
+            seeing = _in_both(rights.roles, inner)
+            needed = {"roles": seeing, "set_roles": _in_both(rights.set_roles, self._interface.write_roles)}
             described |= {key: sorted(names) for key, names in needed.items() if names is not None}
-        elif member.signature is None and not rights.admit_set(roles):
+        elif member.signature is None and not (rights.admit_set(roles) and admits(self._interface.write_roles, roles)):
             described["settable"] = False
         return described
 
@@ -121,10 +124,15 @@ class Describer:
         except (OSError, TypeError) as error:
             raise errors.INVALID_PARAMS("its source is not to be had: it was not read from a file") from error
 
-    def interface(self, target: object, table: ClassTable) -> dict[str, Any]:
-        """The members of an object and of all that is nested in it, under dotted names, whatever roles they take."""
+    def interface(self, target: object, table: ClassTable, whole: frozenset[str] | None) -> dict[str, Any]:
+        """The members of an object and of all that is nested in it, under dotted names, whatever roles they take.
+
+        Args:
+            target: the object.
+            table: of its class.
+            whole: roles of which a caller needs one to find anything of it; None: none is needed.
+        """
         described = self._sorted(table, self.rows(target, table, None), None)
-        whole = table.rights.roles
         if whole is not None:
             for row in (*described["methods"], *described["attributes"]):
                 if "." not in row["name"]:  # what is nested goes with what holds it
@@ -208,6 +216,11 @@ def _describe_method(name: str, member: Member) -> dict[str, Any]:
         "idempotent": bool(marks.idempotent),
         "doc": _doc(function),
     }
+
+
+def _in_both(first: Collection[str] | None, second: Collection[str] | None) -> Collection[str] | None:
+    """One list in place of two of which a caller needs one role each."""
+    return first if second is None else second if first is None else frozenset(first).intersection(second)
 
 
 def _type_text(member: Member, value: Any) -> str | None:

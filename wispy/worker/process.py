@@ -207,8 +207,15 @@ class Worker:
         link.publish(channel, msgspec.json.encode(told), _log_failure)
 
     def _owner(self, source: ObjectSource, link: Commands) -> Owner:
+        settings = self._config.of_object(source.name)
+        if settings.interface.roles is not None and not self._config.auth.is_on:
+            log.warning(
+                "nobody can use %s: it takes a role (interface.roles), and without authentication (auth.kind) nobody "
+                "has one",
+                source.name,
+            )
         stage = Stage(source, self._config, self._loop)
-        kind = SharedOwner if self._config.of_object(source.name).shared else Owner
+        kind = SharedOwner if settings.shared else Owner
         return kind(stage, self._deployment, link, self._config)
 
     async def _own_until_asked_to_stop(self) -> None:

@@ -13,6 +13,8 @@ import pytest
 import wispy
 from tests.support.stack import Frontend, Stack, command
 from tests.support.waiting import wait_until_blocking
+from wispy.frontend.auth.verifying import digest_of
+from wispy.protocol import errors
 
 Wispy = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -49,6 +51,31 @@ def test_call(run: Wispy) -> None:
     assert done(run("call", "sample.alarm", "none")) == "", "None is not shown"
     assert done(run("call", "sample.alarm", "none", "--json")) == "null\n"
     assert done(run("call", "sample.echo", "two\nlines")) == "two\nlines\n"
+
+
+@pytest.fixture(scope="module")
+def guarded(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Frontend:
+    """A frontend that wants to know who asks."""
+    tokens = tmp_path_factory.mktemp("tokens") / "tokens.yaml"
+    tokens.write_text(json.dumps({"alice": {"sha256": [digest_of("good")]}}))
+    return stack.frontend(**{"auth.kind": "tokens", "auth.tokens": tokens, "session.secret": "a secret of this test"})
+
+
+def test_who_is_not_let_in_is_told_so(run: Wispy, guarded: Frontend) -> None:
+    without = failed(run("call", "sample.test_sum", "4", "5", env={"WISPY_URL": guarded.url}), 6)
+    assert without == "wispy: the server wants a token: show it with --token or WISPY_TOKEN\n"
+    wrong = failed(run("get", "sample.a", "--token", "bad", env={"WISPY_URL": guarded.url}), 6)
+    assert wrong == "wispy: the server does not take this token: show another one with --token or WISPY_TOKEN\n"
+    assert failed(run("top", "--once", env={"WISPY_URL": guarded.url}), 6) == without
+    told = json.loads(failed(run("get", "sample.a", "--json", env={"WISPY_URL": guarded.url}), 6))
+    assert told["code"] == errors.UNAUTHENTICATED.code
+    assert "sample" in json.loads(done(run("describe", "--json", "--token", "good", env={"WISPY_URL": guarded.url})))
+
+
+def test_an_address_that_is_not_the_servers_is_told_from_no_server(run: Wispy, frontend: Frontend) -> None:
+    wrong = failed(run("get", "sample.a", env={"WISPY_URL": f"{frontend.url}/elsewhere"}), 6)
+    assert "is its address right?" in wrong
+    assert "start one with `wispy serve`" in failed(run("get", "sample.a", env={"WISPY_URL": "http://127.0.0.1:9"}), 5)
 
 
 def test_get_set_delete(run: Wispy) -> None:

@@ -158,9 +158,7 @@ async def test_a_message_that_is_too_large_closes_the_connection(small_frontend:
 
 
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["whole", "chunked"])
-def test_a_post_that_is_too_large_is_answered_and_its_connection_goes_on(
-    small_frontend: Frontend, *, is_chunked: bool
-) -> None:
+def test_a_post_that_is_too_large_is_answered(small_frontend: Frontend, *, is_chunked: bool) -> None:
     body: Any = (b" " * 50_000 for _ in range(100)) if is_chunked else b" " * 5_000_000
     given = {"Content-Type": "application/json"}
     ping = {"jsonrpc": "2.0", "id": 1, "method": "quiet.ping"}
@@ -170,11 +168,18 @@ def test_a_post_that_is_too_large_is_answered_and_its_connection_goes_on(
         assert answer.json()["id"] is None
         error = answer.json()["error"]
         assert error["code"] == -32008
-        assert error["message"] == "the body has 5000000 bytes, the limit (limits.http_body) is 65536"
-        first = answer.extensions["network_stream"]
-        answer = client.post(f"{small_frontend.url}/rpc", json=ping)
-        assert answer.json()["result"] == "pong"
-        assert answer.extensions["network_stream"] is first
+        assert error["message"] == "the body has more than 65536 bytes (limits.http_body)"
+        assert answer.headers["Connection"] == "close", "it is not read to its end"
+        assert client.post(f"{small_frontend.url}/rpc", json=ping).json()["result"] == "pong"
+
+
+def test_a_post_that_is_a_little_too_large_costs_no_connection(small_frontend: Frontend) -> None:
+    given = {"Content-Type": "text/plain"}
+    with httpx.Client(trust_env=False, timeout=30) as client:
+        answers = [client.post(f"{small_frontend.url}/rpc", content=b" " * 60_000, headers=given) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [415, 415]
+    first, second = (answer.extensions["network_stream"] for answer in answers)
+    assert first is second
 
 
 async def test_channels_that_are_no_list_are_refused(client: Client) -> None:

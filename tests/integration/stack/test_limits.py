@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -17,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.integration.stack.conftest import check_keys
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.test_auth import SECRET, write_tokens
+from tests.integration.websocket.wire import connect
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack, command, flags
 from tests.support.waiting import wait_until
@@ -474,6 +477,87 @@ async def test_messages_past_their_limits(start: StartFrontend, shell: str) -> N
         await client.send_raw("x" * 5000)
         assert await client.wait_until_closed() == 1009
     assert hits(frontend) == {"batch": 2, "depth": 2, "digits": 2, "http_body": 1, "websocket_max_message_size": 1}
+
+
+async def test_messages_that_come_in_part_share_a_room(start: StartFrontend, shell: str) -> None:
+    frontend = start(shell, message_size="300 KiB", http_body=300 << 10, partial_messages="300 KiB")
+    port = int(frontend.address.rpartition(":")[2])
+
+    async def held() -> bool:
+        text = (await asyncio.to_thread(get, f"{frontend.url}/metrics")).text
+        found = re.search(r"^wispy_frontend_partial_message_bytes\{.*\} (\S+)$", text, re.MULTILINE)
+        return found is not None and float(found[1]) > 200_000
+
+    async with connect(port) as first, connect(port) as second:
+        for client in (first, second):
+            await client.upgrade(path="/ws", host=frontend.address)
+        first.send("text+*250000")
+        await wait_until(held, "the first message holds most of it")
+        second.send("text+*250000")
+        close = (await second.receive_all())[-1]
+        assert (close.code, b"limits.partial_messages" in close.payload) == (1013, True)
+        body = json.dumps(request(1, "sample.echo", ["x" * 250_000]))
+        answer = frontend.post_text(body)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert answer.json()["error"]["code"] == OVERLOADED
+        async with client_of(frontend) as client:
+            assert await client.call("sample.test_sum", [1, 2]) == 3
+    await wait_until(lambda: frontend.post_text(body).status_code == 200, "who is gone holds nothing")
+    assert hits(frontend)["partial_messages"] >= 2
+
+
+async def test_who_has_not_logged_in_sends_small_messages(start: StartFrontend, shell: str) -> None:
+    frontend = start(shell, message_size="1 MiB", **{"auth.kind": "tokens"})
+    async with client_of(frontend) as client:
+        await client.send_raw("x" * (64 << 10) + "x")
+        assert await client.wait_until_closed() == 1009
+    assert hits(frontend) == {"login_size": 1}
+
+
+# --- HTTP requests a second -------------------------------------------------------------------------------------------
+
+
+def test_an_address_has_its_rate_of_http_requests(start: StartFrontend, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<!DOCTYPE html>")
+    folders = {"static.folders": f"{{site: {tmp_path}}}", "upload.folders": f"{{in: {tmp_path}}}"}
+    rules = {"upload.rules.file_creation_whitelist": "['*']"}
+    frontend = start(http_request_rate_per_address=SLOW, burst=4 / SLOW, **folders, **rules)
+    mine, other = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+    assert get(f"{frontend.url}/site/page.html", **mine).status_code == 200
+    assert get(f"{frontend.url}/site/absent", **mine).status_code == 404
+    assert frontend.post_text(json.dumps(request(1)), X_Forwarded_For="192.0.2.1").status_code == 200
+    upload = functools.partial(httpx.put, f"{frontend.url}/in/a.txt", content=b"x" * 100_000, trust_env=False)
+    assert upload(headers=mine).status_code == 201
+    refused = [
+        get(f"{frontend.url}{path}", **mine) for path in ("/site/page.html", "/wispyjs/rpc.js", "/", "/openrpc.json")
+    ]
+    refused += [upload(headers=mine), frontend.post_text(json.dumps(request(1)), X_Forwarded_For="192.0.2.1")]
+    for answer in refused:
+        assert answer.status_code == 429, answer.url
+        assert 20 < int(answer.headers["Retry-After"]) <= 50
+    assert refused[-1].json()["error"]["code"] == RATE_LIMITED
+    assert (
+        get(f"{frontend.url}/healthz", **mine).status_code == get(f"{frontend.url}/readyz", **mine).status_code == 200
+    )
+    assert get(f"{frontend.url}/site/page.html", **other).status_code == 200
+    assert hits(frontend) == {"http_request_rate_per_address": 6}
+
+
+async def test_a_websocket_is_no_request_of_that_rate(start: StartFrontend) -> None:
+    frontend = start(http_request_rate_per_address=SLOW, burst=1 / SLOW)
+    for _ in range(3):
+        async with client_of(frontend) as client:
+            assert await client.call("sample.test_sum", [1, 2]) == 3
+
+
+def test_a_page_with_forty_files_meets_no_limit_unless_there_is_one(start: StartFrontend) -> None:
+    frontend = start()
+    with httpx.Client(trust_env=False) as client:
+        assert {client.get(f"{frontend.url}/wispyjs/rpc.js").status_code for _ in range(200)} == {200}
+    assert hits(frontend) == {}
+
+
+# --- bodies -----------------------------------------------------------------------------------------------------------
 
 
 async def test_a_body_that_does_not_come(start: StartFrontend) -> None:

@@ -21,6 +21,7 @@ from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.limits import FrontendLimit, ObjectLimit
 from wispy.metrics import METRICS
+from wispy.protocol import errors
 from wispy.protocol.positions import parse_position
 from wispy.worker.publisher import MAX_UNCONFIRMED
 
@@ -117,6 +118,23 @@ async def test_the_numbers_are_those_of_what_was_done(make_stack: MakeStack) -> 
         names = {family.name for family in each.families}
         assert names <= {metric.name for metric in METRICS}, "each is in the table"
     assert "object" not in {label for family in here.families for sample in family.samples for label in sample.labels}
+
+
+async def test_the_limits_of_an_object_are_counted(make_stack: MakeStack) -> None:
+    stack = make_stack(**{"limits.reply_bytes": 100_000, "limits.snapshot_bytes": 5})
+    worker, frontend = stack.worker("limited=limited:Limited"), stack.frontend()
+    async with Client(frontend.websocket_url) as client:
+        await client.call("limited.seldom", [])
+        for _ in range(2):
+            assert (await client.error("limited.seldom", [])).code == errors.RATE_LIMITED.code
+        assert (await client.error("limited.large", [100_000])).code == errors.TOO_LARGE.code
+        assert len(await client.call("limited.large", [90_000])) == 90_000
+
+    def hits(seen: Scrape, limit: str) -> float:
+        return seen.of("wispy_object_limit_hits_total", object="limited", limit=limit)
+
+    seen = await scrape_until(worker, lambda seen: hits(seen, "snapshot_bytes") > 1, "states are refused")
+    assert (hits(seen, "rate"), hits(seen, "reply_bytes")) == (2, 1)
 
 
 async def test_each_metric_is_told_before_there_is_anything_to_tell(make_stack: MakeStack) -> None:

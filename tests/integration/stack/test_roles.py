@@ -1,15 +1,17 @@
 """What takes a role, asked for by those who have none, and by users who have it or another one, through every door of a
 real frontend and worker."""
 
+import contextlib
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, clean_stack
+from tests.support.stack import Frontend, Stack, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 from wispy.frontend.auth.verifying import digest_of
 from wispy.protocol import errors
@@ -80,8 +82,15 @@ async def test_what_is_not_of_the_role_is_served(client: Client) -> None:
 @pytest.fixture(scope="module")
 def staffed(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
     """Users log in there, by their names: olga is an operator, vera a viewer, ada an admin."""
+    with staffed_stack(valkey_server, tmp_path_factory) as stack:
+        stack.worker("guarded=served:Guarded")
+        yield stack.frontend()
+
+
+@contextlib.contextmanager
+def staffed_stack(server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, **more: Any) -> Generator[Stack]:
     file = tmp_path_factory.mktemp("tokens") / "tokens.yaml"
-    users = {"olga": "operator", "vera": "viewer", "ada": "admin"}
+    users = {"olga": "operator", "vera": "viewer", "ada": "admin", "ari": "auditor"}
     file.write_text(json.dumps({user: {"sha256": [digest_of(user)], "roles": [role]} for user, role in users.items()}))
     config: dict[str, Any] = {
         "session.secret": "a secret of frontends and workers",
@@ -89,10 +98,10 @@ def staffed(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFact
         "auth.tokens": file,
         "console": "true",
         "interface.source_roles": '["admin", "operator"]',
+        **more,
     }
-    with clean_stack(valkey_server, tmp_path_factory, **config) as stack:
-        stack.worker("guarded=served:Guarded")
-        yield stack.frontend()
+    with clean_stack(server, tmp_path_factory, **config) as stack:
+        yield stack
 
 
 def logged_in(frontend: Frontend, user: str) -> Client:
@@ -169,3 +178,46 @@ async def test_other_users_sessions_are_for_the_roles_that_are_configured(staffe
             assert {row["user"] for row in status["sessions"]} == users
             assert [row["name"] for row in status["objects"]] == ["guarded"]
             assert status["sessions_total"] == 3
+
+
+# --- roles by configuration alone -------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def configured(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Frontend]:
+    """The same users, and ari the auditor. `closed` is for admins and auditors, and the latter change nothing of it."""
+    own = {"roles": '["admin", "auditor"]', "write_roles": '["admin"]'}
+    settings = {f"instance_configs.closed.interface.{key}": value for key, value in own.items()}
+    with staffed_stack(valkey_server, tmp_path_factory, **settings) as stack:
+        stack.worker("guarded=served:Guarded", "closed=served:Guarded")
+        yield stack.frontend()
+
+
+async def test_an_object_is_for_the_roles_that_are_configured(configured: Frontend) -> None:
+    for user in ("olga", "vera"):
+        async with logged_in(configured, user) as client:
+            for name in ("level", "gain", "quick", "stop", "engine.power", "absent"):
+                for method in ("rpc.get", "rpc.delete", "rpc.describe", "rpc.source", "rpc.call"):
+                    error = await client.error(method, {"path": f"closed.{name}"})
+                    assert error.code == errors.NOT_FOUND.code, (user, name, method)
+            assert await client.call("rpc.channels", {"object": "closed"}) == {}
+            answers = await client.subscribe("closed.level")
+            assert answers["closed.level"]["error"]["code"] == errors.NOT_FOUND.code
+            assert "closed." not in str(await client.call("rpc.discover"))
+        assert post_as(configured, user, "closed.calls") == errors.NOT_FOUND.code
+    async with logged_in(configured, "ari") as ari, logged_in(configured, "ada") as ada:
+        for client in (ari, ada):
+            assert await client.call("closed.quick", [3]) == 3
+            assert (await client.subscribe("closed.level"))["closed.level"]["value"] == 1
+            assert "closed.quick" in {each["name"] for each in (await client.call("rpc.discover"))["methods"]}
+            assert (await client.error("closed.stop", [])).code == errors.NOT_FOUND.code, "its mark wants an operator"
+        error = await ari.error("rpc.set", {"path": "closed.level", "value": 2})
+        assert (error.code, "read-only" in error.message) == (errors.INVALID_PARAMS.code, True)
+        await ada.set("closed.level", 2)
+        await ari.wait_for_update("closed.level", 2)
+
+
+async def test_roles_that_nobody_can_have_are_told(make_stack: MakeStack) -> None:
+    closing: dict[str, Any] = {"interface.roles": "[operator]"}
+    worker = make_stack().worker("guarded=served:Guarded", **closing)
+    assert worker.says("nobody can use guarded: it takes a role")

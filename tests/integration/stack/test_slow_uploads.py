@@ -6,16 +6,18 @@ import asyncio
 import errno
 import gc
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from pathlib import Path
 
 import pytest
 
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
-from wispy.frontend import uploads
+from wispy.frontend import bodies, uploads
 from wispy.frontend.http import Rpc
 from wispy.frontend.incoming import IncomingFile
+from wispy.frontend.upload_rules import RefusedError
 
 BODY_TIME_S = 2
 
@@ -40,10 +42,13 @@ def address(tmp_path: Path) -> Iterator[str]:
         yield app.url.removeprefix("http://").rstrip("/")
 
 
-async def begin(address: str, name: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """An upload that has sent half of what it promised."""
+async def begin(
+    address: str, name: str, length: str = "Content-Length: 200"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """An upload that has sent a part of what it promised."""
     reader, writer = await asyncio.open_connection(*address.split(":"))
-    writer.write(f"PUT /in/{name} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 200\r\n\r\n".encode() + b"x" * 100)
+    start = b"64\r\n" if "chunked" in length else b""
+    writer.write(f"PUT /in/{name} HTTP/1.1\r\nHost: {address}\r\n{length}\r\n\r\n".encode() + start + b"x" * 100)
     await writer.drain()
     return reader, writer
 
@@ -71,15 +76,55 @@ async def test_an_upload_that_stalls_is_ended(
     assert "destroyed" not in caplog.text, "nothing waits on for a body that nobody reads"
 
 
+@pytest.mark.parametrize("length", ["Content-Length: 200", "Content-Length: 10000000", "Transfer-Encoding: chunked"])
 async def test_a_refused_upload_is_not_read_for_ever(
-    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, length: str
 ) -> None:
-    monkeypatch.setattr(uploads, "DISCARD_S", 0.2)
-    text = await answer(*await begin(address, "x.exe"))
+    monkeypatch.setattr(bodies, "LINGER_S", 0.2)
+    text = await answer(*await begin(address, "x.exe", length))
     assert b" 415 " in text.splitlines()[0]
     assert b"accepted_filetypes" in text
+    assert text.count(b"HTTP/1.1") == 1
     assert "Traceback" not in caplog.text
     assert "destroyed" not in caplog.text, "nothing waits on for a body that nobody reads"
+
+
+async def test_who_is_refused_is_told_at_once_and_may_go_on_sending(address: str) -> None:
+    """A client that sends all before it reads gets to read why, too."""
+    reader, writer = await begin(address, "x.exe", "Content-Length: 3000000")
+    head = await asyncio.wait_for(reader.readuntil(b"}"), 4)
+    assert b" 415 " in head.splitlines()[0]
+    assert b"Connection: close" in head
+    writer.write(b"x" * 2_999_900)
+    await writer.drain()
+    writer.write(f"GET /healthz HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n".encode())
+    assert b"200 OK" in await answer(reader, writer), "all of the body was read, and nothing else"
+
+
+async def test_who_is_refused_while_he_sends_is_told_at_once(address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads.Uploads, "_check_size", refuse_past(150))
+    reader, writer = await begin(address, "x.png", "Content-Length: 3000000")
+    writer.write(b"x" * 100)
+    assert b" 413 " in (await asyncio.wait_for(reader.readuntil(b"}"), 4)).splitlines()[0]
+    writer.transport.abort()
+
+
+def refuse_past(limit: int) -> Callable[[uploads.Uploads, int], None]:
+    """In place of the check of a size, for one that was not announced."""
+
+    def check(upload: uploads.Uploads, size: int) -> None:
+        if limit < size < 3_000_000:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too large")
+
+    return check
+
+
+async def test_a_request_that_is_refused_before_its_large_body_is_answered(address: str) -> None:
+    head = "POST /rpc HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 5000000\r\n\r\n"
+    reader, writer = await asyncio.open_connection(*address.split(":"))
+    writer.write(head.encode())
+    assert b" 421 " in await asyncio.wait_for(reader.readline(), 4)
+    writer.transport.abort()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """What a session is promised of its connection (see `seam`), by both shells."""
 
 import asyncio
+import dataclasses
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +12,8 @@ from tests.integration.websocket.servers import NotingHandler, Server, echo, ser
 from tests.integration.websocket.wire import WireClient, encode, open_websocket
 from tests.support.waiting import wait_until
 from wispy.frontend.websocket.seam import CloseCode, PreparedMessages, WebSocketSettings
+from wispy.protocol.frames import NO_ROOM
+from wispy.protocol.room import FREE
 
 WRITE_BUFFER = 256 * 1024
 
@@ -338,3 +341,57 @@ async def test_an_exception_ends_this_connection_only(
     failures = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert len(failures) == 1
     assert f"bug in {call}" in str(failures[0].exc_text or failures[0].exc_info)
+
+
+# What messages that have come in part may hold together
+
+
+async def begun(server: Server, client: WireClient, size: int) -> None:
+    """A client has sent so much of a message, and the server has read it."""
+    taken = server.service.room.taken
+    client.send(f"text+*{size}")
+    await wait_until(
+        lambda: server.service.room.taken >= taken + size - FREE, lambda: f"it has come: {server.service.room.taken}"
+    )
+
+
+async def test_partly_received_messages_share_a_room(settings: WebSocketSettings) -> None:
+    settings = dataclasses.replace(settings, partial_messages=500_000)
+    async with serve(settings) as server, open_websocket(server.port) as first:
+        room = server.service.room
+        await begun(server, first, 400_000)
+        async with open_websocket(server.port) as second:
+            second.send("text+*150000")
+            close = (await second.receive_all())[-1]
+            assert (close.code, close.payload[2:].decode()) == (1013, NO_ROOM)
+        async with open_websocket(server.port) as third:
+            third.send("text+*8000", "cont*8000", "text*60000")
+            handler = await server.handler(2)
+            await wait_until(lambda: len(handler.messages) == 2, "small ones and whole ones have room")
+        assert room.refused == 1
+        first.send("cont:!")
+        handler = await server.handler(0)
+        await wait_until(lambda: handler.messages, "the first one is whole")
+        assert len(handler.messages[0]) == 400_001
+        assert room.taken == 0
+        await begun(server, first, 400_000)
+    await wait_until(lambda: room.taken == 0, "who is gone holds nothing")
+
+
+@pytest.mark.parametrize("end", ["close=03e8", "opcode3:"])
+async def test_a_message_that_is_given_up_holds_nothing(settings: WebSocketSettings, end: str) -> None:
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        await begun(server, client, 300_000)
+        client.send(end)
+        await client.receive_all()
+        await wait_until(lambda: server.service.room.taken == 0, "its memory is free")
+
+
+async def test_a_message_larger_than_a_session_takes_is_counted_for_itself(settings: WebSocketSettings) -> None:
+    async with serve(settings) as server:
+        for size in (1000, settings.max_message_size):
+            async with open_websocket(server.port) as client:
+                (await server.handler(len(server.handlers) - 1)).open.limit_messages(size)
+                client.send(f"text*{size + 1}")
+                assert (await client.receive_all())[-1].code == 1009
+        await wait_until(lambda: (server.service.too_big_early, server.service.too_big) == (1, 1), "both are counted")

@@ -29,6 +29,7 @@ from wispy.protocol.nesting import MAX_DEPTH
 from wispy.protocol.paths import PathError, parse_path
 from wispy.protocol.positions import parse_position
 from wispy.protocol.relay import RelayedRequest
+from wispy.protocol.room import Room
 from wispy.worker.access import Access
 from wispy.worker.requests import to_call
 
@@ -149,14 +150,14 @@ def frame(data: bytes) -> None:
     whole = outcome([data])
     size = 1 + len(data) % 7
     assert outcome([data[start : start + size] for start in range(0, len(data), size)]) == whole
-    text = FrameParser(MESSAGE_LIMIT).whole_text(data)
+    text = FrameParser(MESSAGE_LIMIT, Room()).whole_text(data)
     if text is not None:
         assert whole == ([(1, text)], None, 0)
 
 
 def outcome(pieces: list[bytes]) -> tuple[list[tuple[int, bytes]], int | None, int]:
     """Messages and control frames, the code of the refusal, and how much is still to be taken."""
-    parser = FrameParser(MESSAGE_LIMIT)
+    parser = FrameParser(MESSAGE_LIMIT, Room())
     taken: list[tuple[int, bytes]] = []
     for piece in pieces:
         parser.feed(piece)

@@ -142,6 +142,21 @@ def test_a_flag_may_be_a_value_already() -> None:
             "instance_configs.sample.interface.source_acces = True: unknown key; "
             "the nearest valid key is instance_configs.sample.interface.source_access",
         ),
+        ({"sesion": {"window": 3}}, "sesion.window = 3: unknown key; the nearest valid key is session.window"),
+        ({"sesion": {"secret": "x"}}, "sesion.secret = ***: unknown key; the nearest valid key is session.secret"),
+        ({"sesion": {"secrt": "x"}}, "sesion.secrt = ***: unknown key; the nearest valid key is session.secret"),
+        ({"sesion": 3}, "sesion = 3: unknown key; the nearest valid key is session"),
+        ({"sesion": {}}, "sesion = {...}: unknown key; the nearest valid key is session"),
+        ({"prt": {"secret": "x"}}, "prt = {...}: unknown key; the nearest valid key is port"),
+        (
+            {"limits": {"websocket": {"compression": True}}},
+            "limits.websocket.compression = True: unknown key; the nearest valid key is websocket.compression",
+        ),
+        (
+            {"instance_config": {"a": {"interface": {"expos": 1}}}},
+            "instance_config.a.interface.expos = 1: unknown key; "
+            "the nearest valid key is instance_configs.a.interface.expose",
+        ),
         ({1: 2}, "1 = 2: unknown key"),
         ({None: 2}, "None = 2: unknown key"),
         ({"port": "eighty"}, "port = 'eighty': must be a whole number from 0 to 65535"),
@@ -184,7 +199,21 @@ def test_a_weaker_source_is_checked_too() -> None:
     assert "port = 'x'" in problems({"port": "x"}, overrides={"port": "80"})
 
 
+def test_each_key_of_an_unknown_section_is_told_for_itself() -> None:
+    said = problems({"limit": {"batch": 1, "depth": 2}}).splitlines()
+    assert [line.rpartition(" ")[2] for line in said] == ["limits.batch", "limits.depth"]
+
+
+def test_a_section_that_holds_itself_ends(tmp_path: Path) -> None:
+    (tmp_path / "wispy.yaml").write_text("sesion: &a {window: *a, x: *a}")
+    with pytest.raises(ConfigError, match=r"sesion\.window = \{\.\.\.\}: unknown key"):
+        load(tmp_path / "wispy.yaml", environ={})
+
+
 def test_unknown_names_in_the_environment_and_in_flags() -> None:
+    said = "sesion.secret = ***: unknown key; the nearest valid key is session.secret"
+    assert said in problems(environ={"WISPY_SESION__SECRET": "hunter2"})
+    assert said in problems(overrides={"sesion.secret": "hunter2"})
     assert "environment WISPY_PROT: prot = '1': unknown key; the nearest valid key is port" in problems(
         environ={"WISPY_PROT": "1"}
     )

@@ -25,6 +25,7 @@ from wispy.protocol.frames import (
     FrameParser,
     ProtocolError,
 )
+from wispy.protocol.room import FREE, Room
 
 LIMIT = 1000
 
@@ -48,7 +49,7 @@ def client_frame(opcode: int, payload: bytes, *, final: bool = True, mask: bytes
 
 def parse(data: bytes, cuts: list[int] | None = None, limit: int = LIMIT) -> Outcome:
     """Feed `data` in pieces, as a connection does, and take what can be taken after each, up to the first Close."""
-    parser = FrameParser(limit)
+    parser = FrameParser(limit, Room())
     events: list[Event] = []
     edges = [0, *sorted(cuts or []), len(data)]
     try:
@@ -113,7 +114,7 @@ def test_messages_of_all_lengths(opcode: int, size: int) -> None:
 
 
 def test_next_takes_one_frame_at_a_time() -> None:
-    parser = FrameParser(LIMIT)
+    parser = FrameParser(LIMIT, Room())
     parser.feed(client_frame(TEXT, b"one") + client_frame(TEXT, b"t", final=False) + client_frame(CONTINUATION, b"wo"))
     assert parser.next() == (TEXT, b"one")
     assert parser.pending > 0
@@ -124,7 +125,7 @@ def test_next_takes_one_frame_at_a_time() -> None:
 
 
 def test_what_was_not_taken_goes_before_what_is_fed_later() -> None:
-    parser = FrameParser(LIMIT)
+    parser = FrameParser(LIMIT, Room())
     parser.feed(client_frame(TEXT, b"one") + client_frame(TEXT, b"two"))
     assert parser.next() == (TEXT, b"one")
     parser.feed(client_frame(TEXT, b"three"))
@@ -136,25 +137,25 @@ def test_what_was_not_taken_goes_before_what_is_fed_later() -> None:
 def test_a_read_that_is_one_whole_text_is_taken_at_once(size: int) -> None:
     text = b"x" * size
     data = client_frame(TEXT, text)
-    assert FrameParser(65535).whole_text(data) == text
-    assert FrameParser(size - 1).whole_text(data) is None, "it is too large"
+    assert FrameParser(65535, Room()).whole_text(data) == text
+    assert FrameParser(size - 1, Room()).whole_text(data) is None, "it is too large"
     for other in (data[:-1], data + b"\x81", client_frame(BINARY, text), client_frame(TEXT, "é".encode() * size)):
-        assert FrameParser(200_000).whole_text(other) is None
+        assert FrameParser(200_000, Room()).whole_text(other) is None
     long = b"\x81\xff" + size.to_bytes(8, "big") + bytes(4) + text  # more header than it takes, and no mask to see
-    assert FrameParser(200_000).whole_text(long[:133]) is None
-    begun = FrameParser(65535)
+    assert FrameParser(200_000, Room()).whole_text(long[:133]) is None
+    begun = FrameParser(65535, Room())
     begun.feed(data[:1])
     assert begun.whole_text(data) is None, "something is left from before"
     assert begun.next() is None
     assert begun.whole_text(data) is None
-    fragmented = FrameParser(65535)
+    fragmented = FrameParser(65535, Room())
     fragmented.feed(client_frame(TEXT, b"a", final=False))
     assert fragmented.next() == (CONTINUATION, b"")
     assert fragmented.whole_text(data) is None, "a message is not finished"
 
 
 def test_an_idle_parser_holds_no_data() -> None:
-    parser = FrameParser(LIMIT)
+    parser = FrameParser(LIMIT, Room())
     parser.feed(client_frame(TEXT, b"x" * 1000))
     assert parser.next() == (TEXT, b"x" * 1000)
     assert parser.next() is None
@@ -178,7 +179,7 @@ def test_a_large_message_is_refused_before_it_comes() -> None:
 
 
 def test_the_limit_may_change() -> None:
-    parser = FrameParser(10)
+    parser = FrameParser(10, Room())
     parser.limit(200)
     parser.feed(client_frame(TEXT, b"a" * 200))
     assert parser.next() == (TEXT, b"a" * 200)
@@ -381,6 +382,42 @@ def agree(ours: Outcome, reference: Outcome) -> bool:
         opcode, payload = reference[0][len(ours[0])]
         return ours[0] == reference[0][: len(ours[0])] and opcode >= CLOSE and len(payload) < 126
     return ours[0] == reference[0] and (ours[1] == reference[1] or (ours[1], reference[1]) == (1002, 1009))
+
+
+def test_what_has_come_of_a_message_counts_in_the_room() -> None:
+    room = Room(50_000)
+    one, other = FrameParser(200_000, room), FrameParser(200_000, room)
+    one.feed(client_frame(BINARY, b"x" * 100_000)[: FREE + 40_000 + 14])
+    assert one.next() is None
+    assert room.taken == 40_000, "what has come, not what was announced"
+    other.feed(client_frame(TEXT, b"x" * FREE, final=False))
+    assert other.next() == (CONTINUATION, b"")
+    other.feed(client_frame(CONTINUATION, b"x" * 10_001))
+    with pytest.raises(ProtocolError) as refused:
+        other.next()
+    assert (refused.value.code, room.refused) == (1013, 1)
+    other.drop()
+    one.feed(client_frame(BINARY, b"x" * 100_000)[FREE + 40_000 + 14 :])
+    with pytest.raises(ProtocolError):
+        one.next()
+    one.drop()
+    one.drop()
+    assert (room.taken, one.pending) == (0, 0)
+
+
+def test_a_message_that_is_whole_counts_no_more() -> None:
+    room = Room(100_000)
+    parser = FrameParser(200_000, room)
+    data = client_frame(TEXT, b"x" * 90_000)
+    for _ in range(3):
+        parser.feed(data[:80_000])
+        assert parser.next() is None
+        assert room.taken > 0
+        parser.feed(data[80_000:])
+        assert parser.next() == (TEXT, b"x" * 90_000)
+        assert room.taken == 0
+    parser.feed(client_frame(TEXT, b"x" * 150_000))
+    assert parser.next() == (TEXT, b"x" * 150_000), "one that comes in one piece is never kept"
 
 
 @THOROUGH

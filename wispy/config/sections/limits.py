@@ -22,6 +22,14 @@ class LimitsConfig(Section, frozen=True):
 
     # messages
     batch: Annotated[Count, about("requests in one JSON-RPC batch; each counts for itself in all that follows")] = 64
+    # Five of the largest, and half of what the manifests in k8s/ let a frontend have.
+    partial_messages: Annotated[
+        Annotated[Bytes, Meta(ge=1, le=64 << 30)],
+        about(
+            "what has come of messages that are not whole yet, those of all clients of one frontend process together; "
+            "at least one of `websocket_max_message_size`"
+        ),
+    ] = Bytes(512 << 20)
     depth: Annotated[Annotated[int, Meta(ge=1, le=64)], about("nesting of a message of a client")] = 64
     digits: Annotated[
         Annotated[int, Meta(ge=20, le=4300)], about("digits in a row in a number of a message of a client")
@@ -47,6 +55,10 @@ class LimitsConfig(Section, frozen=True):
     ] = 5000
     http_connections_per_address: Annotated[
         Count | None, about("such connections of one address that is none of `trusted_proxies`")
+    ] = None
+    http_request_rate_per_address: Annotated[
+        PerSecond | None,
+        about("HTTP requests a second of one address, whatever they are for: files, uploads, `POST /rpc`"),
     ] = None
     http_idle: Annotated[
         Duration, about("a connection that has not sent a whole request head after this long is closed")

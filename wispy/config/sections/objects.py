@@ -53,6 +53,17 @@ class InterfaceConfig(Section, frozen=True):
     access_restricting_attributes: Annotated[
         tuple[str, ...], about("an attribute or method that has a true attribute of one of these names is not served")
     ] = ("interface_access_restricted",)
+    roles: Annotated[
+        tuple[str, ...] | None,
+        about(
+            "roles of which a caller needs one to find anything of an object, beside those that its own marks ask for; "
+            "null: none is needed"
+        ),
+    ] = None
+    write_roles: Annotated[
+        tuple[str, ...] | None,
+        about("roles of which a caller needs one to set and delete, beside those that marks ask for; null: none"),
+    ] = None
     source_access: Annotated[bool, about("whether pages may read the Python source of methods")] = True
     source_roles: Annotated[
         tuple[str, ...] | None,

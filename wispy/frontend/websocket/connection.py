@@ -114,7 +114,7 @@ class DetachedConnection(asyncio.Protocol):
         self._code: int = CloseCode.ABNORMAL
         self._reason = ""
 
-        self._parser = FrameParser(service.settings.max_message_size)
+        self._parser = FrameParser(service.settings.max_message_size, service.room)
         self._parser.feed(early)
         # The session asked for no more messages.
         self._paused = False
@@ -162,7 +162,7 @@ class DetachedConnection(asyncio.Protocol):
         self._handler = _NOBODY
         self._outbox.clear()
         self._buffered = 0
-        self._parser = FrameParser(0)
+        self._parser.drop()
         self._service.keepalive.discard(self)
         if self._code == CloseCode.ABNORMAL and exc is not None:
             self._reason = str(exc)
@@ -226,7 +226,8 @@ class DetachedConnection(asyncio.Protocol):
                 self._hold_back()
                 self._go_on_later()
         except ProtocolError as error:
-            self._service.too_big += error.code == CloseCode.TOO_BIG
+            if error.code == CloseCode.TOO_BIG:
+                self._service.count_too_big(self._parser.max_message_size)
             self._fail(error.code, error.reason)
             return
         except Exception as error:
@@ -348,6 +349,7 @@ class DetachedConnection(asyncio.Protocol):
     def _end(self) -> None:
         """Both sides have said Close, or one never will: write what is there, and close the socket."""
         self._state = _ENDING
+        self._parser.drop()
         self._service.keepalive.expect_end(self)
         self.flush()
         if self._transport is not None:
@@ -363,7 +365,7 @@ class DetachedConnection(asyncio.Protocol):
             self._code, self._reason = code, reason
             self._put(close_frame(code, reason))
         self._state = _ENDING
-        self._parser = FrameParser(0)
+        self._parser.drop()
         self._service.keepalive.expect_end(self)
         self.flush()
         if self._transport is not None:

@@ -84,7 +84,7 @@ class WebSocketEndpoint(WebSocketHandler):
         protocol = super().get_websocket_protocol()
         if not isinstance(protocol, WebSocketProtocol13):
             return None
-        self._protocol = NotingProtocol(self, False, protocol.params)
+        self._protocol = NotingProtocol(self, protocol.params, self._service.room)
         return self._protocol
 
     # What Tornado tells in its own shell

@@ -53,6 +53,8 @@ class WebSocketSettings:
     """Offer permessage-deflate: less traffic for more CPU, and about 300 KiB for each connection that uses it."""
     max_message_size: int = 10 * 1024 * 1024
     """A larger message closes the connection with 1009. The seed's limit, and Tornado's."""
+    partial_messages: int = 512 * 1024 * 1024
+    """All that has come of messages that are not whole yet, of all connections: past it one is closed with 1013."""
     write_buffer: int = 1024 * 1024
     """High-water mark of `Connection.buffered`: half a second of a 16 Mbit/s line. Low water is a quarter of it."""
     ping_interval_s: float = 25.0

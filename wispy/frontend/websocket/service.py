@@ -5,6 +5,7 @@ from typing import Protocol
 
 from wispy.frontend.websocket.keepalive import Keepalive
 from wispy.frontend.websocket.seam import WebSocketSettings
+from wispy.protocol.room import Room
 
 
 class Flushable(Protocol):
@@ -26,12 +27,23 @@ class WebSocketService:
         self.keepalive = Keepalive(settings, self.loop)
         self.bytes_in = 0
         self.bytes_out = 0
+        self.room = Room(settings.partial_messages)
+        """For messages that have come in part."""
         self.too_big = 0
         """Messages beyond `max_message_size`."""
+        self.too_big_early = 0
+        """Messages beyond a smaller size that a session has set (`limit_messages`)."""
         # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
         # connections does not schedule a thousand.
         self._to_flush: list[Flushable] = []
         self._is_flush_coming = False
+
+    def count_too_big(self, size: int) -> None:
+        """A message was larger than `size`, which was its connection's bound."""
+        if size < self.settings.max_message_size:
+            self.too_big_early += 1
+        else:
+            self.too_big += 1
 
     def collect(self) -> None:
         """`flush` is called in this very turn: none need be scheduled."""

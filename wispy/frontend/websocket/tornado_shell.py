@@ -9,25 +9,41 @@ turn had to say, where the detached shell says 1002 or 1007 first. All else is t
 - Reading is paused by giving Tornado a future to wait for, and with it pings, pongs and closes wait.
 - Tornado bounds the size of messages, also after inflating (no decompression bombs), and answers floods of pings with
   one pong at a time.
+- A frame is read in pieces, so that what has come of it counts in the room that all connections share.
 """
 
 import logging
 from asyncio import Future
 from collections.abc import Callable
+from typing import Any, Final
 
 from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError, WebSocketProtocol13
+from tornado.websocket import WebSocketClosedError, WebSocketHandler, WebSocketProtocol13
 
 from wispy.frontend.websocket.handshake import bound_socket
 from wispy.frontend.websocket.seam import CloseCode, MessageHandler, PreparedMessages
 from wispy.frontend.websocket.service import WebSocketService
-from wispy.protocol.frames import BINARY, TEXT, cut_reason, frame, is_close_code
+from wispy.protocol.frames import BINARY, NO_ROOM, TEXT, cut_reason, frame, is_close_code
+from wispy.protocol.room import Room, Share
 
 logger = logging.getLogger(__name__)
 
 
+_PIECE: Final = 64 * 1024
+"""Bytes of a frame that are read at a time: what Tornado takes from a socket at once."""
+
+
 class NotingProtocol(WebSocketProtocol13):
-    """Tornado's protocol, with an eye on every Close frame: each one that is sent or echoed passes `close`."""
+    """Tornado's protocol, with an eye on every Close frame: each one that is sent or echoed passes `close`.
+
+    Args (beside Tornado's):
+        room: For messages that have come in part.
+    """
+
+    def __init__(self, handler: WebSocketHandler, params: Any, room: Room) -> None:
+        super().__init__(handler, False, params)
+        self._share = Share(room)
+        """Of the message that is coming; some bytes of headers and control frames count with it."""
 
     first_close: tuple[int, str] | None = None
     """Of the first Close frame, ours or the peer's."""
@@ -44,6 +60,32 @@ class NotingProtocol(WebSocketProtocol13):
             # It was told when it was made, and Tornado has no way to tell it again: without this, a small message
             # could become a large one before anybody has logged in.
             self._decompressor._max_message_size = size  # pyright: ignore[reportPrivateUsage]
+
+    async def _receive_frame_loop(self) -> None:
+        try:
+            await super()._receive_frame_loop()
+        finally:
+            self._share.give_back()
+
+    async def _read_bytes(self, n: int) -> bytes:
+        """Tornado reads all parts of frames with this one."""
+        pieces: list[bytes] = []
+        missing = n
+        while missing:
+            piece = await self.stream.read_bytes(min(missing, _PIECE), partial=True)
+            missing -= len(piece)
+            pieces.append(piece)
+            if not self._share.grow(len(piece)):
+                self.close(CloseCode.TRY_AGAIN_LATER, NO_ROOM)
+                raise StreamClosedError
+        self._wire_bytes_in += n
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _handle_message(self, opcode: int, data: bytes) -> "Future[None] | None":
+        """Tornado passes whole messages, and control frames between their parts, to this one."""
+        if opcode in (TEXT, BINARY) or self._fragmented_message_buffer is None:
+            self._share.give_back()
+        return super()._handle_message(opcode, data)
 
     def close(self, code: int | None = None, reason: str | None = None) -> None:
         if self.flush is not None and not self.server_terminated:
@@ -138,7 +180,8 @@ class TornadoConnection:
         if self._lost:
             return
         self._lost = True
-        self._service.too_big += self._protocol.is_too_big
+        if self._protocol.is_too_big:
+            self._service.count_too_big(self._protocol.params.max_message_size)
         self._service.keepalive.discard(self)
         self.resume_reading()
         self._outbox.clear()
