@@ -171,7 +171,7 @@ class Hub:
                 await self._subscriber.subscribe(updates, lambda payload: self._updated(feed, payload))
             snapshot = await self._store(feed).snapshot(feed.channel)
         except (BrokerError, TimeoutError) as error:
-            log.warning("%s cannot be followed: %s", feed.name, error or "the subscription is not confirmed")
+            log.warning("%s cannot be followed: %s", feed.name, str(error) or "the subscription is not confirmed")
             feed.refusal = errors.UNAVAILABLE()
             return
         if snapshot is None:

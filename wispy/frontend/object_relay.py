@@ -173,7 +173,7 @@ class ObjectRelay:
             async with asyncio.timeout(self._max_start_delay_s):
                 await self._relay.subscriber.subscribe(replies, self._relay.take_replies)
         except (BrokerError, TimeoutError) as error:
-            log.warning("%s cannot be reached: %s", self.object_name, error or "the subscription is not confirmed")
+            log.warning("%s cannot be reached: %s", self.object_name, str(error) or "the subscription is not confirmed")
             if isinstance(error, TimeoutError):  # only the subscription ends so; before it there is none to give up
                 self._relay.subscriber.unsubscribe(replies)
             self._refuse_queue(errors.UNAVAILABLE())

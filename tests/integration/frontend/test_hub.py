@@ -227,7 +227,7 @@ async def test_a_repair_ends_with_the_last_subscriber(stage: Stage) -> None:
 
 
 async def test_a_subscription_that_redis_does_not_confirm_is_refused_in_time(
-    valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch
+    valkey: EmbeddedServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(module, "OPEN_S", 0.1)
     address, keys = RedisAddress.parse(valkey.url), Keys()
@@ -239,8 +239,9 @@ async def test_a_subscription_that_redis_does_not_confirm_is_refused_in_time(
         with pytest.raises(errors.RPCError) as raised:
             await hub.wait_open(feed)
         hub.release(feed)
-        assert (raised.value.code, raised.value.data["retryable"]) == (errors.UNAVAILABLE.code, True)
+        assert (raised.value.code, raised.value.retryable) == (errors.UNAVAILABLE.code, True)
         assert hub.channels == 0
+    assert "sample.event cannot be followed: the subscription is not confirmed" in caplog.text
 
 
 async def heard_four_of_which_two_are_lost(stage: Stage, channel: str) -> Listener:
