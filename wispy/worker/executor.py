@@ -27,6 +27,7 @@ from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
 from wispy.worker.running import Running, label
+from wispy.worker.statics import defines
 from wispy.worker.threads import ThreadPool
 from wispy.worker.turnstile import Job, Turnstile
 
@@ -286,4 +287,4 @@ class Executor:
 
 def is_awaitable(result: Any) -> bool:
     """Whether a result is to be awaited. The class is asked, for an instance may say yes to every name."""
-    return hasattr(cast("type[object]", type(result)), "__await__")
+    return defines(cast("type[object]", type(result)), "__await__")
