@@ -144,7 +144,11 @@ class Executor:
         elif job.mode.kind is Kind.THREADED:
             self._jobs[call.session, call.id] = job
             busy = self._pool.size - self._turnstile.places
-            self._pool.submit(functools.partial(self._run_in_thread, job, function, context), busy)
+            try:
+                self._pool.submit(functools.partial(self._run_in_thread, job, function, context), busy)
+            except RuntimeError as error:
+                log.error("%s cannot run: %s", label(self._name, call), error)
+                self._end_job(job, errors.OVERLOADED("the worker can start no thread").to_json(), True)
         else:
             try:
                 coroutine = context.run(function, *job.args, **job.kwargs)
