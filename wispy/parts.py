@@ -107,8 +107,7 @@ class Parts:
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._drain_s, self._fail)
                 await self._worker.start()
-                if self._is_private:
-                    await self._wait_for_objects(self._worker)
+                await self._wait_for_objects()
             if not self._stop.is_set():  # else there is nothing to announce
                 self._tell_started(on_started)
             calm_garbage_collector()
@@ -166,11 +165,18 @@ class Parts:
                 self._handover.keep(address, port, sockets)
         return sockets
 
-    async def _wait_for_objects(self, worker: Worker) -> None:
+    async def _wait_for_objects(self) -> None:
         """With a private server nobody else can own the objects: who is told of the URL finds them there."""
         stop = self._stop
         assert stop is not None
-        await wait_until(lambda: stop.is_set() or len(worker.serving()) == len(self.sources), OBJECTS_S)
+        await wait_until(lambda: stop.is_set() or not self.still_unserved(), OBJECTS_S)
+
+    def still_unserved(self) -> list[str]:
+        """The objects that this process does not serve, where nobody else can."""
+        if self._worker is None or not self._is_private:
+            return []
+        serving = self._worker.serving()
+        return [source.name for source in self.sources if source.name not in serving]
 
     def ask_to_stop(self) -> None:
         """Begin to end; safe from any thread and from signal handlers."""

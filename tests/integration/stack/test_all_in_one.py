@@ -203,6 +203,28 @@ async def test_what_is_asked_to_end_while_it_starts_announces_nothing(make_stack
     assert not program.says("wispy serves")
 
 
+UNSERVED = """
+from wispy import RPCWebApp, parts
+
+parts.OBJECTS_S = 0.5
+
+def make():
+    print("it is made and not returned", flush=True)
+
+RPCWebApp({"port": 0, "multiprocessed": False}, lamp=make).run()
+"""
+
+
+async def test_an_object_that_cannot_be_served_is_told_where_the_address_is(
+    make_stack: MakeStack, short_folder: Path
+) -> None:
+    program = start_program(make_stack, short_folder, sys.executable, "-c", UNSERVED)
+    program.service.wait_until_says("not served yet: lamp; the log says why")
+    assert program.service.says("the object lamp cannot be served: its factory returned None")
+    assert program.service.stop() == 0
+    assert not program.service.says("lamp is released")
+
+
 HANGING = """
 import time
 from wispy import RPCWebApp, parts
