@@ -140,6 +140,9 @@ def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Ha
     def announce() -> None:
         names = ", ".join(source.name for source in sources)
         sys.stdout.write(f"wispy serves {names} at {parts.url}   (Ctrl-C ends it)\n")
+        unserved = parts.still_unserved()
+        if unserved:
+            sys.stdout.write(f"not served yet: {', '.join(unserved)}; the log says why\n")
         if config.has_console:
             sys.stdout.write(f"the console: {parts.url}console/\n")
         sys.stdout.flush()

@@ -107,11 +107,9 @@ class Parts:
             if self.sources:
                 self._worker = Worker(self.sources, self.config, self._drain_s, self._fail)
                 await self._worker.start()
-                if self._is_private:
-                    await self._wait_for_objects(self._worker)
-            on_started()
-            if self._handover is not None:
-                self._handover.tell_folders(own_folders())
+                await self._wait_for_objects()
+            if not self._stop.is_set():  # else there is nothing to announce
+                self._tell_started(on_started)
             calm_garbage_collector()
             await self._stop.wait()
         finally:
@@ -126,11 +124,15 @@ class Parts:
         if self._error is not None:
             raise self._error
 
-    @property
-    def longest_end_s(self) -> float:
-        """Seconds that it may take to end: running calls, the objects' hooks at their release, and some patience."""
-        hooks_s = 2 * self.config.lease.hook_timeout if self.sources else 0.0  # snapshot, on_release
-        return DRAIN_S + hooks_s + PATIENCE_S
+    def wait_for_release(self) -> None:
+        """Wait until the objects are handed over, or their hooks have had their time. Not in the objects' thread."""
+        if self._worker is not None:
+            self._worker.join(2 * self.config.lease.hook_timeout)  # snapshot, on_release
+
+    def _tell_started(self, on_started: Callable[[], None]) -> None:
+        on_started()
+        if self._handover is not None:
+            self._handover.tell_folders(own_folders())
 
     async def _worker_metrics(self) -> list[Snapshot]:
         """What the worker tells; on the frontends' loop."""
@@ -163,11 +165,18 @@ class Parts:
                 self._handover.keep(address, port, sockets)
         return sockets
 
-    async def _wait_for_objects(self, worker: Worker) -> None:
+    async def _wait_for_objects(self) -> None:
         """With a private server nobody else can own the objects: who is told of the URL finds them there."""
         stop = self._stop
         assert stop is not None
-        await wait_until(lambda: stop.is_set() or len(worker.serving()) == len(self.sources), OBJECTS_S)
+        await wait_until(lambda: stop.is_set() or not self.still_unserved(), OBJECTS_S)
+
+    def still_unserved(self) -> list[str]:
+        """The objects that this process does not serve, where nobody else can."""
+        if self._worker is None or not self._is_private:
+            return []
+        serving = self._worker.serving()
+        return [source.name for source in self.sources if source.name not in serving]
 
     def ask_to_stop(self) -> None:
         """Begin to end; safe from any thread and from signal handlers."""
@@ -239,8 +248,8 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     asked: dict[int, float] = {}
     """Signal to when it came first."""
-    patience = threading.Timer(parts.longest_end_s, _end_without_objects)
-    patience.daemon = True
+    is_over = threading.Event()
+    patience = threading.Thread(target=_end_without_objects, args=(parts, is_over), daemon=True)
 
     def handle(number: int, _frame: FrameType | None) -> None:
         now = time.monotonic()
@@ -261,15 +270,19 @@ def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
         with asyncio.Runner(loop_factory=new_event_loop) as runner:
             runner.run(parts.serve(on_started))
     finally:
-        patience.cancel()
+        is_over.set()
         for number, handler in former.items():
             signal.signal(number, handler)
 
 
-def _end_without_objects() -> None:
-    """The objects' thread does not come back. Its callers have their answers, the lease is released: go without it."""
-    log.error("object code does not return; the process ends without it")
-    os._exit(1)
+def _end_without_objects(parts: Parts, is_over: threading.Event) -> None:
+    """Where the objects' thread does not come back, go without it: callers have their answers, leases are released."""
+    if is_over.wait(DRAIN_S):
+        return
+    parts.wait_for_release()
+    if not is_over.wait(PATIENCE_S):
+        log.error("object code does not return; the process ends without it")
+        os._exit(1)
 
 
 def _with_given(config: Config, handover: Handover) -> Config:

@@ -8,6 +8,7 @@ import math
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -17,8 +18,8 @@ from wispy.errors import ConfigError
 class Curve(msgspec.Struct, frozen=True):
     """CPU time of one operation, by how many there are in a second: under load, operations share their cost."""
 
-    points: list[tuple[float, float]]
-    """Operations a second, and CPU microseconds of each; at least one point, by rising rate."""
+    points: Annotated[list[tuple[float, float]], msgspec.Meta(min_length=1)]
+    """Operations a second, and CPU microseconds of each, by rising rate."""
 
     def us_at(self, per_s: float) -> float:
         """CPU microseconds of one operation, where there are so many in a second.

@@ -18,9 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command `wispy`."""
     words = list(sys.argv[1:] if argv is None else argv)
     name = words[0] if words else ""
-    if name in ("-h", "--help", "help") and len(words) == 1:
-        sys.stdout.write(overview())
-        return DONE
+    if name in ("-h", "--help", "help"):
+        if len(words) == 1:
+            sys.stdout.write(overview())
+            return DONE
+        name, words = words[1], [words[1], "--help"]  # `wispy help call`
     if name == "--version":
         sys.stdout.write(f"wispy {__version__}\n")
         return DONE

@@ -92,6 +92,7 @@ class Link:
         events: is told the states, and trouble.
         on_open: called when requests may leave, before the waiting ones do.
         on_down: called when the connection is gone.
+        on_end: called when there will be no other one.
         on_notification: called with method and params of what the server tells by itself.
         token: says who the user is, first of all on each connection.
     """
@@ -103,6 +104,7 @@ class Link:
         events: Events,
         on_open: Callable[[], None],
         on_down: Callable[[], None],
+        on_end: Callable[[], None],
         on_notification: Callable[[str, msgspec.Raw], None],
         token: str | None = None,
     ) -> None:
@@ -111,6 +113,7 @@ class Link:
         self._events = events
         self._on_open = on_open
         self._on_down = on_down
+        self._on_end = on_end
         self._on_notification = on_notification
         self._loop = asyncio.get_running_loop()
         self._timer = EarliestTimer(self._loop, self._tick)
@@ -138,6 +141,7 @@ class Link:
     async def close(self, reason: str) -> None:
         """End the connection and every call."""
         socket, self._socket = self._socket, None
+        self._on_end()
         self._session.close(reason)
         self._timer.cancel()
         if self._task is not None:
@@ -163,6 +167,7 @@ class Link:
                 await asyncio.sleep(pause_s)
         except Exception as error:  # a fault of ours must not leave callers waiting
             self._events.report(error, "the client failed")
+            self._on_end()
             self._session.close(f"the client failed: {error}")
             self._become("closed", f"the client failed: {error}")
             if not self.first.done():

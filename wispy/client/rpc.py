@@ -108,7 +108,16 @@ class Rpc:
         if self._parts is not None:
             raise RuntimeError("a connection is opened once: call wispy.connect again")
         channels = Channels(self._local, self._events)
-        link = Link(self._url, self._session, self._events, channels.opened, channels.down, self._notified, self._token)
+        link = Link(
+            self._url,
+            self._session,
+            self._events,
+            channels.opened,
+            channels.down,
+            channels.close,
+            self._notified,
+            self._token,
+        )
         self._parts = (link, channels)
         link.start()
         try:
@@ -126,9 +135,8 @@ class Rpc:
     async def close(self) -> None:
         """End the connection; what is in flight ends with `executed: maybe`."""
         if self._parts is not None:
-            link, channels = self._parts
+            link, _ = self._parts
             if link.state != "closed":
-                channels.close()
                 await link.close("the connection was closed")
 
     async def authenticate(self, token: str) -> None:

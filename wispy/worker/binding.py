@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, cast
 
 from wispy.worker.channels import Channels
+from wispy.worker.statics import defines
 from wispy.worker.tracked import plain
 
 log = logging.getLogger("wispy.worker")
@@ -150,7 +151,7 @@ class Binding:
         static = inspect.getattr_static(self.original, channel, None)
         if isinstance(static, types.MemberDescriptorType):
             return True
-        if inspect.isroutine(static) or isinstance(static, staticmethod | classmethod) or hasattr(static, "__get__"):
+        if inspect.isroutine(static) or defines(cast("type[object]", type(static)), "__get__"):
             log.info("the channel %s.%s does not follow the attribute: that is the class' own", self._name, channel)
             return False
         return True

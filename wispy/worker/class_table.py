@@ -27,7 +27,7 @@ from wispy.worker.binding import ChannelAttribute
 from wispy.worker.marks import NO_MARKS, Marks, Place, class_marks, function_marks, split, unreadable_marks
 from wispy.worker.member import Kind, Member, property_type
 from wispy.worker.rights import NO_ROLES, Rights, rights_of, static_marks
-from wispy.worker.statics import CachedFunction, home_of, is_code, is_restricted, parts_of, plain_function
+from wispy.worker.statics import CachedFunction, defines, home_of, is_code, is_restricted, parts_of, plain_function
 
 DENIED: Final = frozenset(
     name
@@ -221,11 +221,12 @@ class ClassTable:
         if is_code(static):
             return None
         kind = cast(type[object], type(static))
-        if hasattr(kind, "__get__") or callable(static):
+        is_descriptor = defines(kind, "__get__")
+        if is_descriptor or callable(static):
             # Descriptors and callables of the author's own package are known to him; of others, nobody knows what
             # they do when they are touched.
             is_own = home_of(kind.__module__) == self._home and kind.__module__ != "builtins"
-            return (Kind.PROPERTY if hasattr(kind, "__get__") else Kind.ATTRIBUTE) if is_own else None
+            return (Kind.PROPERTY if is_descriptor else Kind.ATTRIBUTE) if is_own else None
         return Kind.ATTRIBUTE
 
     def _is_method(self, function: Any) -> bool:
@@ -318,8 +319,11 @@ def _declarations(classes: list[type]) -> tuple[dict[str, Any], dict[str, Marks]
 
 def _record_fields(cls: Any) -> tuple[str, ...]:
     """The fields that an instance is sent with: of a dataclass, a `msgspec.Struct` or an attrs class."""
-    attrs = tuple(field.name for field in getattr(cls, "__attrs_attrs__", ()))
-    return (*getattr(cls, "__struct_fields__", ()), *getattr(cls, "__dataclass_fields__", ()), *attrs)
+    try:
+        attrs = tuple(field.name for field in getattr(cls, "__attrs_attrs__", ()))
+        return (*getattr(cls, "__struct_fields__", ()), *getattr(cls, "__dataclass_fields__", ()), *attrs)
+    except Exception:  # a metaclass that answers something of its own to every name: nothing would be sent, either
+        return ()
 
 
 def _namespace_reader(cls: type) -> Callable[[object], Mapping[str, Any]]:

@@ -27,6 +27,7 @@ from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
 from wispy.worker.running import Running, label
+from wispy.worker.statics import defines
 from wispy.worker.threads import ThreadPool
 from wispy.worker.turnstile import Job, Turnstile
 
@@ -143,7 +144,11 @@ class Executor:
         elif job.mode.kind is Kind.THREADED:
             self._jobs[call.session, call.id] = job
             busy = self._pool.size - self._turnstile.places
-            self._pool.submit(functools.partial(self._run_in_thread, job, function, context), busy)
+            try:
+                self._pool.submit(functools.partial(self._run_in_thread, job, function, context), busy)
+            except RuntimeError as error:
+                log.error("%s cannot run: %s", label(self._name, call), error)
+                self._end_job(job, errors.OVERLOADED("the worker can start no thread").to_json(), True)
         else:
             try:
                 coroutine = context.run(function, *job.args, **job.kwargs)
@@ -286,4 +291,4 @@ class Executor:
 
 def is_awaitable(result: Any) -> bool:
     """Whether a result is to be awaited. The class is asked, for an instance may say yes to every name."""
-    return hasattr(cast("type[object]", type(result)), "__await__")
+    return defines(cast("type[object]", type(result)), "__await__")

@@ -108,8 +108,12 @@ class Worker:
         """Hand all objects over."""
         self.ask_to_stop()
         await self._stopped.wait()
-        assert self._thread is not None
-        self._thread.join(JOIN_S)
+        self.join(JOIN_S)
+
+    def join(self, timeout_s: float) -> None:
+        """Wait until the I/O thread has ended: the objects are handed over. From any other thread."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
 
     def serving(self) -> list[str]:
         """The names of the objects that this process owns now."""

@@ -332,7 +332,8 @@ class SharedTenure:
             return
         self.is_given_back = True
         try:
-            if await self._store.leave(self.lease.epoch, sorted(unstarted, key=order_of)):
+            has_left = await self._store.leave(self.lease.epoch, sorted(unstarted, key=order_of))
+            if has_left and self._is_serving:
                 log.info("%s is released", self._stage.name)
         except BrokerError as error:
             log.warning("%s: Redis was not told that this worker goes: %s", self._stage.name, error)

@@ -33,10 +33,6 @@ log = logging.getLogger("wispy.worker")
 
 ResultT = TypeVar("ResultT")
 
-LAST_NEWS_S: Final = 1.0
-"""How long a release waits for what the object has published last: a turn of its loop brings it. Where a call holds
-that loop, this object's or another's, the lease is not held back for it."""
-
 _MISSING: Final = object()
 
 
@@ -152,8 +148,11 @@ class Stage:
             await self._hook(HookKind.ON_RELEASE)
         except HookError as error:
             log.error("%s: %s", self.name, error)
+        if self.occupation() is not None:
+            return  # a call that does not end; the lease is not held back for it
+        # Other objects' calls and hooks may hold the thread, too, and are given the time that hooks have.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_NEWS_S):
+            async with asyncio.timeout(self._config.lease.hook_timeout):
                 await self._in_objects_thread(lambda: None)  # what it has published comes before this does
 
     @property

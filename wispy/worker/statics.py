@@ -47,6 +47,11 @@ def is_code(value: Any) -> bool:
     return issubclass(cast(type[object], type(value)), _CODE)
 
 
+def defines(cls: type, name: str) -> bool:
+    """Whether a class has a method of its own or from a base. Its metaclass is not asked, which may say anything."""
+    return any(name in vars(each) for each in cls.__mro__)
+
+
 def plain_function(static: Any) -> Any:
     """The function within a method, as it stands in a class or is bound."""
     if isinstance(static, staticmethod | classmethod | types.MethodType):

@@ -394,7 +394,8 @@ class Tenure:
         try:
             if await self._store.release(self.epoch, cursor):
                 self.is_given_back = True
-                log.info("%s is released", self._stage.name)
+                if self._is_serving:
+                    log.info("%s is released", self._stage.name)
             else:
                 self._log_loss()
         except BrokerError as error:

@@ -4,9 +4,12 @@ Not `concurrent.futures`: the interpreter waits for the threads of that one when
 returns would keep a worker from ever ending. These are daemon threads, and end with the process.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
+
+log = logging.getLogger("wispy.worker")
 
 
 class ThreadPool:
@@ -26,16 +29,24 @@ class ThreadPool:
         self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
 
     def submit(self, work: Callable[[], None], busy: int) -> None:
-        """Run `work`, which raises nothing, in a thread.
+        """Run `work`, which raises nothing, in a thread. Where the system gives no more of them, it waits for one.
 
         Args:
             work: what to run.
             busy: how many works are running or submitted, this one included.
+
+        Raises:
+            RuntimeError: the system gives none, and there is none.
         """
         if busy > self._started:
-            self._started += 1
-            name = f"{self._name}-{self._started}"
-            threading.Thread(target=self._run, name=name, daemon=True).start()
+            name = f"{self._name}-{self._started + 1}"
+            try:
+                threading.Thread(target=self._run, name=name, daemon=True).start()
+                self._started += 1
+            except RuntimeError as error:
+                if not self._started:
+                    raise
+                log.warning("%s was not started: %s", name, error)
         self._work.put(work)
 
     def stop(self) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -273,3 +274,29 @@ async def test_a_server_that_does_not_say_hello_is_no_connection(server: Scripte
         async with wispy.connect(server.url, connect_timeout_s=0.2):
             pass
     assert caught.value.code == errors.UNAVAILABLE.code
+
+
+async def test_a_fault_of_the_clients_own_ends_what_waits(
+    server: ScriptedServer, rpc: Rpc, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def follow() -> list[Any]:
+        return [value async for value, _ in rpc.subscribe("sample.a")]
+
+    server.channels = {"sample.a": {"value": 5, "at": "1:1"}}
+    following = asyncio.create_task(follow())
+    await server.wait_for("rpc.subscribe", 1)
+    calling = asyncio.create_task(rpc.sample.run(1))
+    await server.wait_for("sample.run", 1)
+
+    def fail() -> float:
+        raise RuntimeError("a fault")
+
+    parts = rpc._parts
+    assert parts is not None
+    link: Any = parts[0]
+    link._backoff = SimpleNamespace(next_s=fail)
+    server.cut()
+    assert await asyncio.wait_for(following, 10) == [5]
+    assert (await failure(calling)).code == errors.OUTCOME_UNKNOWN.code
+    assert rpc.state == "closed"
+    assert "a fault" in caplog.text

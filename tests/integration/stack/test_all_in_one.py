@@ -162,12 +162,12 @@ SLOW_TO_CLOSE = """
 import asyncio
 from wispy import RPCWebApp, on_release, parts
 
-parts.DRAIN_S = parts.PATIENCE_S = 0.1
+parts.DRAIN_S, parts.PATIENCE_S = 0.1, 2
 
 class Slow:
     @on_release
     async def close(self):
-        await asyncio.sleep(1)
+        await asyncio.sleep(3)
         print("the object is closed", flush=True)
 
 RPCWebApp({"port": 0, "multiprocessed": False}, slow=Slow).run()
@@ -180,6 +180,75 @@ async def test_hooks_have_their_time_at_the_end(make_stack: MakeStack, short_fol
     assert program.service.stop() == 0
     assert program.service.says("the object is closed\n")
     assert program.service.says("run has returned")
+    await program.check_gone()
+
+
+STARTING = """
+import time
+from wispy import RPCWebApp
+
+class Slow:
+    def __init__(self):
+        print("it is being made", flush=True)
+        time.sleep(1)
+
+RPCWebApp({"port": 0, "multiprocessed": False}, slow=Slow).run()
+"""
+
+
+async def test_what_is_asked_to_end_while_it_starts_announces_nothing(make_stack: MakeStack) -> None:
+    program = make_stack().run([sys.executable, "-c", STARTING], env={"WISPY_LAUNCH": "always", "BROWSER": "false"})
+    program.wait_until_says("it is being made")
+    assert program.stop() == 0
+    assert not program.says("wispy serves")
+
+
+UNSERVED = """
+from wispy import RPCWebApp, parts
+
+parts.OBJECTS_S = 0.5
+
+def make():
+    print("it is made and not returned", flush=True)
+
+RPCWebApp({"port": 0, "multiprocessed": False}, lamp=make).run()
+"""
+
+
+async def test_an_object_that_cannot_be_served_is_told_where_the_address_is(
+    make_stack: MakeStack, short_folder: Path
+) -> None:
+    program = start_program(make_stack, short_folder, sys.executable, "-c", UNSERVED)
+    program.service.wait_until_says("not served yet: lamp; the log says why")
+    assert program.service.says("the object lamp cannot be served: its factory returned None")
+    assert program.service.stop() == 0
+    assert not program.service.says("lamp is released")
+
+
+HANGING = """
+import time
+from wispy import RPCWebApp, parts
+
+parts.DRAIN_S = parts.PATIENCE_S = 0.1
+
+class Hanging:
+    def hang(self):
+        print("it hangs", flush=True)
+        while True:
+            time.sleep(0.1)
+
+RPCWebApp({"port": 0, "multiprocessed": False}, hanging=Hanging()).run()
+"""
+
+
+async def test_a_call_that_never_returns_does_not_keep_the_program(make_stack: MakeStack, short_folder: Path) -> None:
+    program = start_program(make_stack, short_folder, sys.executable, "-c", HANGING)
+    async with Client(program.url) as client:
+        await client.start("hanging.hang", [])
+        await wait_until(lambda: program.service.says("it hangs"), "it hangs")
+        assert program.service.stop() == 1
+    assert program.service.says("hanging is released")
+    assert program.service.says("object code does not return; the process ends without it")
     await program.check_gone()
 
 

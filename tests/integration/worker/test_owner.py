@@ -10,7 +10,8 @@ from wispy.broker.deployment import Deployment
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.shared_store import SharedStore
 from wispy.broker.store import Acquired, ObjectStore
-from wispy.config.schema import Config, RedisConfig
+from wispy.config.schema import Config, LeaseConfig, RedisConfig
+from wispy.config.units import Seconds
 from wispy.worker import shared_owner
 from wispy.worker.owner import Owner
 from wispy.worker.shared_owner import SharedOwner
@@ -78,3 +79,31 @@ async def test_one_that_is_asked_to_end_while_it_acquires_gives_the_lease_back(
 async def is_released(store: ObjectStore) -> bool:
     record = await store.read_record()
     return record is not None and record.released
+
+
+@pytest.mark.parametrize("kind", [Owner, SharedOwner])
+async def test_a_fault_while_it_serves_ends_that_tenure_and_begins_another(
+    valkey: EmbeddedServer, kind: type[Owner], caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of the renewals or the beats: else it would go on as an owner that is none."""
+    config = Config(redis=RedisConfig(url=valkey.url), lease=LeaseConfig(duration=Seconds(0.5)))
+    deployment = Deployment(config.redis)
+    commands = deployment.commands("worker")
+    await commands.start()
+    try:
+        stage = Stage(ObjectSource("lamp", object, is_instance=False), config, asyncio.get_running_loop())
+        owner = kind(stage, deployment, commands, config)
+        running = asyncio.create_task(owner.run())
+        await wait_until(lambda: owner.is_serving, "it serves")
+        tenure: Any = owner._tenure
+
+        def fail() -> None:
+            raise RuntimeError("a fault")
+
+        tenure._desk.resend = fail
+        await wait_until(lambda: "serving it failed, trying again" in caplog.text, "it is told")
+        await wait_until(lambda: owner.is_serving and owner._tenure is not tenure, "it serves again")
+        await owner.release(1.0)
+        await asyncio.wait_for(running, 10)
+    finally:
+        await commands.stop()

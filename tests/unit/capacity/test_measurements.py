@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +50,12 @@ def test_another_file_is_refused(tmp_path: Path, text: str) -> None:
         read(file)
     with pytest.raises(ConfigError, match="No such file"):
         read(tmp_path / "missing.json")
+
+
+def test_a_curve_without_a_point_is_refused(tmp_path: Path) -> None:
+    measured = msgspec.to_builtins(read())
+    measured["deliveries"]["points"] = []
+    file = tmp_path / "measured.json"
+    file.write_bytes(msgspec.json.encode(measured))
+    with pytest.raises(ConfigError, match=r"at least|>= 1"):
+        read(file)

@@ -17,6 +17,15 @@ def test_help_has_examples_that_can_be_read(command: Command, capsys: pytest.Cap
     assert f"examples:\n  {command.examples[0][0]}" in text
 
 
+def test_help_may_stand_before_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["help", "call"])
+    assert caught.value.code == 0
+    assert "usage: wispy call" in capsys.readouterr().out
+    assert main(["help", "cal"]) == 2
+    assert "there is no command 'cal'" in capsys.readouterr().err
+
+
 def test_the_overview_lists_commands_and_exit_statuses(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out

@@ -637,6 +637,27 @@ async def test_a_task_that_swallows_cancellation_is_the_owners_to_answer(stage: 
     assert stage.outcomes[0].body == b""
 
 
+async def test_where_the_system_gives_no_threads_calls_are_refused_and_later_ones_run(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    assert code(await stage.answer(stage.call("in_thread"))) == (errors.OVERLOADED.code, "no")
+    monkeypatch.setattr(threading.Thread, "start", start)
+    stage.bench.open.set()
+    assert await stage.answer(stage.call("in_thread")) == "wispy-bench-1"
+    stage.bench.open.clear()
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    calls = [stage.call("in_thread", session=session) for session in "ab"]
+    stage.runner.run(calls)
+    stage.bench.open.set()
+    assert [await stage.answered(call) for call in calls] == ["wispy-bench-1"] * 2, "the one there is runs both"
+
+
 async def test_a_thread_past_its_deadline_keeps_its_place_until_it_ends(stage: Stage) -> None:
     calls = [stage.call("short_thread", session=session) for session in "ab"]
     stage.runner.run([*calls, waiting := stage.call("in_thread", "x", session="c")])

@@ -137,6 +137,46 @@ class Failing:
         return {}[name]
 
 
+class Meta(type):
+    """Has no answer to any name that its classes do not have."""
+
+    def __getattr__(cls, name: str) -> Any:
+        raise RuntimeError(name)
+
+
+class Strange(metaclass=Meta):
+    pass
+
+
+class Holder:
+    strange = Strange()
+    value = 3
+    tracked_channel_values: ClassVar[dict[str, Any]] = {"shown": Answering()}
+    shown = Answering()
+
+    def give(self) -> Strange:
+        return self.strange
+
+
+async def test_classes_and_values_that_answer_strangely_hurt_nothing_else() -> None:
+    served = await serve(Holder())
+    assert sorted(served.access.surface(frozenset())) == ["give", "shown", "strange", "value"]
+    assert served.channels.kinds() == {"shown": "value"}
+    answers: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
+    runner = Runner(
+        served,
+        Config(),
+        may_start=lambda: True,
+        on_outcomes=lambda *given: answers.append(given),
+        counts=ObjectCounts(),
+    )
+    runner.run([Call("s", 1, "call", ("give",)), Call("s", 2, "get", ("strange",)), Call("s", 3, "get", ("value",))])
+    outcomes = [outcome for each, _ in answers for outcome in each]
+    assert [outcome.is_error for outcome in outcomes] == [True, True, False]
+    runner.close()
+    served.close()
+
+
 @pytest.mark.parametrize("kind", [Answering, Failing])
 async def test_what_getattr_says_is_no_declaration(kind: type[Any]) -> None:
     target = kind()
