@@ -147,7 +147,8 @@ async def test_a_stranger_may_only_log_in(frontend: Frontend) -> None:
 
 
 async def test_who_does_not_log_in_in_time_is_sent_away(guarded: Stack) -> None:
-    frontend = guarded.frontend(**{"auth.login_time": 0.5})
+    settings: dict[str, Any] = {"auth.login_time": 0.5}
+    frontend = guarded.frontend(**settings)
     async with Client(frontend.websocket_url) as client:
         await wait_until(lambda: client.close_code == 4401, "the connection is closed")
     assert frontend.stop() == 0
