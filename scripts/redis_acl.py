@@ -52,7 +52,7 @@ WORKER: Final[tuple[Selector, ...]] = (
         ("~requests",),
     ),
     ("+xadd +xlen +del +pexpire", ("~history:*",)),
-    ("+set +pexpire", ("~interface", "~body:*")),
+    ("+set +pexpire +exists", ("~interface", "~body:*")),
     (PUBLISH, ("&updates:*", "&notices", "&reply:*")),
 )
 

@@ -21,8 +21,9 @@ from wispy.broker.subscriber import Subscriber
 from wispy.config.redis_address import RedisAddress
 from wispy.config.schema import Config
 from wispy.protocol import errors, relay
-from wispy.protocol.relay import Entry, RelayedRequest, SessionRequests
+from wispy.protocol.relay import MAX_REPLY_MESSAGE_BYTES, Entry, RelayedRequest, SessionRequests
 from wispy.timing import boottime
+from wispy.worker import large_results
 from wispy.worker.source import from_instances
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -166,6 +167,23 @@ async def test_requests_are_answered_and_their_entries_go(world: World) -> None:
     await wait_until(lambda: world.answers == {1: 1, 2: 2, 3: 3}, "all are answered")
     assert world.lamp.calls == [1, 2, 3]
     assert await world.stream_length() == 0
+
+
+async def test_large_results_that_are_fetched_leave_room_for_others(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size = 2 * MAX_REPLY_MESSAGE_BYTES
+    monkeypatch.setattr(large_results, "STORED_QUOTA_BYTES", size)
+    monkeypatch.setattr(world.lamp, "note", lambda number: "x" * size)
+    await world.begin()
+    for id in (1, 2):
+        await world.add()
+        await wait_until(lambda id=id: id in world.answers, "it is answered")
+        assert len(await world.link.call("GETDEL", world.answers[id])) == size + 2
+    await world.add()
+    await wait_until(lambda: 3 in world.answers, "it is answered")
+    await world.add()
+    await wait_until(lambda: world.answers.get(4) == errors.RESULT_GONE.code, "nobody fetches the one before")
 
 
 async def test_what_a_former_owner_was_given_is_settled_before_anything_new_runs(world: World) -> None:

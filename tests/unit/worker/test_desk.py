@@ -380,9 +380,41 @@ def test_stored_bodies_beyond_the_quota_are_gone(owner: Owner, monkeypatch: pyte
     monkeypatch.setattr(large_results, "STORED_QUOTA_BYTES", len(LARGE) + 1)
     owner.take("1-1", 1, 2)
     owner.settle(1, 2, body=LARGE)
-    assert len(owner.link.commands) == 1
+    _, (asked, on_reply) = owner.link.commands
+    assert asked == (b"EXISTS", KEYS.body("me", 1))
+    assert owner.answers == []
+    on_reply(1)
     ((_, _, id, _, error),) = owner.answers
     assert (id, error["code"]) == (2, errors.RESULT_GONE.code)
+    assert len(owner.link.commands) == 2
+
+
+def test_stored_bodies_that_were_fetched_make_room(owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(large_results, "STORED_QUOTA_BYTES", 2 * len(LARGE) + 1)
+    owner.take("1-1", 1, 2, 3, 4)
+    owner.settle(1, 2, 3, 4, body=LARGE)
+    stored, asked = owner.link.commands[:2], owner.link.commands[2:]
+    assert [command for command, _ in asked] == [(b"EXISTS", KEYS.body("me", id)) for id in (1, 2)], "once for both"
+    for (_, on_reply), number in zip(asked, (0, 1), strict=True):
+        on_reply(number)
+    ((command, on_reply),) = owner.link.commands[4:]
+    assert command[:2] == (b"SET", KEYS.body("me", 3))
+    for _, confirm in (*stored, (command, on_reply)):
+        confirm(b"OK")
+    kinds = {answer[2]: answer[3] for answer in owner.answers}
+    assert kinds == {1: relay.STORED_RESULT, 2: relay.STORED_RESULT, 3: relay.STORED_RESULT, 4: relay.ERROR}
+
+
+def test_a_body_larger_than_the_quota_is_stored_where_no_other_waits(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(large_results, "STORED_QUOTA_BYTES", 10)
+    owner.take("1-1", 1, 2)
+    owner.settle(1, body=LARGE)
+    assert owner.link.commands[0][0][0] == b"SET"
+    owner.link.commands[0][1](LinkLost("gone"))
+    owner.settle(2, body=LARGE)
+    assert owner.link.commands[1][0][:2] == (b"SET", KEYS.body("me", 2)), "what was not stored does not count"
 
 
 # --- deadlines and cancellations --------------------------------------------------------------------------------------
