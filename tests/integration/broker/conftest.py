@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from wispy.broker.connection import Connection
 from wispy.broker.dialer import Backoff
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
@@ -74,3 +75,17 @@ async def hear(link: Link, valkey: EmbeddedServer) -> AsyncIterator[Hear]:
 
     yield subscribe
     await subscriber.stop()
+
+
+@pytest.fixture
+def writes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The bytes of each write to a server, as they are written. (What reads them may get several at once.)"""
+    sizes: list[int] = []
+    write = Connection._write
+
+    def note_and_write(connection: Connection, data: bytes) -> None:
+        sizes.append(len(data))
+        write(connection, data)
+
+    monkeypatch.setattr(Connection, "_write", note_and_write)
+    return sizes

@@ -7,7 +7,7 @@ import pytest
 from tests.integration.broker.conftest import QUICK, OpenLink
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
-from wispy.broker.connection import MAX_PUSHED_BYTES, Connection
+from wispy.broker.connection import MAX_PUSHED_BYTES
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import LinkDown
 from wispy.broker.link import Link
@@ -280,17 +280,9 @@ async def test_many_subscriptions_are_made_and_made_again_in_few_writes(
     link: Link,
     open_subscriber: OpenSubscriber,
     sharded_tag: str,
-    monkeypatch: pytest.MonkeyPatch,
+    writes: list[int],
 ) -> None:
     heard: list[int] = []
-    writes: list[int] = []
-    write = Connection._write
-
-    def note_and_write(connection: Connection, data: bytes) -> None:
-        writes.append(len(data))
-        write(connection, data)
-
-    monkeypatch.setattr(Connection, "_write", note_and_write)
     async with Relay(valkey.url) as relay:
         subscriber = await open_subscriber(relay.url, sharded_tag=sharded_tag)
         writes.clear()
