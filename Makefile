@@ -12,7 +12,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH):/usr/sbin
 
 # In CI a test that cannot run has failed: NO_SKIPS=1 (or CI) makes it so. PROCESSES=2 has two of them take the tests,
 # file by file and in another order, each with servers and browsers of its own: many tests wait more than they compute.
-PYTEST := $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips) \
+PYTEST = $(BIN)/python -m pytest $(if $(NO_SKIPS)$(CI),-p scripts.no_skips) \
 	$(if $(PROCESSES),--numprocesses $(PROCESSES) --dist loadfile)
 
 # Set-up, each step once: again when what it depends on has changed.
@@ -58,7 +58,8 @@ setup: $(DEV) $(NODE) ## install what development needs into .venv and node_modu
 programs:
 	scripts/install-programs
 
-# One pytest run, and last, so that its summary ends the output.
+# One pytest run, and last, so that its summary ends the output. By one process it takes half an hour.
+test: PROCESSES ?= 2
 test: setup programs lint types js ## check and test everything: what CI runs
 	$(PYTEST)
 
