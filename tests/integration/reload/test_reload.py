@@ -117,7 +117,8 @@ async def test_a_client_sees_the_new_source_in_its_old_session(start: Start, fol
         await wait_until(lambda: seen[-1:] == [8], lambda: f"its subscription goes on: {seen}")
         assert await rpc.lamp.level == 8
     assert service.says(r"lamp\.py changed; the program is started again")
-    assert service.output.count(f"at {url}/") == 2, "on the same port"
+    # Clients are served before the program says where.
+    await wait_until(lambda: times(service, f"at {url}/") == 2, lambda: f"it is on the same port: {service.output}")
     assert service.stop() == 0
 
 

@@ -50,8 +50,8 @@ async def test_a_hanging_object_ends_its_workers_health_and_is_named(make_stack:
     async with Client(frontend.websocket_url) as client:
         held = asyncio.create_task(client.call("sample.hold", [str(release)]))
         await asyncio.to_thread(wait_for_health, worker, "healthz", 503, "sample.hold (call, request")
-        assert worker.says(r"sample\.hold \(call, request \S+\) has been running for"), worker.output
-        assert worker.says(r"the objects' thread hangs, /healthz says so: sample\.hold")
+        worker.wait_until_says(r"sample\.hold \(call, request \S+\) has been running for")
+        worker.wait_until_says(r"the objects' thread hangs, /healthz says so: sample\.hold")
         # Its requests wait, which is no reason to send them elsewhere: nobody else could take them.
         assert health_of(worker, "readyz")[0] == 200
         release.touch()

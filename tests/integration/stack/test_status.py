@@ -341,7 +341,7 @@ async def test_a_logged_call_is_cancelled_as_any_other(make_stack: MakeStack, ga
         await client.call("rpc.cancel", {"id": 2})
         await waiting
     await wait_until(lambda: worker.says(r"call sample\.wait CANCELLED"), "the worker's line is there")
-    assert frontend.says(r"call sample\.wait CANCELLED")
+    await wait_until(lambda: frontend.says(r"call sample\.wait CANCELLED"), "and the frontend's")
 
 
 @pytest.mark.parametrize("method", ["hold", "hold_threaded", "wait"])

@@ -127,7 +127,7 @@ async def test_a_killed_worker_is_replaced_within_two_leases(make_stack: MakeSta
         assert time.monotonic() - killed < 3.0
         error = RemoteError((await lost)["error"])
         assert (error.code, error.data["executed"]) == (-32006, "maybe")
-        assert standby.says("sample is served here")
+        await wait_until(lambda: standby.says("sample is served here"), "the standby says that it serves")
 
 
 async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: MakeStack, gate: Gate) -> None:
@@ -148,7 +148,7 @@ async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: 
         gate.open()
         former.send(signal.SIGCONT)
         await wait_until(lambda: former.says("this one stands by"), "the former owner stands by")
-        assert former.says("not owned by this process any more")
+        await wait_until(lambda: former.says("not owned by this process any more"), "it says why")
         assert await client.get("sample.note") == "of the new owner"
         answers = [message for message in client.received if message.get("id") == 2]
         assert len(answers) == 1, "a request is answered once"
