@@ -2,7 +2,8 @@
 
 All names start with the prefix (`redis.prefix`, "wispy:"), followed by the database number where it is not 0, because
 pub/sub ignores databases. All names of one object carry its name in braces (`wispy:{sample}:...`): a Redis Cluster
-keeps them on one node, so that one script can use them together.
+keeps them on one node, so that one script can use them together. A name that would end the braces, or that no object
+can have for another reason, gets no keys: it does not reach Redis.
 
 Every key has a time to live. Keys of objects: `OBJECT_TTL_MS`, set when a key is made and renewed by the owner's
 renewals (`ObjectKeys.lasting` names those keys).
@@ -10,6 +11,9 @@ renewals (`ObjectKeys.lasting` names those keys).
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from wispy.config import checks
+from wispy.protocol import errors
 
 # Longer than a long weekend with everything switched off, short enough that objects nobody serves any more go away.
 OBJECT_TTL_MS = 7 * 24 * 3600 * 1000
@@ -104,9 +108,15 @@ class Keys:
         self._of: dict[str, ObjectKeys] = {}
 
     def of(self, name: str) -> ObjectKeys:
-        """The keys of the object `name` (cached)."""
+        """The keys of the object `name` (cached).
+
+        Raises:
+            RPCError: no object can have this name; clients choose it.
+        """
         keys = self._of.get(name)
         if keys is None:
+            if checks.object_name(name) is not None:
+                raise errors.NOT_FOUND()
             if len(self._of) >= _CACHED_OBJECTS:
                 self._of.clear()
             keys = self._of[name] = ObjectKeys.of(self.prefix, name)

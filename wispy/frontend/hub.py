@@ -149,8 +149,9 @@ class Hub:
         return resume(epoch, offset, line, await self._store(feed).history(feed.channel, after, line.head))
 
     def _make(self, name: str) -> Feed:
-        object_name, dot, channel = name.partition(".")
-        if not dot or not object_name or not channel:
+        object_name, _, channel = name.partition(".")
+        keys = self._keys.of(object_name)
+        if not channel:
             raise errors.NOT_FOUND()
         if len(self._feeds) >= self._max_feeds:
             self.counts.hit("channels")
@@ -158,8 +159,7 @@ class Hub:
         feed = self._feeds[name] = Feed(name, object_name, channel)
         feeds = self._feeds_of.setdefault(object_name, set())
         if not feeds:
-            notices = self._keys.of(object_name).notices
-            self._subscriber.subscribe(notices, lambda payload: self._noticed(object_name, payload))
+            self._subscriber.subscribe(keys.notices, lambda payload: self._noticed(object_name, payload))
         feeds.add(feed)
         feed.opened = self._tasks.start(self._open(feed), f"opening of {name}")
         return feed

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from wispy.broker.errors import BrokerError, LinkDown, LinkLost
+from wispy.broker.keys import ObjectKeys
 from wispy.broker.server import Clocks
 from wispy.broker.store import ObjectStore
 from wispy.frontend.flights import Flight, SessionFlights
@@ -69,7 +70,7 @@ class OpenEntry:
 class ObjectRelay:
     """The requests of one frontend to one object."""
 
-    def __init__(self, relay: "Relay", object_name: str) -> None:
+    def __init__(self, relay: "Relay", object_name: str, keys: ObjectKeys) -> None:
         self.object_name = object_name
         self.in_flight = 0
         self._relay = relay
@@ -79,7 +80,7 @@ class ObjectRelay:
         self._run_timeout_s: float = settings.run_timeout_default
         self._wait_s = self._max_start_delay_s + self._run_timeout_s + GRACE_S
         self._loop = asyncio.get_running_loop()
-        self._keys = relay.keys.of(object_name)
+        self._keys = keys
         self._link = relay.link.route(self._keys.requests)
         self._link.on_connected(self.resend_unacknowledged)
         self._clocks = self._link.clocks

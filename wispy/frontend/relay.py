@@ -111,14 +111,18 @@ class Relay:
             object_name: the first name of the request's path.
             flight: the request.
             timeout_s: the caller's own time-out for the run.
+
+        Raises:
+            RPCError: no object can have this name.
         """
         object_relay = self._objects.get(object_name)
         if object_relay is None:
+            keys = self.keys.of(object_name)
             if len(self._objects) >= self._max_objects and not self._forget_an_idle_one():
                 self.counts.hit("objects")
                 self.refuse(flight, errors.OVERLOADED("this frontend relays to as many objects as it may"))
                 return
-            object_relay = self._objects[object_name] = ObjectRelay(self, object_name)
+            object_relay = self._objects[object_name] = ObjectRelay(self, object_name, keys)
         object_relay.submit(flight, timeout_s)
 
     def _forget_an_idle_one(self) -> bool:

@@ -163,6 +163,17 @@ async def test_a_large_result_is_fetched_for_who_waits(client: Client) -> None:
     assert await client.relay.link.call("EXISTS", "body") == 0
 
 
+async def test_a_name_that_no_object_can_have_reaches_nobody(client: Client) -> None:
+    """Nor does it take the place of an object that is idle."""
+    for name in NAMES[:2]:
+        client.answer(await client.sent(name), relay.RESULT, b"1")
+    for name in ("", "}", "a.b", "a b"):
+        with pytest.raises(errors.RPCError):
+            client.submit(name=name)
+    assert list(client.relay._objects) == list(NAMES[:2])
+    assert client.relay.tasks.running == 0
+
+
 async def test_objects_that_nobody_asks_for_make_room_for_others(client: Client) -> None:
     """However many there are over time: a frontend runs for months."""
     for name in (*NAMES, *NAMES):

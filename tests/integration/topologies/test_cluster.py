@@ -26,6 +26,7 @@ from wispy.broker.store import ObjectStore
 from wispy.config.schema import Config, RedisConfig
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.hub import Hub
+from wispy.protocol.errors import NOT_FOUND
 
 VALKEY, STRICT = "Valkey 9", "Redis 7, TLS and ACL"
 
@@ -140,6 +141,26 @@ async def test_what_is_shared_moves_with_its_slot(cluster: ClusterDeployment, st
             async with half_moved(cluster, key_of(stack, "ledger"), part):
                 pass
             await books.wait_for_more()
+    assert errors_of(stack) == []
+
+
+@pytest.mark.parametrize("name", ["}", "}x", "a}b", "", "a b"])
+async def test_a_name_that_no_object_can_have_is_not_found(stack: Stack, frontend: Frontend, name: str) -> None:
+    """Its braces would name no slot, or another object's: the nodes refuse scripts with such keys (CROSSSLOT)."""
+    said = len(frontend.output)
+    async with Client(frontend.websocket_url) as client:
+        assert (await client.subscribe(f"{name}.a"))[f"{name}.a"]["error"]["code"] == NOT_FOUND.code
+        for method, params in (
+            (f"{name}.f", []),
+            ("rpc.get", {"path": [name, "a"]}),
+            ("rpc.channels", {"object": name}),
+        ):
+            assert (await client.error(method, params)).code == NOT_FOUND.code, method
+        await client.hello()
+        assert (await client.error(f"{name}.f")).code == NOT_FOUND.code
+        assert (await client.error("rpc.get", {"path": ["a.b", "c"]})).code == NOT_FOUND.code
+        assert "result" in await asyncio.to_thread(frontend.post, f"{names(BOOKS)[0]}.note", "/dev/null", "key")
+    assert "WARNING" not in frontend.output[said:]
     assert errors_of(stack) == []
 
 

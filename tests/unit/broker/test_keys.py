@@ -2,7 +2,10 @@ import importlib.resources
 from dataclasses import fields
 from pathlib import Path
 
+import pytest
+
 from wispy.broker.keys import Keys, probe_channel, status_reports
+from wispy.protocol.errors import NOT_FOUND, RPCError
 
 
 def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
@@ -11,6 +14,15 @@ def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
     names += [keys.history("a"), keys.updates("a"), keys.replies("f1"), keys.body("s", 7)]
     assert all(name.startswith("wispy:{sample}:") for name in names)
     assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("name", ["", "}", "a}b", "{", "a.b", "a b", "a\n"])
+def test_a_name_that_no_object_can_have_gets_no_keys(name: str) -> None:
+    keys = Keys()
+    with pytest.raises(RPCError) as caught:
+        keys.of(name)
+    assert caught.value.to_json() == NOT_FOUND().to_json(), "as that of any object that is not there"
+    assert keys._of == {}
 
 
 def test_the_prefix_names_the_database_because_pub_sub_ignores_it() -> None:
