@@ -167,7 +167,7 @@ class ObjectRelay:
         replies = self._keys.replies(self._relay.name)
         try:
             if not await self._link.call("EXISTS", self._keys.requests):
-                self._refuse_queue(errors.NOT_FOUND())
+                self._refuse_queue(self._relay.absence(self.object_name))
                 self._relay.forget(self.object_name)
                 return
             self._is_shared = await self._store.is_shared()
@@ -181,6 +181,7 @@ class ObjectRelay:
             self._relay.forget(self.object_name)
             return
         self.is_open = True
+        self._relay.found(self.object_name)
         self.flush()
         self._link.flush()
 
@@ -256,7 +257,8 @@ class ObjectRelay:
         elif isinstance(reply, LinkLost):
             return  # it may have been written: `resend_unacknowledged` goes on
         elif reply is None:
-            self._fail_all(entry, errors.NOT_FOUND())
+            self._relay.missed(self.object_name)
+            self._fail_all(entry, self._relay.absence(self.object_name))
             if not self._entries and not self._queue:  # else others of its answers may still come
                 self._relay.forget(self.object_name)
         elif isinstance(reply, LinkDown):

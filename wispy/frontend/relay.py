@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from wispy.broker.errors import BrokerError
-from wispy.broker.keys import Keys
+from wispy.broker.keys import OBJECT_TTL_MS, Keys
 from wispy.broker.route import Commands
 from wispy.broker.subscriber import Subscriptions
 from wispy.config.schema import FuncCallerConfig
@@ -75,6 +75,8 @@ class Relay:
         self._idle_plain: list[SessionFlights] = []
         """Sessions that HTTP requests take in turn. A session's requests start in order, which these do not owe."""
         self._objects: dict[str, ObjectRelay] = {}
+        self._missed: dict[str, float] = {}
+        """Objects that were relayed to until Redis did not have them any more, to when that was (the loop's clock)."""
         self._to_flush: list[ObjectRelay] = []
         self._before_replies = before_replies
         subscriber.on_connected(self._resubscribed)
@@ -158,6 +160,28 @@ class Relay:
         object_relay.forget()
         if object_relay.is_open:
             self.subscriber.unsubscribe(self.keys.of(object_name).replies(self.name))
+
+    def missed(self, object_name: str) -> None:
+        """Redis had the object, and has it no more."""
+        self.found(object_name)  # the newest is the last
+        if len(self._missed) >= self._max_objects:
+            del self._missed[next(iter(self._missed))]
+        self._missed[object_name] = asyncio.get_running_loop().time()
+
+    def found(self, object_name: str) -> None:
+        """Redis has the object: it is not missed."""
+        self._missed.pop(object_name, None)
+
+    def absence(self, object_name: str) -> errors.RPCError:
+        """What to answer where Redis has no such object.
+
+        A failover or a restart may lose data, and owners take a moment to notice: of an object that was here the answer
+        is the one that it would be had Redis kept its keys.
+        """
+        since = self._missed.get(object_name)
+        if since is None or asyncio.get_running_loop().time() - since > OBJECT_TTL_MS / 1000:
+            return errors.NOT_FOUND()
+        return errors.NO_OWNER()
 
     def open_session(self, name: str, run: str, leave: Callable[[], None]) -> SessionFlights:
         """Keep the flights of a client that chooses its ids.

@@ -11,7 +11,7 @@ import pytest
 from tests.support.relay import Relay as RedisRelay
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.broker.keys import Keys
+from wispy.broker.keys import OBJECT_TTL_MS, Keys
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 from wispy.broker.subscriber import Subscriber
@@ -161,6 +161,44 @@ async def test_a_large_result_is_fetched_for_who_waits(client: Client) -> None:
     await wait_until(lambda: client.answers != [], "it is answered")
     assert client.answers[0]["result"] == "large"
     assert await client.relay.link.call("EXISTS", "body") == 0
+
+
+async def lose(client: Client, name: str = "sample") -> None:
+    """What a failover or a restart does that loses data."""
+    await client.relay.link.call("DEL", Keys().of(name).requests, Keys().of(name).owner)
+
+
+async def test_an_object_that_redis_has_lost_has_no_owner_until_it_is_back(client: Client) -> None:
+    client.answer(await client.sent(), relay.RESULT, b"1")
+    await lose(client)
+    for number in range(1, 4):  # the first is written in vain, the others look whether there is such an object
+        client.submit()
+        await wait_until(lambda number=number: len(client.answers) > number, "it is answered")
+    assert client.codes[1:] == [errors.NO_OWNER.code] * 3
+    assert client.answers[-1]["error"]["data"] == {"executed": "no", "retryable": True}
+    client.submit(name="absent")
+    await wait_until(lambda: len(client.answers) > 4, "it is answered")
+    assert client.codes[4:] == [errors.NOT_FOUND.code], "that one never was"
+    assert await ObjectStore(client.relay.link, KEYS).acquire(None, nonce="b", lease_ms=60_000, holder="test")
+    client.answer(await client.sent(), relay.RESULT, b"2")
+    assert client.codes[5:] == [None]
+    assert client.relay._missed == {}
+
+
+async def test_an_object_that_does_not_come_back_is_not_found_in_the_end(client: Client) -> None:
+    """When its keys would have gone in any case; and of more than the frontend relays to, the first are forgotten."""
+    for name in NAMES:
+        client.answer(await client.sent(name), relay.RESULT, b"1")
+        await lose(client, name)
+        client.submit(name=name)
+        await wait_until(lambda: not client.relay.in_flight, "it is answered")
+    assert list(client.relay._missed) == list(NAMES[1:])
+    client.relay._missed[NAMES[1]] -= OBJECT_TTL_MS / 1000
+    client.answers.clear()
+    for name in NAMES:
+        client.submit(name=name)
+        await wait_until(lambda: not client.relay.in_flight, "it is answered")
+    assert client.codes == [errors.NOT_FOUND.code] * 2 + [errors.NO_OWNER.code]
 
 
 async def test_a_name_that_no_object_can_have_reaches_nobody(client: Client) -> None:

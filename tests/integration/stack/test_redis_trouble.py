@@ -1,6 +1,7 @@
 """Redis in trouble under load, and what each call is told then: the books must balance."""
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.support.sentinel import SentinelDeployment
 from tests.support.stack import Frontend, RestartableRedis, Stack
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
+from wispy.protocol import errors
 from wispy.protocol.positions import parse_position
 
 BOOKS = "books=served:Books"
@@ -74,6 +76,33 @@ async def test_a_restart_that_loses_the_data(
     async with load(stack, tmp_path):
         redis_server.stop()
         redis_server.start()
+
+
+async def test_an_object_whose_owner_has_not_noticed_that_redis_lost_all_is_not_called_absent(
+    make_stack: MakeStack, redis_server: RestartableRedis
+) -> None:
+    stack = serve(make_stack, redis_server.url)
+    worker, frontend = stack.services[0], stack.first_frontend
+
+    def answer(name: str = "books") -> int | None:
+        """Its code, or None: a result."""
+        return frontend.post(f"{name}.note", "/dev/null", "key").get("error", {}).get("code")
+
+    assert answer() is None
+    worker.send(signal.SIGSTOP)
+    await asyncio.to_thread(redis_server.stop)
+    await asyncio.to_thread(redis_server.start)
+    codes: list[int | None] = []
+
+    def answered(*, ends: int | None) -> bool:
+        codes.append(answer())
+        return codes[-1] == ends
+
+    await wait_until(lambda: answered(ends=errors.NO_OWNER.code), lambda: f"Redis is back: {set(codes)}")
+    assert answer("absent") == errors.NOT_FOUND.code
+    worker.send(signal.SIGCONT)
+    await wait_until(lambda: answered(ends=None), lambda: f"calls run again: {set(codes)}")
+    assert errors.NOT_FOUND.code not in codes
 
 
 async def test_events_that_are_lost_with_redis_are_named_exactly(
