@@ -5,9 +5,10 @@ Rules:
 - Whoever finds the file full renames it and begins another one, under a lock on the full one; the others notice by the
   file's identity. So there is no process whose file it is.
 - A line that cannot be written (a full disk) is lost, counted, and told of in the log, now and then: the service goes
-  on.
+  on. What the disk still took of it becomes blanks, so that the next line, whosever it is, begins as one.
 """
 
+import errno
 import fcntl
 import logging
 import os
@@ -46,9 +47,25 @@ class BoundedFile(logging.Handler):
         line = f"{self.format(record)}\n".encode()
         try:
             self._make_room(len(line))
-            os.write(self._file, line)
+            written = os.write(self._file, line)
+            if written < len(line):
+                self._blank(written)
+                raise OSError(errno.ENOSPC, "there is no room for a whole line")
         except OSError as error:
             self._complain(error)
+
+    def _blank(self, size: int) -> None:
+        """Overwrite the last `size` bytes that were written here, which takes no room.
+
+        To cut the file would take what others have appended since.
+        """
+        end = os.lseek(self._file, 0, os.SEEK_CUR)
+        flags = fcntl.fcntl(self._file, fcntl.F_GETFL)
+        fcntl.fcntl(self._file, fcntl.F_SETFL, flags & ~os.O_APPEND)  # with it Linux writes to the end, wherever told
+        try:
+            os.pwrite(self._file, b"\n".rjust(size), end - size)
+        finally:
+            fcntl.fcntl(self._file, fcntl.F_SETFL, flags)
 
     def _open(self) -> int:
         # Who was where when is nobody else's business.

@@ -1,9 +1,12 @@
 import logging
 import os
+import resource
 import subprocess
 import sys
 import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -115,6 +118,40 @@ def test_a_line_that_cannot_be_written_is_told_of_once_in_a_while(
         f"1 lines could not be written to {tmp_path / 'audit'}: No space left on device"
     ]
     assert (tmp_path / "audit").read_text() == "again\n"
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes: as on a full disk, what fits is written."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_line_of_which_only_a_part_could_be_written_leaves_blanks(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "audit"
+    file, other = (BoundedFile(str(path), 1000, 1) for _ in range(2))
+    file.emit(record("one"))
+    with room_for(len("one\nhalf")):
+        file.emit(record("half a line"))
+        file.emit(record("of this one nothing"))
+    for writer, text in ((other, "two"), (file, "three")):
+        writer.emit(record(text))
+    assert path.read_text() == "one\n   \ntwo\nthree\n"
+    assert file._lost == 1, "counted for the next complaint"
+    assert [entry.getMessage() for entry in caplog.records] == [
+        f"1 lines could not be written to {path}: there is no room for a whole line"
+    ]
+    other.emit(record("four"))
+    file._blank(len("three\n"))  # too late: somebody has appended
+    assert path.read_text() == "one\n   \ntwo\n     \nfour\n"
+    for each in (file, other):
+        each.close()
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_at_once(tmp_path: Path) -> None:
