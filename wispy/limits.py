@@ -116,7 +116,12 @@ LIMITS: Final = (
         "what scripts send is small, and it is kept whole until it has come. Compressed ones are refused with 415",
         "413 and `TOO_LARGE`, at once; what still comes is read for 5 s at most",
     ),
-    Limit("limits.http_body_time", "body", "10 MiB at 300 kbit/s", "the connection is closed"),
+    Limit(
+        "limits.http_body_time",
+        "body, message",
+        "10 MiB at 300 kbit/s. Messages are looked at when pings are due",
+        "the connection is closed; a websocket with close code 1008",
+    ),
     Limit("limits.reply_bytes", "reply", "as large as a message the other way", "`TOO_LARGE`, `executed: yes`", WORKER),
     Limit(
         "limits.snapshot_bytes",

@@ -350,6 +350,7 @@ def _websocket_settings(config: Config) -> WebSocketSettings:
         partial_messages=max(
             config.limits.partial_messages, config.websocket_max_message_size, config.limits.http_body
         ),
+        message_time_s=config.limits.http_body_time,
         write_buffer=websocket.write_buffer,
         ping_interval_s=websocket.ping_interval,
         pong_timeout_s=websocket.pong_timeout,

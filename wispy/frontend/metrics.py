@@ -26,6 +26,7 @@ def snapshot(core: Core) -> Snapshot:
         "websocket_max_message_size": websockets.too_big,
         "login_size": websockets.too_big_early,
         "partial_messages": websockets.room.refused,
+        "http_body_time": counts.limits.get("http_body_time", 0) + websockets.late,
     }
     for limit in get_args(FrontendLimit):  # those too that were not met: where a series begins, Prometheus sees no rise
         told.put("wispy_frontend_limit_hits", limits.get(limit, 0), limit)

@@ -218,6 +218,10 @@ class FrameParser:
         self._data = data
         self._position = 0
 
+    def age(self, now: float, *, is_read: bool) -> float:
+        """How long a message has been coming in pieces (`Share.age`); 0 while none is."""
+        return 0.0 if self._assembly is None else self._assembly.share.age(now, is_read=is_read)
+
     def drop(self) -> None:
         """Let go of all that has come. Only a connection that reads no more may do so."""
         if self._assembly is not None:

@@ -39,12 +39,13 @@ class Share:
         room: of which.
     """
 
-    __slots__ = ("_counted", "_room", "_size")
+    __slots__ = ("_counted", "_room", "_since", "_size")
 
     def __init__(self, room: Room) -> None:
         self._room = room
         self._size = 0
         self._counted = 0
+        self._since: float | None = None
 
     def grow(self, size: int) -> bool:
         """Hold so many bytes more; False: there is no room for them, and they are not to be kept."""
@@ -63,3 +64,17 @@ class Share:
         """Hold nothing; may be called again, and the share be used for the next message."""
         self._room.taken -= self._counted
         self._size = self._counted = 0
+        self._since = None
+
+    def age(self, now: float, *, is_read: bool) -> float:
+        """How long the message has been coming, in seconds: since it was first asked for its age.
+
+        Args:
+            now: on a monotonic clock.
+            is_read: whether its sender is listened to at present; while he is not, his message grows no older.
+        """
+        if not is_read or not self._size:
+            self._since = None
+        elif self._since is None:
+            self._since = now
+        return 0.0 if self._since is None else now - self._since

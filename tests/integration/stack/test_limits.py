@@ -571,6 +571,18 @@ async def test_a_body_that_does_not_come(start: StartFrontend) -> None:
     await wait_until(lambda: hits(frontend) == {"http_body_time": 1}, "it is counted")
 
 
+async def test_a_message_that_does_not_come(start: StartFrontend, shell: str) -> None:
+    frontend = start(shell, http_body_time=1, **{"websocket.ping_interval": 1, "websocket.pong_timeout": 1})
+    async with connect(int(frontend.address.rpartition(":")[2])) as client:
+        await client.upgrade(path="/ws", host=frontend.address)
+        client.send("text+:{")
+        while (frame := await client.receive()) is not None and frame.kind == "ping":
+            client.send("pong:")
+        assert frame is not None
+        assert (frame.code, b"limits.http_body_time" in frame.payload) == (1008, True)
+    await wait_until(lambda: hits(frontend) == {"http_body_time": 1}, "it is counted")
+
+
 # --- those whom nobody knows ------------------------------------------------------------------------------------------
 
 

@@ -1,14 +1,16 @@
 """Pings and time-outs: first of noting objects, then of real connections."""
 
 import asyncio
+from typing import cast
 
 import pytest
 
 from tests.integration.websocket.servers import serve
-from tests.integration.websocket.wire import open_websocket
+from tests.integration.websocket.wire import WireClient, open_websocket
 from tests.support.waiting import wait_until
-from wispy.frontend.websocket.keepalive import Keepalive
+from wispy.frontend.websocket.keepalive import Keepalive, Watched
 from wispy.frontend.websocket.seam import CloseCode, WebSocketSettings
+from wispy.frontend.websocket.service import LATE
 
 INTERVAL_S = 0.2
 PONG_S = 0.1
@@ -39,6 +41,8 @@ class Peer:
         alive = self._heard or self._talks
         self._heard = False
         return alive
+
+    def look_at_message(self, now: float) -> None: ...
 
     def cut(self, reason: str) -> None:
         self.cut_s = self._loop.time() - self._start
@@ -201,3 +205,67 @@ async def test_a_slow_client_stays_as_long_as_it_takes_something(shell: str) -> 
             await asyncio.sleep(0.005)  # the client's pace
         await others
         assert handler.lost == []
+
+
+async def begin(client: WireClient) -> None:
+    client.send("text+:begun")
+
+
+async def drip(client: WireClient) -> None:
+    """A frame of 64 KB, byte by byte."""
+    client.send("raw=82feffff00000000")
+    while True:
+        client.send("raw=00")
+        await asyncio.sleep(0.005)  # the client's pace
+
+
+@pytest.mark.parametrize("way", ["a fragment, then answers to pings", "a byte now and then"])
+async def test_a_message_that_does_not_end_ends_its_connection(shell: str, way: str) -> None:
+    settings = WebSocketSettings(
+        shell=shell, ping_interval_s=0.6, pong_timeout_s=0.5, close_timeout_s=CLOSE_S, message_time_s=0.4
+    )
+    async with serve(settings) as server, open_websocket(server.port) as client, asyncio.timeout(20):
+        talking = asyncio.create_task(drip(client) if "byte" in way else begin(client))
+        try:
+            while (frame := await client.receive()) is not None and frame.kind == "ping":
+                if "answers" in way:
+                    client.send("pong:")
+            assert frame is not None
+            assert (frame.kind, frame.code, frame.payload[2:].decode()) == ("close", CloseCode.POLICY, LATE)
+        finally:
+            talking.cancel()
+        await wait_until(lambda: server.handlers[0].lost, "the session was told")
+        assert server.handlers[0].lost == [(CloseCode.POLICY, LATE)]
+        assert server.service.late == 1
+
+
+async def test_what_counts_is_the_age_of_one_message_and_only_while_it_is_read(shell: str) -> None:
+    settings = WebSocketSettings(shell=shell, ping_interval_s=0, message_time_s=10)
+    async with serve(settings) as server, open_websocket(server.port) as client:
+        handler = await server.handler()
+        connection = cast("Watched", handler.open)
+
+        async def came(*frames: str) -> None:
+            client.send(*frames, "ping:")
+            await client.expect("pong:")
+
+        connection.look_at_message(100)  # nothing has come
+        await came("text+:one")
+        connection.look_at_message(200)
+        connection.look_at_message(209)
+        await came("cont:", "text+:two")
+        connection.look_at_message(220)  # another one
+        handler.open.pause_reading()
+        connection.look_at_message(229)
+        handler.open.resume_reading()
+        connection.look_at_message(240)
+        connection.look_at_message(250)
+        assert server.service.late == 0
+        await came("cont:", "text:three", "text+:four")
+        connection.look_at_message(300)
+        connection.look_at_message(311)
+        assert server.service.late == 1
+        frame = await client.receive()
+        assert frame is not None
+        assert (frame.kind, frame.code) == ("close", CloseCode.POLICY)
+        assert handler.messages == [b"one", b"two", b"three"]

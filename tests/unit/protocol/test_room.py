@@ -28,6 +28,17 @@ def test_what_is_beyond_the_first_bytes_counts() -> None:
     assert room.taken == 0
 
 
+def test_the_age_of_a_message_ends_with_it() -> None:
+    share = Share(Room())
+    assert share.age(1, is_read=True) == 0
+    assert share.grow(5)
+    assert [share.age(now, is_read=True) for now in (10, 12, 15)] == [0, 2, 5]
+    share.give_back()
+    assert share.age(20, is_read=True) == 0
+    assert share.grow(5)
+    assert [share.age(now, is_read=now != 33) for now in (30, 32, 33, 40, 41)] == [0, 2, 0, 0, 1]
+
+
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 3 * FREE)), max_size=60))
 def test_what_is_taken_is_what_the_shares_hold(steps: list[tuple[int, int]]) -> None:
     room = Room(5 * FREE)

@@ -35,7 +35,9 @@ class LimitsConfig(Section, frozen=True):
         Annotated[int, Meta(ge=20, le=4300)], about("digits in a row in a number of a message of a client")
     ] = 4300
     http_body: Annotated[Size, about("body of a `POST /rpc`")] = Bytes(10 << 20)
-    http_body_time: Annotated[Duration, about("a body that is no upload must have come after this long")] = Seconds(300)
+    http_body_time: Annotated[
+        Duration, about("a body that is no upload, or a message of a websocket, must have come after this long")
+    ] = Seconds(300)
     reply_bytes: Annotated[Size, about("one reply; a larger result is an error to its caller")] = Bytes(100 << 20)
     snapshot_bytes: Annotated[
         Annotated[Bytes, Meta(ge=1, le=8 << 20)],

@@ -392,6 +392,9 @@ class DetachedConnection(asyncio.Protocol):
         self._unsent_at_look = unsent
         return alive
 
+    def look_at_message(self, now: float) -> None:
+        self._service.close_if_late(self, self._parser.age(now, is_read=not self._paused))
+
     def cut(self, reason: str) -> None:
         if self._state == _OPEN:
             self._reason = reason

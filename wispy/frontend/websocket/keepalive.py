@@ -8,6 +8,9 @@ A watched connection is in one of three queues, each in order of deadline becaus
 
 So a connection is pinged after at most one interval of silence, and cut off after one interval and the pong's
 time-out, give or take a tick of the timer. One that is busy costs two looks an interval and no ping.
+
+Who is alive is asked for the message that he has sent a part of: answers to pings, or a byte now and then, do not keep
+it for ever.
 """
 
 import asyncio
@@ -29,6 +32,10 @@ class Watched(Protocol):
 
     def seems_alive(self) -> bool:
         """Whether anything was heard of the peer, or taken by it, since this was last asked."""
+        ...
+
+    def look_at_message(self, now: float) -> None:
+        """Close the connection, if a message has been coming for too long."""
         ...
 
     def cut(self, reason: str) -> None:
@@ -115,17 +122,21 @@ class Keepalive:
             connection.cut("close timed out")
         for connection in _take_due(self._pinged, now):
             if connection.seems_alive():
-                self._put(self._quiet, connection, self._look_delay_s)
+                self._stay(connection, now)
             else:
                 connection.cut("no answer to a ping")
 
     def _look_at_quiet(self, now: float) -> None:
         for connection in _take_due(self._quiet, now):
             if connection.seems_alive():
-                self._put(self._quiet, connection, self._look_delay_s)
+                self._stay(connection, now)
             else:
                 self._put(self._pinged, connection, self._pong_delay_s)
                 connection.ping()
+
+    def _stay(self, connection: Watched, now: float) -> None:
+        self._put(self._quiet, connection, self._look_delay_s)
+        connection.look_at_message(now)
 
 
 def _take_due(queue: dict[Watched, float], now: float) -> list[Watched]:

@@ -55,6 +55,8 @@ class WebSocketSettings:
     """A larger message closes the connection with 1009. The seed's limit, and Tornado's."""
     partial_messages: int = 512 * 1024 * 1024
     """All that has come of messages that are not whole yet, of all connections: past it one is closed with 1013."""
+    message_time_s: float = 300.0
+    """A message that has been coming for longer closes the connection with 1008; looked at where pings are sent."""
     write_buffer: int = 1024 * 1024
     """High-water mark of `Connection.buffered`: half a second of a 16 Mbit/s line. Low water is a quarter of it."""
     ping_interval_s: float = 25.0

@@ -1,11 +1,14 @@
 """What all websockets of a process share: the settings, the flush at the end of a turn, the one timer."""
 
 import asyncio
-from typing import Protocol
+from typing import Final, Protocol
 
 from wispy.frontend.websocket.keepalive import Keepalive
-from wispy.frontend.websocket.seam import WebSocketSettings
+from wispy.frontend.websocket.seam import CloseCode, Connection, WebSocketSettings
 from wispy.protocol.room import Room
+
+LATE: Final = "a message has been coming for too long (limits.http_body_time)"
+"""Why a connection is closed with 1008."""
 
 
 class Flushable(Protocol):
@@ -33,6 +36,8 @@ class WebSocketService:
         """Messages beyond `max_message_size`."""
         self.too_big_early = 0
         """Messages beyond a smaller size that a session has set (`limit_messages`)."""
+        self.late = 0
+        """Messages that had been coming for longer than `message_time_s`."""
         # Connections that hold something to write. One callback a turn serves all: a broadcast to a thousand
         # connections does not schedule a thousand.
         self._to_flush: list[Flushable] = []
@@ -44,6 +49,12 @@ class WebSocketService:
             self.too_big_early += 1
         else:
             self.too_big += 1
+
+    def close_if_late(self, connection: Connection, age_s: float) -> None:
+        """Close a connection whose present message is so old, if that is too old."""
+        if age_s > self.settings.message_time_s:
+            self.late += 1
+            connection.close(CloseCode.POLICY, LATE)
 
     def collect(self) -> None:
         """`flush` is called in this very turn: none need be scheduled."""

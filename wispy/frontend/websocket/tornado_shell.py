@@ -54,6 +54,13 @@ class NotingProtocol(WebSocketProtocol13):
     flush: Callable[[], None] | None = None
     """Called before the Close is written: what this turn has sent so far goes before it."""
 
+    heard: Callable[[], None] | None = None
+    """Called when a part of a frame has come: a sign of life, where the frame takes its time."""
+
+    def message_age(self, now: float, *, is_read: bool) -> float:
+        """How long a message has been coming (`Share.age`); 0 while none is."""
+        return self._share.age(now, is_read=is_read)
+
     def limit_messages(self, size: int) -> None:
         self.params.max_message_size = size
         if self._decompressor is not None:
@@ -78,6 +85,8 @@ class NotingProtocol(WebSocketProtocol13):
             if not self._share.grow(len(piece)):
                 self.close(CloseCode.TRY_AGAIN_LATER, NO_ROOM)
                 raise StreamClosedError
+            if missing and self.heard is not None:
+                self.heard()
         self._wire_bytes_in += n
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -157,6 +166,7 @@ class TornadoConnection:
 
     def opened(self) -> None:
         self._protocol.flush = self.flush
+        self._protocol.heard = self.heard
         sock = self._protocol.stream.socket
         if sock is not None:
             bound_socket(sock)
@@ -248,6 +258,9 @@ class TornadoConnection:
         self._heard = False
         self._unsent_at_look = self.buffered
         return alive
+
+    def look_at_message(self, now: float) -> None:
+        self._service.close_if_late(self, self._protocol.message_age(now, is_read=self._resumed is None))
 
     def cut(self, reason: str) -> None:
         if self._protocol.first_close is None:
