@@ -13,7 +13,7 @@ Rules:
 - What an allowed name does when it is touched is the object's own code: its exceptions pass through.
 """
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Awaitable, Callable, Collection, Iterator
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -30,7 +30,7 @@ from wispy.worker.describing import Describer
 from wispy.worker.member import Kind, Member
 from wispy.worker.modes import Mode
 from wispy.worker.rights import NO_ROLES, Limiter
-from wispy.worker.statics import is_code
+from wispy.worker.statics import is_awaitable, is_code
 
 _PLAIN: Final = SCALARS | CONTAINERS
 """Types of values that need no look at whether they are to be hidden."""
@@ -71,6 +71,17 @@ class BoundMethod:
         """Counts its calls, where it has a rate."""
         self.bind = member.signature.bind
         """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
+
+
+class PendingValue:
+    """What a property gave that is still to be awaited, as the author's own code does: it is an `async def`."""
+
+    __slots__ = ("awaitable", "check")
+
+    def __init__(self, awaitable: Awaitable[Any], check: Callable[[Any], object]) -> None:
+        self.awaitable = awaitable
+        self.check = check
+        """Raises `RPCError` where what it came to may not be sent."""
 
 
 class Place:
@@ -150,7 +161,7 @@ class Access:
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def get(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> Any:
-        """The value of an attribute, a property or an item."""
+        """The value of an attribute, a property or an item; a `PendingValue` where a property is to be awaited."""
         if not path and self._table is None:
             self._check_entry(roles)
             return self._whole(self._target, roles)
@@ -162,7 +173,10 @@ class Access:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it", denied="operation")
         if not member.rights.readable:
             raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
-        return self._whole(getattr(place.holder, place.name), roles)
+        value = getattr(place.holder, place.name)
+        if member.kind is Kind.PROPERTY and type(value) not in _PLAIN and is_awaitable(value):
+            return PendingValue(value, lambda awaited: self._whole(awaited, roles))
+        return self._whole(value, roles)
 
     def _whole(self, value: Any, roles: frozenset[str]) -> Any:
         """A value that is to be sent as it is, with all that is in it."""

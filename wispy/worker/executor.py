@@ -17,19 +17,19 @@ import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal
 
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 from wispy.worker import answers
-from wispy.worker.access import Access
+from wispy.worker.access import Access, PendingValue
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
 from wispy.worker.running import Running, label
-from wispy.worker.statics import defines
+from wispy.worker.statics import is_awaitable
 from wispy.worker.threads import ThreadPool
-from wispy.worker.turnstile import Job, Turnstile
+from wispy.worker.turnstile import FREE, Job, Turnstile
 
 log = logging.getLogger("wispy.worker")
 
@@ -121,11 +121,14 @@ class Executor:
         return None
 
     def operate(self, call: Call, context: contextvars.Context) -> None:
-        """Run what is not a call: it is short, or made of the object's own properties."""
+        """Run what is not a call: it is short, or made of the object's own properties, which may have to be awaited."""
         try:
             result = context.run(self._operation, call)
         except BaseException as error:
             self.refuse(call, error)
+            return
+        if type(result) is PendingValue:
+            self.start_task(Job(call, None, [], {}, FREE, context=context, check=result.check), result.awaitable)
         else:
             self.end(call, *answers.result(result))
 
@@ -187,10 +190,19 @@ class Executor:
         if job.cut_short:  # before its first step, when a cancelled task would have been lost without an answer
             job.task.cancel()
         try:
-            body, is_error = answers.result(await awaitable)
+            value = await awaitable
         except BaseException as error:
-            body, is_error = self._stopped(job, error), True
-        self._end_job(job, body, is_error)
+            self._end_job(job, self._stopped(job, error), True)
+            return
+        try:
+            if job.check is not None:
+                job.check(value)
+        except RPCError as error:
+            self._end_job(job, b"", True, refusal=error)
+        except BaseException as error:
+            self._end_job(job, self._errors.answer(job.call, error), True)
+        else:
+            self._end_job(job, *answers.result(value))
 
     def _has_begun(self, session: str) -> None:
         """A task has made its first step: the session's next call may start."""
@@ -264,15 +276,18 @@ class Executor:
             if job.has_begun:
                 job.task.cancel()
 
-    def _end_job(self, job: Job, body: bytes, is_error: bool) -> None:
+    def _end_job(self, job: Job, body: bytes, is_error: bool, *, refusal: RPCError | None = None) -> None:
         del self._jobs[job.call.session, job.call.id]
         now = time.monotonic()
         run_s = now - (now if job.call.started is None else job.call.started)
         self._counts.busy_s += run_s
         self._counts.run.observe(run_s)
-        self._note_apart(job.call)
         self._running.report_slow(job.call, now)
-        self.end(job.call, body, is_error)
+        if refusal is None:
+            self._note_apart(job.call)
+            self.end(job.call, body, is_error)
+        else:
+            self.refuse(job.call, refusal)
         self._turnstile.release(job)
         self._on_ended()
 
@@ -287,8 +302,3 @@ class Executor:
         if job.cut_short == "caller":
             return errors.CANCELLED().to_json()
         return errors.TIMED_OUT().to_json()
-
-
-def is_awaitable(result: Any) -> bool:
-    """Whether a result is to be awaited. The class is asked, for an instance may say yes to every name."""
-    return defines(cast("type[object]", type(result)), "__await__")

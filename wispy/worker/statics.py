@@ -52,6 +52,11 @@ def defines(cls: type, name: str) -> bool:
     return any(name in vars(each) for each in cls.__mro__)
 
 
+def is_awaitable(value: Any) -> bool:
+    """Whether a value is to be awaited. The class is asked, for an instance may say yes to every name."""
+    return defines(cast("type[object]", type(value)), "__await__")
+
+
 def plain_function(static: Any) -> Any:
     """The function within a method, as it stands in a class or is bound."""
     if isinstance(static, staticmethod | classmethod | types.MethodType):

@@ -39,6 +39,7 @@ class Job:
     has_begun: bool = False  # the task has made its first step; before that, cancelling it would lose the answer
     cut_short: Literal["", "deadline", "caller"] = ""  # who had the task cancelled
     context: contextvars.Context | None = None
+    check: Callable[[Any], object] | None = None  # raises where what was awaited may not be sent
     awaitable: Awaitable[Any] | None = None  # what a thread brought instead of a result
     body: bytes = b""
     is_error: bool = False

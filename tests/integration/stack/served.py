@@ -75,6 +75,16 @@ class Sample:
             "endless": endless,
         }[name]
 
+    @property
+    async def reading(self) -> float:
+        """What an instrument answers after a while."""
+        await asyncio.sleep(0)
+        return 2.5
+
+    @property
+    async def reading_of_code(self) -> Any:
+        return type(self)
+
     def large(self, size: int) -> str:
         return "x" * size
 

@@ -51,6 +51,16 @@ async def test_attributes_are_read_set_and_deleted(ask: Ask) -> None:
     assert await ask("rpc.get", {"path": "sample.limit"}) == 10, "the class' value shows again"
 
 
+async def test_an_asynchronous_property_is_awaited(ask: Ask) -> None:
+    assert await ask("rpc.get", {"path": "sample.reading"}) == 2.5
+    described = await ask("rpc.describe", {"path": "sample.reading"})
+    assert (described["kind"], described["type"]) == ("property", "float")
+    for hidden in ("sample.reading_of_code", "sample.reading.real"):
+        with pytest.raises(RemoteError) as raised:
+            await ask("rpc.get", {"path": hidden})
+        assert raised.value.code == -32001
+
+
 async def test_paths_go_through_nested_objects_and_containers(ask: Ask) -> None:
     assert await ask("sample.filter.apply", [3]) == 6
     assert await ask("rpc.get", {"path": ["sample", "filter", "table", "dotted.key", "1"]}) == 20

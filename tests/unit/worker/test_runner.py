@@ -126,6 +126,19 @@ class Bench:
         self.open.wait(10)
         return 1
 
+    @property
+    async def later(self) -> int:
+        await self.gate.wait()
+        return self.value
+
+    @property
+    async def hidden_later(self) -> Any:
+        return type(self)
+
+    @property
+    async def failing_later(self) -> int:
+        raise errors.NOT_FOUND("of another object", denied="role")
+
     @timeout(0.05)
     @threaded
     def short_thread(self) -> str:
@@ -321,6 +334,39 @@ async def test_attributes(stage: Stage) -> None:
     assert code(await stage.answer(stage.do("delete", "value"))) == (errors.NOT_FOUND.code, "no")
     assert (await stage.answer(stage.do("describe", "add")))["doc"] == "Add."
     assert "self.log.append" in await stage.answer(stage.do("source", "add"))
+
+
+async def test_what_a_property_gives_is_awaited_beside_others(stage: Stage) -> None:
+    later, meanwhile = stage.do("get", "later"), stage.do("get", "value")
+    stage.runner.run([later, meanwhile])
+    assert await stage.answered(meanwhile) == 1
+    assert [outcome.call for outcome in stage.outcomes] == [meanwhile]
+    stage.bench.gate.set()
+    assert await stage.answered(later) == 1
+    assert (stage.counts.done["get"], stage.counts.failed["get"], stage.counts.refused["get"]) == (2, 0, 0)
+
+
+async def test_what_a_property_gives_later_is_looked_at_as_what_one_gives_at_once(stage: Stage) -> None:
+    hidden = stage.do("get", "hidden_later")
+    assert await stage.answer(hidden) == await stage.answer(stage.do("get", "absent"))
+    assert [outcome.denied for outcome in stage.outcomes] == ["absent", "absent"]
+    assert (stage.counts.failed["get"], stage.counts.refused["get"]) == (0, 2)
+
+
+async def test_what_a_property_raises_later_is_the_object_s_own(stage: Stage) -> None:
+    raised = await stage.answer(stage.do("get", "failing_later"))
+    assert (raised["code"], raised["data"]["executed"]) == (errors.OBJECT_ERROR.code, "yes")
+    assert [outcome.denied for outcome in stage.outcomes] == [None]
+
+
+async def test_a_property_that_is_awaited_can_be_cancelled_and_has_a_deadline(stage: Stage) -> None:
+    cancelled = stage.do("get", "later")
+    stage.runner.run([cancelled])
+    stage.runner.cancel("s", cancelled.id)
+    assert (await stage.answered(cancelled))["code"] == errors.CANCELLED.code
+    impatient = Stage(settings(run_timeout_default=Seconds(0.05)))
+    assert (await impatient.answer(impatient.do("get", "later")))["code"] == errors.TIMED_OUT.code
+    await end(impatient)
 
 
 async def test_results_are_copied_before_the_next_call_runs(stage: Stage) -> None:
