@@ -1,20 +1,14 @@
 """What pages may do to one served object: get, set, delete, call, describe.
 
 Rules:
-- Decided before anything is touched: each name of a path against the static table of the class of what holds it
-  (`wispy.worker.class_table`); only then is it read. A name that is hidden and one that is absent end in the same
-  error, and no property and no `__getattr__` has run.
-- A path goes on through dicts and lists by key, and through objects of the served object's own package; attributes at
-  most `max_interface_depth` deep. It ends at everything else.
+- Which names there are for a caller is decided by `wispy.worker.resolver`, before anything is touched.
 - What is set becomes what its annotation says, or is refused. Without an annotation it takes the place of data only: a
   child object, a lock or a callback stays. New names are not made, and nothing is ever set on a class.
-- A name that takes a role which the caller lacks is absent for him: as part of a path, too. Of the roles that the
-  configuration names for the whole object he needs one, and one of those that marks name.
 - What an allowed name does when it is touched is the object's own code: its exceptions pass through.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Iterator
-from typing import Any, Final, Protocol
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
 
 import msgspec
 
@@ -24,29 +18,20 @@ from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import ClassTable, ClassTables
 from wispy.worker.class_table import Interface as TableInterface
-from wispy.worker.containers import CONTAINERS, SCALARS
+from wispy.worker.containers import SCALARS
 from wispy.worker.conversion import Converter
 from wispy.worker.describing import Describer
 from wispy.worker.member import Kind, Member
 from wispy.worker.modes import Mode
-from wispy.worker.rights import NO_ROLES, Limiter
-from wispy.worker.statics import is_awaitable, is_code
-
-_PLAIN: Final = SCALARS | CONTAINERS
-"""Types of values that need no look at whether they are to be hidden."""
-
-REMEMBERED_METHODS: Final = 1000
-"""Functions kept in attributes of instances, as remembered with their signatures. Past it the memory starts afresh:
-a program that makes functions as it goes must not fill it."""
+from wispy.worker.resolver import PLAIN, PathResolver, Place
+from wispy.worker.resolver import Interface as ResolverInterface
+from wispy.worker.rights import NO_ROLES, Limiter, in_all, role_lists
+from wispy.worker.statics import is_awaitable
 
 
-class Interface(TableInterface, Protocol):
+class Interface(TableInterface, ResolverInterface, Protocol):
     """The part of the configuration that says what is served: `interface`."""
 
-    @property
-    def max_interface_depth(self) -> int: ...
-    @property
-    def roles(self) -> tuple[str, ...] | None: ...
     @property
     def write_roles(self) -> tuple[str, ...] | None: ...
     @property
@@ -84,25 +69,6 @@ class PendingValue:
         """Raises `RPCError` where what it came to may not be sent."""
 
 
-class Place:
-    """Where a path ends: a name, and what holds it.
-
-    Args:
-        holder: what holds it.
-        table: the table of the holder's class; None for a dict or list.
-        name: the name.
-        origin: of a dict or list that stands in a class, or in another one that does: the place in the class.
-    """
-
-    __slots__ = ("holder", "name", "origin", "table")
-
-    def __init__(self, holder: Any, table: ClassTable | None, name: str, origin: "Place | None") -> None:
-        self.holder = holder
-        self.table = table
-        self.name = name
-        self.origin = origin
-
-
 class Access:
     """All that pages may do to one object.
 
@@ -129,22 +95,11 @@ class Access:
         self._is_constant = is_constant
         self._interface = interface
         self._tables = ClassTables(type(target), interface, hidden)
-        self._table = None if type(target) in CONTAINERS else self._tables.root
+        self._resolver = PathResolver(target, self._tables, interface)
+        self._table = self._resolver.table
         self._namespace = self._tables.root.namespace
-        self._needed = _given(interface.roles, None if self._table is None else self._table.rights.roles)
-        """Lists of roles: a caller needs one of each to find anything."""
         self._methods = self._bound_methods()
-        self._own_methods: dict[Any, Member | None] = {}
-        """Functions in attributes of instances, with their signatures."""
         self._describer = Describer(self._tables, interface, is_constant=is_constant)
-
-    def _check_entry(self, roles: frozenset[str]) -> None:
-        """Refuse who lacks a role that the object as a whole takes."""
-        if not self._admits(roles):
-            raise errors.NOT_FOUND(denied="role")
-
-    def _admits(self, roles: frozenset[str]) -> bool:
-        return not any(needed.isdisjoint(roles) for needed in self._needed)
 
     def _bound_methods(self) -> dict[str, BoundMethod]:
         """The object's methods, ready to be called: nearly every request is for one of them."""
@@ -152,7 +107,7 @@ class Access:
             name: BoundMethod(
                 member.static.__get__(self._target, type(self._target)),
                 member,
-                (*self._needed, *_given(member.rights.roles)),
+                (*self._resolver.needed, *role_lists(member.rights.roles)),
             )
             for name, member in self._tables.root.members.items()
             if member.signature is not None
@@ -163,18 +118,18 @@ class Access:
     def get(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> Any:
         """The value of an attribute, a property or an item; a `PendingValue` where a property is to be awaited."""
         if not path and self._table is None:
-            self._check_entry(roles)
+            self._resolver.check_entry(roles)
             return self._whole(self._target, roles)
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         if place.table is None:
             return self._whole(containers.get_item(place.holder, place.name), roles)
-        member = self._member(place, roles)
+        member = self._resolver.member(place, roles)
         if member.kind is Kind.METHOD:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it", denied="operation")
         if not member.rights.readable:
             raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
         value = getattr(place.holder, place.name)
-        if member.kind is Kind.PROPERTY and type(value) not in _PLAIN and is_awaitable(value):
+        if member.kind is Kind.PROPERTY and type(value) not in PLAIN and is_awaitable(value):
             return PendingValue(value, lambda awaited: self._whole(awaited, roles))
         return self._whole(value, roles)
 
@@ -182,7 +137,7 @@ class Access:
         """A value that is to be sent as it is, with all that is in it."""
         if type(value) in SCALARS:
             return value
-        self._shown(value, roles)
+        self._resolver.shown(value, roles)
         pending, met = [value], set[int]()
         while pending:
             part = pending.pop()
@@ -211,10 +166,10 @@ class Access:
                     if needed.isdisjoint(roles):
                         raise errors.NOT_FOUND(denied="role")
                 return method
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         if place.table is None:
             raise errors.NOT_FOUND()
-        member = self._member(place, roles)
+        member = self._resolver.member(place, roles)
         if member.signature is None:
             raise errors.INVALID_PARAMS(f"{place.name} is not a method", denied="operation")
         return BoundMethod(getattr(place.holder, place.name), member)
@@ -223,13 +178,13 @@ class Access:
 
     def set(self, path: tuple[str, ...], value: Any, roles: frozenset[str] = NO_ROLES) -> None:
         """Give an attribute, a property or an item another value, as it came from a page."""
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         self._check_changeable(place)
         if place.table is None:
             self._check_write_role(place, roles, "set")
             containers.set_item(self._own_container(place, path, roles), place.name, value)
             return
-        member = self._member(place, roles)
+        member = self._resolver.member(place, roles)
         self._check_write_role(place, roles, "set")
         if not member.may_set(roles):
             raise errors.INVALID_PARAMS(
@@ -244,13 +199,13 @@ class Access:
 
     def delete(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> None:
         """Delete an attribute or an item, or through a property that has a deleter."""
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         self._check_changeable(place)
         if place.table is None:
             self._check_write_role(place, roles, "deleted")
             containers.delete_item(self._own_container(place, path, roles), place.name)
             return
-        member = self._member(place, roles)
+        member = self._resolver.member(place, roles)
         self._check_write_role(place, roles, "deleted")
         if not member.may_delete(roles):
             reason = "not to be deleted" if member.may_set(roles) else _description(member)
@@ -284,19 +239,20 @@ class Access:
         if origin is None:
             return place.holder
         setattr(origin.holder, origin.name, containers.copied(getattr(origin.holder, origin.name)))
-        return self._place(path, roles).holder
+        return self._resolver.place(path, roles).holder
 
     # --- telling ----------------------------------------------------------------------------------------------------
 
     def describe(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> dict[str, Any]:
         """What is at a path: kind, type, documentation; of a method its signature, of an object its members."""
         if not path:
-            self._check_entry(roles)
+            self._resolver.check_entry(roles)
             return self._describer.whole(self._target, self._table, roles)
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         if place.table is None:
-            return self._describer.item(place.name, self._shown(containers.get_item(place.holder, place.name), roles))
-        member = self._member(place, roles)
+            value = containers.get_item(place.holder, place.name)
+            return self._describer.item(place.name, self._resolver.shown(value, roles))
+        member = self._resolver.member(place, roles)
         value = UNKNOWN
         if member.kind is Kind.ATTRIBUTE and member.rights.readable:
             value = place.table.current(place.holder, place.name, member)
@@ -310,10 +266,10 @@ class Access:
         interface = self._interface
         if not interface.source_access or not path or not admits(interface.source_roles, roles):
             raise errors.NOT_FOUND()
-        place = self._place(path, roles)
+        place = self._resolver.place(path, roles)
         if place.table is None:
             raise errors.NOT_FOUND()
-        return self._describer.source(self._member(place, roles))
+        return self._describer.source(self._resolver.member(place, roles))
 
     def interface(self) -> dict[str, Any]:
         """All that is served of the object and of what is nested in it: `{"doc", "methods", "attributes"}`.
@@ -322,11 +278,11 @@ class Access:
         """
         if self._table is None:
             return {"doc": "", "methods": [], "attributes": []}
-        return self._describer.interface(self._target, self._table, _in_all(self._needed))
+        return self._describer.interface(self._target, self._table, in_all(self._resolver.needed))
 
     def surface(self, roles: frozenset[str]) -> dict[str, str]:
         """What a caller may do with which name, of the object and of what is nested in it: `{"a": "get set"}`."""
-        if self._table is None or not self._admits(roles):
+        if self._table is None or not self._resolver.admits(roles):
             return {}
         may_write = admits(self._interface.write_roles, roles)
         rows = self._describer.rows(self._target, self._table, roles)
@@ -337,106 +293,7 @@ class Access:
 
         Frontends know one list for a channel: where configuration and marks name roles, it is those that both name.
         """
-        return _in_all(_given(self._interface.roles, self._tables.root.channel_roles(channel)))
-
-    # --- the way along a path ---------------------------------------------------------------------------------------
-
-    def _place(self, path: tuple[str, ...], roles: frozenset[str]) -> Place:
-        """Where a path ends; all of it but its last name was found, and may be touched."""
-        if not path:
-            raise errors.INVALID_PARAMS("this is the object itself: name one of its attributes")
-        self._check_entry(roles)
-        place = Place(self._target, self._table, path[0], None)
-        depth = 0
-        for name in path[1:]:
-            if place.table is not None:
-                depth += 1
-            place = self._next(place, name, roles)
-            if place.table is not None and depth >= self._interface.max_interface_depth:
-                raise errors.NOT_FOUND()
-        return place
-
-    def _next(self, place: Place, name: str, roles: frozenset[str]) -> Place:
-        """One name further: enter what is at a place."""
-        origin: Place | None = None
-        if place.table is None:
-            value = containers.get_item(place.holder, place.name)
-            origin = place.origin
-        else:
-            member = self._member(place, roles)
-            if member.kind is Kind.METHOD or not member.rights.readable:
-                raise errors.NOT_FOUND()
-            if member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE:
-                origin = place if place.name not in place.table.namespace(place.holder) else None
-            value = getattr(place.holder, place.name)
-        if type(value) in CONTAINERS:
-            return Place(value, None, name, origin)
-        table = self._tables.of_value(value)
-        if table is None or table.is_restricted(value):
-            raise errors.NOT_FOUND()
-        if not table.rights.admit(roles):
-            raise errors.NOT_FOUND(denied="role")
-        return Place(value, table, name, None)
-
-    def _member(self, place: Place, roles: frozenset[str]) -> Member:
-        """What the name of a place is, if it may be touched."""
-        table, name = place.table, place.name
-        assert table is not None
-        member = table.members.get(name)
-        own = table.namespace(place.holder)
-        if member is None and not (name in own and table.is_own_attribute(name)):
-            raise errors.NOT_FOUND()
-        if member is not None and not member.rights.admit(roles):
-            raise errors.NOT_FOUND(denied="role")
-        value = UNKNOWN
-        if name in own and (member is None or member.kind is Kind.METHOD):
-            if table.is_own_function(own[name]):
-                member = self._own_method(table, own[name])
-            else:
-                member, value = table.own_data, own[name]
-            if member is None:
-                raise errors.NOT_FOUND()
-            if not member.rights.admit(roles):
-                raise errors.NOT_FOUND(denied="role")
-        elif member is not None and member.kind is Kind.ATTRIBUTE:
-            value = table.current(place.holder, name, member)
-        assert member is not None
-        self._shown(value, roles)
-        return member
-
-    def _own_method(self, table: ClassTable, function: Any) -> Member | None:
-        """A function that the object's code has put into an attribute of an instance."""
-        key = (table.cls, function)
-        if key not in self._own_methods:
-            if len(self._own_methods) >= REMEMBERED_METHODS:
-                self._own_methods.clear()
-            self._own_methods[key] = table.own_method(function)
-        return self._own_methods[key]
-
-    def _shown(self, value: Any, roles: frozenset[str]) -> Any:
-        """A value that was found, unless it is to be hidden after all: a part of the program, or marked so."""
-        if type(value) in _PLAIN or value is UNKNOWN:
-            return value
-        table = self._tables.of_value(value)
-        if table is None:
-            is_hidden = is_code(value) or self._tables.is_restricted(value)
-        else:
-            is_hidden = table.is_restricted(value)
-        if is_hidden:
-            raise errors.NOT_FOUND()
-        if table is not None and not table.rights.admit(roles):
-            raise errors.NOT_FOUND(denied="role")
-        return value
-
-
-def _given(*lists: Collection[str] | None) -> tuple[frozenset[str], ...]:
-    """The lists of roles that there are."""
-    return tuple(frozenset(each) for each in lists if each is not None)
-
-
-def _in_all(lists: tuple[frozenset[str], ...]) -> frozenset[str] | None:
-    """One list in place of several of which a caller needs one role each: a little less, and never more."""
-    return lists[0].intersection(*lists[1:]) if lists else None
+        return in_all(role_lists(self._interface.roles, self._tables.root.channel_roles(channel)))
 
 
 def _operations(member: Member, value: Any, roles: frozenset[str], *, may_write: bool) -> Iterator[str]:

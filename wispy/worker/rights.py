@@ -10,6 +10,7 @@ Rules:
 
 import functools
 import types
+from collections.abc import Collection
 from typing import Any, Final, cast
 
 import msgspec
@@ -79,6 +80,16 @@ def rights_of(marks: Marks, static: Any = None) -> Rights:
         set_roles=marks.write_roles if setter.roles is None else setter.roles,
         delete_roles=marks.write_roles if deleter.roles is None else deleter.roles,
     )
+
+
+def role_lists(*lists: Collection[str] | None) -> tuple[frozenset[str], ...]:
+    """The lists of roles that there are."""
+    return tuple(frozenset(each) for each in lists if each is not None)
+
+
+def in_all(lists: tuple[frozenset[str], ...]) -> frozenset[str] | None:
+    """One list in place of several of which a caller needs one role each: a little less, and never more."""
+    return lists[0].intersection(*lists[1:]) if lists else None
 
 
 def static_marks(static: Any) -> Marks:
