@@ -8,7 +8,7 @@ Rules:
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import msgspec
 
@@ -16,7 +16,7 @@ from wispy.protocol import errors
 from wispy.protocol.surface import admits
 from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.class_table import ClassTable, ClassTables
+from wispy.worker.class_table import ClassTable, ClassTables, record_fields
 from wispy.worker.class_table import Interface as TableInterface
 from wispy.worker.containers import SCALARS
 from wispy.worker.conversion import Converter
@@ -129,7 +129,7 @@ class Access:
         if not member.rights.readable:
             raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
         value = getattr(place.holder, place.name)
-        if member.kind is Kind.PROPERTY and type(value) not in PLAIN and is_awaitable(value):
+        if type(value) not in PLAIN and member.kind is Kind.PROPERTY and is_awaitable(value):
             return PendingValue(value, lambda awaited: self._whole(awaited, roles))
         return self._whole(value, roles)
 
@@ -138,23 +138,26 @@ class Access:
         if type(value) in SCALARS:
             return value
         self._resolver.shown(value, roles)
-        pending, met = [value], set[int]()
+        pending, met = [value], dict[int, Any]()
         while pending:
             part = pending.pop()
             if id(part) not in met:  # what contains itself ends, too
-                met.add(id(part))
-                pending += containers.parts(part) or self._fields(part, roles)
+                met[id(part)] = part  # held, so that no other part gets its id
+                pending += self._fields(part, roles) or containers.parts(part)
         return value
 
     def _fields(self, value: Any, roles: frozenset[str]) -> list[Any]:
         """What a record would be sent with; nothing where it is none."""
-        table = self._tables.of_value(value)
-        if table is None:
+        kind = cast("type[object]", type(value))
+        if kind in PLAIN:
             return []
-        if table.hides_fields(roles):
-            kind = table.cls.__name__
-            raise errors.UNSENDABLE(f"a {kind} has fields that are not for pages: get its attributes one by one")
-        return [getattr(value, name, None) for name in table.fields]
+        table = self._tables.of(kind)
+        if self._tables.is_restricted(value) if table is None else table.is_restricted(value):
+            raise errors.UNSENDABLE(f"a {kind.__name__} in it is not for pages")
+        if table is not None and table.hides_fields(roles):
+            text = f"a {kind.__name__} has fields that are not for pages: get its attributes one by one"
+            raise errors.UNSENDABLE(text)
+        return [getattr(value, name, None) for name in (record_fields(kind) if table is None else table.fields)]
 
     def resolve_call(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> BoundMethod:
         """The method at a path."""

@@ -108,7 +108,7 @@ class ClassTable:
             marks = said.get(name, NO_MARKS).or_else(self.marks)
             if name not in self._taken and self.is_public(name) and self._may_serve(name, marks):
                 self.members[name] = Member(Kind.ATTRIBUTE, UNKNOWN, annotation, marks)
-        self.fields: Final = _record_fields(cls)
+        self.fields: Final = record_fields(cls)
         """What an instance is sent with as a whole, if it is a record."""
         self.namespace: Final = _namespace_reader(cls)
         """Reads an instance's own attributes, name to value, without touching any."""
@@ -317,7 +317,7 @@ def _declarations(classes: list[type]) -> tuple[dict[str, Any], dict[str, Marks]
     return declared, said
 
 
-def _record_fields(cls: Any) -> tuple[str, ...]:
+def record_fields(cls: Any) -> tuple[str, ...]:
     """The fields that an instance is sent with: of a dataclass, a `msgspec.Struct` or an attrs class."""
     try:
         attrs = tuple(field.name for field in getattr(cls, "__attrs_attrs__", ()))

@@ -14,7 +14,7 @@ import decimal
 import enum
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import ItemsView, Iterable, KeysView, ValuesView
 from typing import Any, Final, cast
 
 from wispy.protocol import errors
@@ -46,6 +46,8 @@ SCALARS: Final[frozenset[Any]] = frozenset(
 """Types of values that hold no others."""
 
 _COLLECTIONS: Final[frozenset[Any]] = CONTAINERS | {set, frozenset, collections.deque}
+_SEQUENCES: Final[Any] = (list, tuple, set, frozenset, collections.deque)
+_VIEWS: Final[Any] = (KeysView, ValuesView, ItemsView)
 _INDEX: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})", re.ASCII)
 _ARRAY_PACKAGES: Final = frozenset({"numpy", "pandas"})
 
@@ -61,14 +63,23 @@ def is_data(value: Any) -> bool:
 
 
 def parts(value: Any) -> list[Any]:
-    """The items of a collection that are more than a number or a text; of anything else, none."""
+    """The items of a collection, as it is sent, that are more than a number or a text; of anything else, none.
+
+    Subclasses and views are sent as what they are one of. What their own code would make of them is not asked.
+    """
     kind = cast(type[object], type(value))
-    if kind not in _COLLECTIONS:
-        return []
-    items = cast(Iterable[Any], value.values() if kind in DICTS else value)
+    if kind in _COLLECTIONS:
+        items = list(cast(Iterable[Any], value.values() if kind in DICTS else value))
+    elif issubclass(kind, dict):
+        items = list(dict[Any, Any].values(value))
+    elif issubclass(kind, _VIEWS):
+        items = list(cast(Iterable[Any], value))
+    else:
+        base = next((each for each in _SEQUENCES if issubclass(kind, each)), None)
+        items: list[Any] = [] if base is None else list(base.__iter__(value))
     if SCALARS.issuperset(map(type, items)):  # at the speed of C, see above
         return []
-    return [item for item in list(items) if type(item) not in SCALARS]
+    return [item for item in items if type(item) not in SCALARS]
 
 
 def get_item(container: Any, name: str) -> Any:
