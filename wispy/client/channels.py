@@ -137,27 +137,34 @@ class Channels:
     # --- the application's calls --------------------------------------------------------------------------------------
 
     async def add(self, listeners: dict[str, Listener]) -> None:
-        """Listen to channels, by full name; return when the server has confirmed them.
+        """Listen to channels, by full name; return when the server has confirmed them all.
+
+        Either all of them listen from then on, or, where this raises or is cancelled, none does.
 
         Raises:
-            RPCError: the server refuses one; the others stay.
+            RPCError: there are too many, or the server refuses one.
         """
-        wanted: list[_Subscription] = []
-        for name, listener in listeners.items():
-            subscription = self._subscriptions.get(name)
-            if subscription is None:
-                if len(self._subscriptions) >= MAX_CHANNELS:
-                    raise errors.OVERLOADED(f"there are {MAX_CHANNELS} subscriptions", retryable=False)
-                subscription = self._subscriptions[name] = _Subscription(name, self._loop.create_future())
-            if len(subscription.listeners) >= MAX_LISTENERS:
-                raise errors.OVERLOADED(f"{MAX_LISTENERS} listen to {name} already", retryable=False)
-            subscription.listeners.append(listener)
-            wanted.append(subscription)
-            if subscription.is_retained and listener.wants_current:
-                self._deliver(subscription, subscription.value, subscription.at, [listener])
-        self._ask()
-        for subscription in wanted:
-            await asyncio.shield(subscription.confirmed)
+        try:
+            wanted = [self._listen(name, listener) for name, listener in listeners.items()]
+            self._ask()
+            await asyncio.gather(*(asyncio.shield(each.confirmed) for each in wanted))
+        except BaseException:
+            for name, listener in listeners.items():
+                self.remove(name, listener)
+            raise
+
+    def _listen(self, name: str, listener: Listener) -> _Subscription:
+        subscription = self._subscriptions.get(name)
+        if subscription is None:
+            if len(self._subscriptions) >= MAX_CHANNELS:
+                raise errors.OVERLOADED(f"there are {MAX_CHANNELS} subscriptions", retryable=False)
+            subscription = self._subscriptions[name] = _Subscription(name, self._loop.create_future())
+        if len(subscription.listeners) >= MAX_LISTENERS:
+            raise errors.OVERLOADED(f"{MAX_LISTENERS} listen to {name} already", retryable=False)
+        subscription.listeners.append(listener)
+        if subscription.is_retained and listener.wants_current:
+            self._deliver(subscription, subscription.value, subscription.at, [listener])
+        return subscription
 
     def remove(self, name: str, listener: Listener | None = None) -> None:
         """Listen no more; without `listener` none does."""

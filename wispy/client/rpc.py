@@ -290,7 +290,9 @@ class Rpc:
     async def add_channel_handlers(
         self, name: str, handlers: Mapping[str, Callable[[Any], Any]], call_now: bool = False
     ) -> None:
-        """Call functions with the updates of an object's channels; return when the server has confirmed it.
+        """Call functions with the updates of an object's channels; return when the server has confirmed all of them.
+
+        Where this raises or is cancelled, none of them is called any more.
 
         Args:
             name: of the object.
@@ -298,7 +300,7 @@ class Rpc:
             call_now: call each at once with the current value.
 
         Raises:
-            RPCError: there is no such channel.
+            RPCError: there is no such channel, or one is refused: this connection has as many as it may.
             TypeError: a handler is no plain function; coroutines have `subscribe`.
         """
         _, channels = self._opened()

@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import math
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import wispy
-from tests.support.stack import Frontend, free_port
+from tests.support.stack import Frontend, clean_stack, free_port
 from tests.support.waiting import wait_until
-from wispy.client import Rpc, RPCError
+from wispy.broker.embedded import EmbeddedServer
+from wispy.client import Rpc, RPCError, channels
 from wispy.protocol import errors
 
 
@@ -100,6 +102,57 @@ async def test_channels_are_listed_and_an_unknown_one_is_refused(rpc: Rpc) -> No
         async for _ in rpc.subscribe("sample.nothing"):
             pass
     assert caught.value.code == errors.NOT_FOUND.code
+
+
+@pytest.fixture
+async def limited(
+    valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Rpc]:
+    """A connection that may follow one channel, and asks for each by itself."""
+    monkeypatch.setattr(channels, "BATCH", 1)
+    config: dict[str, Any] = {"limits.subscriptions_per_connection": 1}
+    with clean_stack(valkey_server, tmp_path_factory, **config) as stack:
+        stack.worker("sample=served:Sample")
+        async with wispy.connect(stack.frontend().url) as rpc:
+            yield rpc
+
+
+async def test_of_several_handlers_all_are_added_or_none(limited: Rpc, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+    reported: list[str] = []
+    limited.on_error(lambda _, what: reported.append(what))
+
+    async def refused(*names: str) -> int:
+        with pytest.raises(RPCError) as caught:
+            await limited.add_channel_handlers("sample", dict.fromkeys(names, seen.append))
+        for value in (6, 7):
+            await limited.set("sample.a", value)
+            await limited.set("sample.b", value)
+        assert seen == []
+        return caught.value.code
+
+    assert await refused("a", "b") == errors.OVERLOADED.code  # by the server, which has taken the first
+    with monkeypatch.context() as patched:
+        patched.setattr(channels, "MAX_CHANNELS", 1)
+        assert await refused("a", "b") == errors.OVERLOADED.code  # here
+    await limited.add_channel_handlers("sample", {"b": seen.append})  # the server has its place free again
+    await limited.set("sample.b", 8)
+    assert (seen, reported) == ([8], [])
+
+
+async def test_handlers_that_others_have_added_stay_when_new_ones_are_refused(rpc: Rpc) -> None:
+    seen: list[Any] = []
+    await rpc.add_channel_handlers("sample", {"b": seen.append})
+
+    def refused(_: Any) -> None:
+        seen.append("refused")
+
+    with pytest.raises(RPCError) as caught:
+        await rpc.add_channel_handlers("sample", {"a": refused, "b": refused, "nothing": refused})
+    assert caught.value.code == errors.NOT_FOUND.code
+    await rpc.set("sample.a", 1)
+    await rpc.set("sample.b", 2)
+    assert seen == [2]
 
 
 async def test_a_cancelled_call_is_cancelled_on_the_server(rpc: Rpc, tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ async def rpc(server: ScriptedServer, states: list[str]) -> AsyncIterator[Rpc]:
         yield rpc
 
 
+async def test_a_refusal_is_told_though_another_channel_is_not_there_yet(server: ScriptedServer, rpc: Rpc) -> None:
+    starting = {"error": {"code": errors.NO_OWNER.code, "message": "", "data": {"executed": "no", "retryable": True}}}
+    absent = {"error": {"code": errors.NOT_FOUND.code, "message": "", "data": {"executed": "no", "retryable": False}}}
+    server.channels = {"sample.a": starting, "sample.b": absent}
+    with pytest.raises(RPCError) as caught:
+        await rpc.add_channel_handlers("sample", {"a": print, "b": print})
+    assert caught.value.code == errors.NOT_FOUND.code
+
+
 async def failure(call: "asyncio.Task[Any]") -> RPCError:
     with pytest.raises(RPCError) as caught:
         await call
