@@ -1,6 +1,7 @@
 """Takes the pictures of the documentation: `python -m scripts.screenshots [NAME]...`. Needs Debian's Chromium."""
 
 import dataclasses
+import difflib
 import os
 import re
 import subprocess
@@ -89,8 +90,14 @@ PICTURES: Final = [
 
 def main() -> int:
     """Take the pictures that are named, or all, of the examples' pages."""
-    wanted = sys.argv[1:] or [picture.name for picture in PICTURES]
-    return max(_take(picture) for picture in PICTURES if picture.name in wanted)
+    pictures = {picture.name: picture for picture in PICTURES}
+    wanted = sys.argv[1:] or list(pictures)
+    for name in wanted:
+        if name not in pictures:
+            (near,) = difflib.get_close_matches(name, pictures, n=1, cutoff=0)
+            print(f"there is no picture {name}: did you mean {near}? All: {', '.join(pictures)}", file=sys.stderr)
+            return 2
+    return max(_take(pictures[name]) for name in wanted)
 
 
 def _take(picture: Picture) -> int:
