@@ -107,10 +107,13 @@ async def test_a_session_is_given_up_when_its_window_is_over(server: ScriptedSer
         assert "session" not in said.data["params"]
 
 
-async def test_a_request_ends_at_its_deadline_also_without_a_connection(server: ScriptedServer, rpc: Rpc) -> None:
+async def test_a_request_ends_at_its_deadline_also_without_a_connection(
+    server: ScriptedServer, rpc: Rpc, states: list[str]
+) -> None:
     sent = asyncio.create_task(rpc.call("sample.run", 1, timeout_s=0.3))
     await server.wait_for("rpc.call")
     await server.stop()
+    await wait_until(lambda: states[-1] == "connecting", "the loss is noticed")
     waiting = asyncio.create_task(rpc.call("sample.run", 2, timeout_s=0.3))
     late = await failure(sent)
     assert (late.code, late.executed) == (errors.TIMED_OUT.code, "maybe")

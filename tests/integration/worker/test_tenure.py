@@ -292,11 +292,12 @@ async def test_a_call_that_holds_the_objects_thread_does_not_keep_the_lease(
     tenure, task = await world.begin(objects_loop=objects_loop)
     await world.add("hold")
     await wait_until(lambda: world.lamp.calls == [1], "it runs")
-    await asyncio.wait_for(tenure.release(0.0), 5)
+    await asyncio.wait_for(tenure.release(0.0), 10)
     record = await world.store.read_record()
     assert record is not None
     assert record.released
-    assert world.answers == {1: errors.OUTCOME_UNKNOWN.code}
+    await wait_until(lambda: world.answers == {1: errors.OUTCOME_UNKNOWN.code}, "it is answered")
+    assert not world.lamp.may_return.is_set()
     world.lamp.may_return.set()
     await asyncio.wait_for(task, 10)
 
