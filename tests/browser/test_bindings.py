@@ -193,7 +193,27 @@ async def test_lists_and_dicts_repeat(show: Show) -> None:
     await wait_until(lambda: tab.run("document.querySelectorAll('ol li').length === 0"), "the list is empty")
     await tab.run("rpc.panel.fill(1200)")
     await wait_until(lambda: tab.run("document.querySelectorAll('ol li').length === 1000"), "there are no more rows")
-    assert any("1200 items" in line for line in tab.console)
+    await wait_until(lambda: any("1200 items" in line for line in tab.console), "that there are more is said")
+
+
+async def test_a_list_that_is_too_long_is_told_of_once_until_it_fits_again(show: Show) -> None:
+    tab = await show(
+        """<ol><li wy-each="entry of panel.log" wy-text="entry"></li></ol>
+        <p id="more" wy-text="panel.log.1001 | or 'none'">...</p>"""
+    )
+
+    def told() -> list[str]:
+        return [line[line.index("it has") :].split(";")[0] for line in tab.console if "items; the first" in line]
+
+    await tab.run("rpc.panel.fill(1001)")
+    await wait_until(lambda: told() == ["it has 1001 items"], lambda: f"it is told: {tab.console}")
+    await tab.run("rpc.panel.note('more')")
+    await wait_for_text(tab, "#more", "more")  # in the frame in which the list is shown again
+    await tab.run("rpc.panel.fill(3)")
+    await wait_until(lambda: tab.run("document.querySelectorAll('ol li').length === 3"), "it fits again")
+    await tab.run("rpc.panel.fill(1005)")
+    await wait_until(lambda: len(told()) > 1, "it is told again")
+    assert told() == ["it has 1001 items", "it has 1005 items"]
 
 
 async def test_a_click_calls_and_shows_the_result(show: Show) -> None:

@@ -141,10 +141,13 @@ export class Binding {
       template.setAttribute(this.attribute, this.text);
       anchor.replaceWith(template);
     });
+    let fits = true;
     this.show({ operand: { kind: "path", names }, formats: [] }, (value) => {
       const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
       loop.show(keys.slice(0, MAX_ROWS));
-      if (keys.length > MAX_ROWS) {
+      const fitted = fits;
+      fits = keys.length <= MAX_ROWS;
+      if (fitted && !fits) { // told once, and not with each update of a list that stays too long
         throw new RangeError(`it has ${keys.length} items; the first ${MAX_ROWS} are shown`);
       }
     });
