@@ -911,6 +911,8 @@
    *     connecting --no connection for the session's window, or the server does not know it--> lost --> connected
    *     any --close--> closed --start--> connecting
    *
+   * The window is not looked at while a hello is on its way that names the session: the answer says what became of it.
+   *
    * A browser does not show the server's pings to its pages, so a connection on which nothing was heard for longer
    * than they need is probed with the cheapest request there is. Without that, a page that only listens would
    * show old values for ever after its network went away without a word.
@@ -1054,6 +1056,7 @@
     #sayHello(refused) {
       const client = `wispyjs/${VERSION}`;
       const former = this.#session && { session: this.#session.session, token: this.#session.token };
+      clearTimeout(this.#window); // whether the session goes on is the server's to say now
       this.#requests.immediate("rpc.hello", { client, ...former }, (hello) => this.#welcome(hello), refused);
     }
 
@@ -1107,8 +1110,6 @@
       this.#clock.set(hello.ms, now(), hello.run);
       this.#wallOffset = wallClock() - now();
       this.#quietMs = hello.ping_interval_s * 1000 + Connection.ANSWER_MS;
-      clearTimeout(this.#window);
-      this.#window = undefined;
       const socket = this.#socket;
       if (hello.resumed) {
         this.#requests.resume();
@@ -1205,7 +1206,8 @@
       if (this.#session) {
         const { windowMs } = this.#session;
         const tooLong = `there was no connection for ${windowMs / 1000} s`;
-        this.#window ??= setTimeout(() => this.#giveUp(tooLong), windowMs);
+        clearTimeout(this.#window);
+        this.#window = setTimeout(() => this.#giveUp(tooLong), Math.max(0, this.#lostAt + windowMs - now));
       }
       if (this.state !== "lost") { // it stays so until a new session begins
         this.#become("connecting", { reason, code });

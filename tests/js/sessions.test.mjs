@@ -104,6 +104,44 @@ test("a session whose window has passed is lost, and a new one begins", async (t
   assert.ok(!lab.states.slice(lab.states.lastIndexOf("connected")).includes("lost"), "the window ended with it");
 });
 
+test("a session that hello has asked for is not given up before the answer", (t) => {
+  const lab = new Lab(t);
+  lab.hello = { session_window_s: 8 };
+  lab.connect();
+  lab.rpc.sample.f();
+  lab.saysHello = false;
+  lab.socket.lose();
+  lab.pass(7_900);
+  lab.socket.open();
+  lab.pass(200);
+  lab.hello.resumed = true;
+  lab.socket.welcome();
+  assert.deepEqual(lab.states, ["connecting", "connected", "connecting", "resumed"]);
+  assert.deepEqual(lab.socket.methods, ["sample.f"]);
+  lab.pass(9_000);
+  assert.equal(lab.rpc.$state, "resumed");
+});
+
+test("a session that hello asks for in vain is given up when its window has passed", async (t) => {
+  const lab = new Lab(t);
+  lab.hello = { session_window_s: 8 };
+  lab.connect();
+  const sent = failure(lab.rpc.sample.f());
+  lab.saysHello = false;
+  lab.socket.lose();
+  lab.pass(2_000);
+  lab.socket.open().lose();
+  lab.pass(5_900);
+  assert.equal(lab.rpc.$state, "connecting", "the window is of the loss, and within it the page asks again");
+  lab.socket.open();
+  lab.pass(200);
+  assert.equal(lab.rpc.$state, "connecting", "it may still be answered");
+  lab.socket.lose();
+  lab.pass(50);
+  assert.equal(lab.rpc.$state, "lost");
+  assert.match((await sent).message, /no connection for 8 s/);
+});
+
 test("a session that was closed does not go on", (t) => {
   const lab = new Lab(t);
   lab.connect();

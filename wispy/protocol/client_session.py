@@ -87,15 +87,18 @@ class ClientSession:
         """Run id, milliseconds on the clock of that server, and when that was heard."""
         self._lost_at: float | None = None
         """Since when there is no connection; None while there is one."""
+        self._is_asked_for = False
+        """Whether a hello that names the session is on its way."""
         self._closed = ""
 
     # --- connections ------------------------------------------------------------------------------------------------
 
     def hello_params(self) -> bytes:
-        """What `rpc.hello` says on the next connection."""
+        """What `rpc.hello` says on this connection. Until it is answered, or `detach`, the session is not given up."""
         params = {"client": self._client}
         if self.name is not None:
             params.update(session=self.name, token=self._token)
+            self._is_asked_for = True
         return msgspec.json.encode(params)
 
     def start(self, now: float) -> None:
@@ -109,6 +112,7 @@ class ClientSession:
             Whether the earlier session has ended: what was in flight has then been settled as `maybe`.
         """
         had_session = self.name is not None
+        self._is_asked_for = False
         self._clock = (hello.run, hello.ms, now)
         self._hello_run = hello.run
         self._token = hello.token
@@ -132,6 +136,7 @@ class ClientSession:
         """The connection is gone; what it had in flight may be asked for again on the next."""
         if self._lost_at is None:
             self._lost_at = now
+        self._is_asked_for = False
         self._room = 0
         self._resend = []
         for id, call in list(self._in_flight.items()):
@@ -240,7 +245,7 @@ class ClientSession:
         """When `tick` has something to do; None while it has not."""
         times = [call.repeat_at for call in self._pausing]
         if self._lost_at is not None:
-            if self.name is not None:
+            if self.name is not None and not self._is_asked_for:
                 times.append(self._lost_at + self.window_s)
             if self._waiting:
                 oldest = next(iter(self._waiting)).issued_at  # nearly: `tick` looks at each
@@ -258,7 +263,7 @@ class ClientSession:
             return False
         if now >= self._lost_at + PATIENCE_S:
             self._refuse_old(now)
-        if self.name is None or now < self._lost_at + self.window_s:
+        if self.name is None or self._is_asked_for or now < self._lost_at + self.window_s:
             return False
         self._end_session(f"there was no connection for {self.window_s:g} s", now)
         return True

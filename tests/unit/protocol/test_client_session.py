@@ -191,6 +191,7 @@ def test_hello_names_the_session_until_its_window_is_over(played: Played) -> Non
     played.sent()
     played.break_off(10.0)
     assert json.loads(played.session.hello_params()) == {"client": "python", "session": "s1", "token": "token"}
+    played.break_off(11.0)
     assert played.session.wakeup_at() == 70.0
     assert not played.session.tick(69.9)
     assert played.session.tick(70.0)
@@ -198,6 +199,27 @@ def test_hello_names_the_session_until_its_window_is_over(played: Played) -> Non
     assert call.error.executed == "maybe"
     assert json.loads(played.session.hello_params()) == {"client": "python"}
     assert played.session.wakeup_at() is None
+
+
+def test_a_session_that_hello_has_asked_for_is_not_given_up_before_the_answer(played: Played) -> None:
+    played.welcome()
+    call = played.call()
+    played.sent()
+    played.break_off(10.0)
+    played.session.hello_params()
+    assert played.session.wakeup_at() is None
+    assert not played.session.tick(70.0)
+    assert not played.welcome(71.0, resumed=True)
+    assert [message["id"] for message in played.sent(71.0)] == [call.id]
+
+
+def test_a_session_that_hello_asks_for_in_vain_is_given_up_when_its_window_has_passed(played: Played) -> None:
+    played.welcome()
+    played.break_off(10.0)
+    played.session.hello_params()
+    played.break_off(71.0)
+    assert played.session.wakeup_at() == 70.0
+    assert played.session.tick(71.0)
 
 
 def test_a_waiting_call_is_not_meant_for_ever(played: Played) -> None:
