@@ -247,8 +247,9 @@ class Subscription:
         self._results: dict[str, Any] = {}
         self._reached: dict[str, tuple[str, int]] = {}
         """Event channel to how far what its subscriber missed has been read."""
-        self._missed: dict[str, list[Brought | Missing]] = {}
-        """Event channel to that."""
+        self._missed: dict[str, list[bytes]] = {}
+        """Event channel to that, as it is sent."""
+        self._missed_bytes = 0
         self._left: set[str] = set()
         """Channels that the client has left meanwhile."""
         session.subscribing += (self,)
@@ -258,13 +259,21 @@ class Subscription:
         self._left.add(name)
 
     async def run(self) -> bytes:
-        """Open the feeds; the result to answer with. Its updates are sent after it."""
+        """Open the feeds; the result to answer with. Its updates are sent after it.
+
+        Channels that bring more at once than the connection has room for are refused for the moment: the client asks
+        for them again when it has read the others.
+        """
         try:
             for start in range(0, len(self._names), OPENED_AT_ONCE):
                 await self._open(self._names[start : start + OPENED_AT_ONCE])
             while behind := [feed for feed in self._feeds.values() if self._is_behind(feed)]:
                 for feed in behind:
-                    await self._read_missed(feed)
+                    if self._missed[feed.name] or self._session.has_room(0, self._missed_bytes):
+                        await self._read_missed(feed)
+                    else:
+                        del self._feeds[feed.name]
+                        self._put_off(feed)
             self._hub.flush()
             return self._go_live()
         finally:
@@ -316,13 +325,20 @@ class Subscription:
         assert feed.reader is not None
         line = feed.reader.line
         try:
-            self._missed[feed.name] += await self._hub.missed(feed, *self._reached[feed.name], line)
+            missed = await self._hub.missed(feed, *self._reached[feed.name], line)
         except BrokerError as error:
             raise errors.UNAVAILABLE() from error
+        texts = [_text(feed, piece) for piece in missed]
+        self._missed[feed.name] += texts
+        self._missed_bytes += sum(map(len, texts))
         self._reached[feed.name] = (line.epoch, line.head)
+
+    def _put_off(self, feed: Feed) -> None:
+        self._refuse(feed.name, errors.UNAVAILABLE("there is no room for what it brings, beside what is not read yet"))
 
     def _go_live(self) -> bytes:
         session = self._session
+        brought = 0
         for name, feed in self._feeds.items():
             if not feed.declaration.is_for(session.identity):
                 self._refuse(name, errors.NOT_FOUND(denied="role"))  # as if it were not there
@@ -337,12 +353,20 @@ class Subscription:
                     self._refuse(name, error)
                     continue
             result: dict[str, Any] = {"at": feed.at}
+            missed = self._missed.get(name, [])
+            size = sum(map(len, missed))
             if feed.kind == "value" and not self._has_newer(feed):
-                result["value"] = msgspec.Raw(feed.value or jsonrpc.NULL_ID)
+                value = feed.value or jsonrpc.NULL_ID
+                result["value"] = msgspec.Raw(value)
+                size += len(value)
+            if size and not session.has_room(size, brought):
+                self._put_off(feed)
+                continue
+            brought += size
             self._results[name] = result
             if session.connection is not None and name not in self._left:
                 session.subscribe(feed)
-                session.send_after_answer([_text(feed, piece) for piece in self._missed.get(name, ())])
+                session.send_after_answer(missed)
         return msgspec.json.encode(self._results)
 
     def _is_ahead(self, feed: Feed) -> bool:

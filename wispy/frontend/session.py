@@ -4,7 +4,7 @@ Rules:
 - At most `in_flight_per_connection` requests are in flight: then nothing more is read until some are answered. A batch
   is started whole, so that it may go beyond by its own length, which is bounded.
 - Replies are never dropped. While the reader is slow nothing is read from it either; past the bound on unread bytes
-  the connection is closed with 1008.
+  the connection is closed with 1008. What channels bring at once leaves room for them.
 - A slow reader of a value channel skips to the newest value once it reads again; on an event channel it is told
   exactly which messages it missed.
 """
@@ -331,6 +331,20 @@ class Session:
         if feed.name not in self.subscriptions:
             self.subscriptions[feed.name] = feed
             self._hub.add(feed, self)
+
+    def has_room(self, size: int, before: int) -> bool:
+        """Whether a channel's `size` bytes may be sent at once, behind those of others.
+
+        Half of the bound on unread bytes is left to replies. What is more than the other half goes alone.
+
+        Args:
+            size: of what the channel brings.
+            before: bytes of other channels that are sent in the same turn.
+        """
+        connection = self.connection
+        if connection is None or connection.buffered + before + size <= self._limits.unread_bytes // 2:
+            return True
+        return before == 0 and not connection.is_full
 
     def unsubscribe(self, name: str) -> None:
         """Deliver a channel's updates no more, nor those of one that the client was about to follow."""

@@ -282,6 +282,37 @@ async def test_a_slow_reader_of_events_is_told_exactly_what_is_missing(tight_sta
         assert len(slow.notifications("rpc.gap")) >= 1
 
 
+async def test_who_has_missed_much_gets_it_bit_by_bit(tight_stack: Stack) -> None:
+    """All of it at once would be more than a reader may leave unread, and end its connection."""
+    channels = ["sample.log", "sample.alarm", "sample.a", "sample.b"]
+    async with Client(tight_stack.first_frontend.websocket_url) as writer:
+        since = {name: entry["at"] for name, entry in (await writer.subscribe(*channels)).items()}
+        await writer.call("sample.log_many", [8, 40_000])
+        await wait_until(lambda: len(writer.updates("sample.log")) == 8, "all is logged")
+        for number in range(5):
+            await writer.call("sample.alarm", [str(number) + "x" * 40_000])
+        for name in ("a", "b"):
+            await writer.set(f"sample.{name}", "x" * 100_000)
+
+    answers: list[dict[str, Any]] = []
+    left = list(channels)
+    async with Client(tight_stack.first_frontend.websocket_url) as reader:
+
+        async def has_all() -> bool:
+            answer = await reader.subscribe(*left, since={name: since[name] for name in left})
+            answers.append(answer)
+            left[:] = [name for name in left if "error" in answer[name]]
+            assert all(answer[name]["error"]["data"]["retryable"] for name in left)
+            return not left
+
+        await wait_until(has_all, lambda: f"everything has come: {left}")
+        await reader.call("quiet.ping")
+        assert [update[0] for update in reader.updates("sample.log")] == list(range(1, 9))
+        assert [update["text"][0] for update in reader.updates("sample.alarm")] == list("01234")
+        assert not reader.notifications("rpc.gap")
+        assert len(answers) > 1, "there was room for all at once, so that the test says nothing"
+
+
 def _accounted(client: Client) -> list[int]:
     """The offsets that updates brought or gaps named, in the order in which they came."""
     offsets: list[int] = []

@@ -48,5 +48,8 @@ class WebsocketConfig(Section, frozen=True):
     # Below 16 KiB a single reply of usual size would count as a slow reader.
     write_buffer: Annotated[
         Annotated[Bytes, Meta(ge=16 << 10, le=LARGEST_BYTES)],
-        about("unsent data of one connection above which its reader is slow: updates are skipped, or it is closed"),
+        about(
+            "unsent data of one connection above which its reader is slow: updates are skipped; it is closed above "
+            "this and `limits.reply_bytes` together"
+        ),
     ] = Bytes(1 << 20)

@@ -101,7 +101,13 @@ class LeaseConfig(Section, frozen=True):
 class HistoryConfig(Section, frozen=True):
     """Updates that are kept for subscribers that missed some."""
 
-    length: Annotated[Count, about("updates kept of each channel, unless its declaration says otherwise")] = 100
+    length: Annotated[
+        Count,
+        about(
+            "updates kept of each channel, unless its declaration says otherwise; who has missed all of an event "
+            "channel gets them at once, so that together they should be no larger than `limits.reply_bytes`"
+        ),
+    ] = 100
 
 
 class InstanceConfig(Section, frozen=True):
