@@ -258,7 +258,8 @@ _REFERENCE_HEAD: Final = """\
 # Limits
 
 Made from the table in `wispy/limits.py` and the [configuration](configuration.md) by `make docs`; a test holds them
-together. Which ones to set on a server that strangers can reach: [Secure an object](../how-to/secure.md#how-much).
+together. Which ones to set on a server that strangers can reach:
+[Secure an object](../how-to/secure.md#set-limits-for-strangers).
 
 - **Past a limit** a request is answered by an [error](errors.md), never dropped without a word. (A notification has no
   answer in JSON-RPC: it is counted.) What is refused has not run and uses nothing up. Of a batch each request counts,

@@ -1,5 +1,5 @@
-"""docs/how-to/secure.md, from its first line to its last: its files are written and its commands typed, as by a
-newcomer who begins with the quickstart, and they show what the page says."""
+"""docs/how-to/secure.md, and docs/reference/access.md behind it: their files are written and their commands typed, as
+by a newcomer who begins with the quickstart, and they show what the pages say."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.support.stack import Service, command, free_port
 from wispy.config.load import load
 
 ROOT = Path(__file__).parents[3]
-PAGE = (ROOT / "docs/how-to/secure.md").read_text()
+PAGE = "\n".join((ROOT / "docs" / name).read_text() for name in ("how-to/secure.md", "reference/access.md"))
 BLOCK = re.compile(r"(?P<before>[^\n]*)\n\n```(?P<language>\w+)\n(?P<text>.*?)```", re.DOTALL)
 FILE = re.compile(r"`([\w.]+\.(?:py|yaml))`[^`]*:$")
 ADDRESS = "http://127.0.0.1:5000"
@@ -80,7 +80,7 @@ def newcomer(tmp_path: Path) -> Iterator[Newcomer]:
 
 
 @pytest.mark.timeout(240)  # some twenty commands, each of which starts Python
-def test_all_that_the_page_says_is_so(newcomer: Newcomer) -> None:
+def test_all_that_the_pages_say_is_so(newcomer: Newcomer) -> None:
     blocks = list(BLOCK.finditer(PAGE))
     assert len(blocks) == PAGE.count("```") / 2
     for block in blocks:
@@ -92,7 +92,7 @@ def test_all_that_the_page_says_is_so(newcomer: Newcomer) -> None:
             case "python" | "yaml" if named is not None:
                 newcomer.write(named[1], text)
             case "python":
-                exec(compile(text, "secure.md", "exec"), {})
+                exec(compile(text, "documentation", "exec"), {})
             case "yaml":
                 newcomer.write("part.yaml", text)
                 load(newcomer.folder / "part.yaml", environ={})

@@ -292,7 +292,7 @@ class Elsewhere:
 )
 @pytest.mark.parametrize("served", ["public", "declared"])
 def test_what_is_sent_of_a_record_of_another_package(record: Any, sent: dict[str, Any], served: str) -> None:
-    """`docs/how-to/secure.md` says so."""
+    """`docs/reference/access.md` says so."""
 
     class Holder:
         held: Annotated[Any, expose] = None
