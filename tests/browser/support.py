@@ -44,6 +44,13 @@ class Tab:
     async def wait_for_console(self, text: str) -> None:
         await wait_until(lambda: text in self.console, lambda: f"the console says {text!r}: {self.console}")
 
+    async def wait_for_complaints(self, text: str, count: int = 1) -> None:
+        """Wait until so many lines of the console hold a text: a browser tells of a line some time after its script."""
+        await wait_until(
+            lambda: sum(text in line for line in self.console) == count,
+            lambda: f"the console says {text!r} {count} times: {self.console}",
+        )
+
     async def follow(self, channel: str) -> None:
         """Collect the values of a channel of `sample`, from the current one on; `seen` has them."""
         await self.run(

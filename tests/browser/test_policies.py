@@ -41,4 +41,4 @@ async def test_a_page_without_scripts_inside_can_be_strict(start: Start, open_ta
 
     await wait_until(has_sum, "the page's own script has called the object")
     assert await tab.run("window.inline") is None
-    assert "Content Security Policy" in "".join(tab.console)
+    await wait_until(lambda: "Content Security Policy" in "".join(tab.console), "the browser says what it refuses")

@@ -1,5 +1,7 @@
 """The quickstart as the README shows it: its program, its page, its script."""
 
+from itertools import groupby
+
 import pytest
 
 from tests.browser.accessibility import serious_findings
@@ -45,7 +47,8 @@ async def test_two_browsers_see_each_change(quickstart: Program, open_tab: OpenT
     await other.run("void delete rpc.sample.a")  # the class' own value shows again
     await other.wait_for("a", 1)
     await one.wait_for("a", 1)
-    assert await one.seen("a") == await other.seen("a") == [2, 3, 1]
+    for tab in (one, other):  # each page sets it to 2 when it opens, and may see that of the other
+        assert [value for value, _ in groupby(await tab.seen("a"))] == [2, 3, 1]
 
 
 async def test_a_page_that_comes_later_gets_the_current_value(quickstart: Program, open_tab: OpenTab) -> None:
@@ -85,7 +88,7 @@ async def test_a_failed_assignment_does_not_vanish(quickstart: Program, open_tab
     code, what = await tab.run("window.reported")
     assert code < 0
     assert "test_sum" in what
-    assert any(line.startswith("wispy:") and "test_sum" in line for line in tab.console)
+    await tab.wait_for_complaints("wispy: setting rpc.sample.test_sum failed")
 
 
 async def test_the_page_renders_as_the_seed_says(quickstart: Program, open_in_each: OpenTab) -> None:

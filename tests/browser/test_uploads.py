@@ -116,7 +116,7 @@ def names(folder: Path) -> list[str]:
 
 
 async def test_an_upload_tells_how_far_it_is(tab: Tab, line: Line, uploads: Path) -> None:
-    line.bytes_per_s = 20 << 20
+    line.bytes_per_s = 4 << 20  # two seconds, in which a busy browser tells more than twice how far it is
     answer = await tab.run("upload([fileOf('a.png', 8), fileOf('b.png', 1)])")
     assert answer == {
         "files": [
@@ -193,20 +193,21 @@ async def test_an_uploaded_page_does_not_run(tab: Tab, program: Program) -> None
     assert (await download.value).suggested_filename == "x.html"
     outcomes = await tab.run(
         """(async () => {
-            const of = (element) => new Promise((resolve) => {
+            const of = (element, patience) => new Promise((resolve) => {
                 element.onload = () => resolve("loaded");
                 element.onerror = () => resolve("refused");
                 document.body.append(element);
-                setTimeout(() => resolve("nothing"), 2000);
+                setTimeout(() => resolve("nothing"), patience);
             });
             const script = Object.assign(document.createElement("script"), {src: "/uploads/x.js"});
             const frame = Object.assign(document.createElement("iframe"), {src: "/uploads/x.html"});
             const worker = new Promise((resolve) => {
                 new Worker("/uploads/x.js").onerror = () => resolve("refused");
-                setTimeout(() => resolve("nothing"), 2000);
+                setTimeout(() => resolve("nothing"), 20_000);
             });
             const service = navigator.serviceWorker.register("/uploads/x.js").then(() => "there", () => "refused");
-            return [await of(script), await of(frame), await worker, await service, window.stolen ?? "kept"];
+            const [ofScript, ofFrame] = [await of(script, 20_000), await of(frame, 2_000)];
+            return [ofScript, ofFrame, await worker, await service, window.stolen ?? "kept"];
         })()"""
     )
     assert outcomes[0] == outcomes[2] == outcomes[3] == "refused", outcomes
