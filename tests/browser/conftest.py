@@ -34,6 +34,9 @@ FLAGS = [
     "--no-first-run",
 ]
 CLOSING_TIMEOUT_S = 10.0
+# Nothing here is about what starts too late. An assignment of a page that did would be refused for good, and the
+# default of 3 s is little on a busy machine with browsers on it.
+SERVED = {"WISPY_PORT": "0", "WISPY_LAUNCH": "never", "WISPY_FUNC_CALLER__MAX_START_DELAY_DEFAULT": "15"}
 expect.set_options(timeout=DEFAULT_TIMEOUT_S * 1000)
 SCRIPTS = ["rpc.js", "page.js", "tooltip.js", "customElements/svg-favicon.js", "customElements/custom-element.js"]
 
@@ -101,9 +104,8 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
     def start(*arguments: str, folder: Path = ROOT, env: Mapping[str, str] = {}, expect: Sequence[str] = ()) -> Program:
         expected.extend(expect)
-        environment = {"WISPY_PORT": "0", "WISPY_LAUNCH": "never", **env}
         log = tmp_path / f"program{len(programs)}.log"
-        program = Program([sys.executable, *arguments], folder=folder, log=log, env=environment)
+        program = Program([sys.executable, *arguments], folder=folder, log=log, env={**SERVED, **env})
         programs.append(program)
         return program.wait_until_serving()
 
@@ -144,7 +146,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Program, P
     file = place / "config.yaml"
     file.write_text(f"static: {{folders: {{static: {folder}}}}}\n")
     command = [sys.executable, "-m", "wispy", "serve", str(file), "--object", "panel=served:Panel"]
-    program = Program(command, folder=FOLDER, log=place / "log", env={"WISPY_PORT": "0", "WISPY_LAUNCH": "never"})
+    program = Program(command, folder=FOLDER, log=place / "log", env=SERVED)
     try:
         yield program.wait_until_serving(), folder
         assert program.stop() == 0, program.output
