@@ -5,11 +5,9 @@ Rules:
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Mapping
-from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -17,23 +15,14 @@ from tornado.httputil import HTTPServerRequest
 from tornado.web import Application, HTTPError, RequestHandler
 
 from wispy.config.schema import Config
-from wispy.frontend.bodies import BodyHandler, announced_size
 from wispy.frontend.console_files import console_routes
 from wispy.frontend.core import FULL, Core
-from wispy.frontend.flights import SessionFlights
 from wispy.frontend.folders import static_folders, upload_folders
 from wispy.frontend.forwarded import Forwarded
-from wispy.frontend.handler import (
-    JSON,
-    Handler,
-    RefusalError,
-    access_of,
-    finish,
-    refusal_in,
-    set_retry_after,
-)
+from wispy.frontend.handler import Handler, access_of, finish, set_retry_after
 from wispy.frontend.incoming import sweep
 from wispy.frontend.landing import LANDING_POLICY
+from wispy.frontend.rpc_post import Rpc
 from wispy.frontend.security_headers import headers_of
 from wispy.frontend.session import NO_CREDENTIALS
 from wispy.frontend.static import Home, Shared, StaticFiles
@@ -41,12 +30,8 @@ from wispy.frontend.upload_rules import UploadFolder
 from wispy.frontend.uploads import Place, Uploads
 from wispy.frontend.websocket.endpoint import WebSocketEndpoint
 from wispy.frontend.websocket.seam import MessageHandler
-from wispy.protocol import errors, jsonrpc
+from wispy.protocol import errors
 from wispy.protocol.denials import Reason
-from wispy.protocol.frames import NO_ROOM
-from wispy.protocol.identity import Identity
-from wispy.protocol.jsonrpc import InvalidMessageError, Request
-from wispy.protocol.room import Share
 from wispy.resources import wispyjs_folder
 from wispy.scrape import Tell
 
@@ -110,155 +95,6 @@ class Socket(WebSocketEndpoint):
         self.set_status(status)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, reason + "\n")
-
-
-class _HttpCaller:
-    """One POST: a plain client."""
-
-    def __init__(self, session: SessionFlights, remote: str, identity: Identity) -> None:
-        self._session = session
-        self.remote = remote
-        self.identity = identity
-
-    @property
-    def flights(self) -> SessionFlights | None:
-        return None
-
-    def plain(self) -> SessionFlights:
-        return self._session
-
-
-class _HttpSink:
-    """Waits for the answers to the requests of one POST."""
-
-    def __init__(self, requests: int) -> None:
-        self.texts: list[bytes] = []
-        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._left = requests
-
-    def answered(self, text: bytes) -> None:
-        if text:
-            self.texts.append(text)
-        self._left -= 1
-        if self._left == 0 and not self.done.done():
-            self.done.set_result(None)
-
-    def abandoned(self) -> None:
-        """Nobody tells whether the client of a POST is still there."""
-
-
-class Rpc(BodyHandler):
-    """`POST /rpc`: the same JSON-RPC for curl and scripts."""
-
-    def initialize(self, core: Core) -> None:
-        super().initialize(core)
-        self._body = bytearray()
-        self._share = Share(core.websockets.room)
-
-    async def begin(self) -> None:
-        if self.request.method != "POST":
-            raise HTTPError(405)
-        headers = self.request.headers
-        if "Content-Encoding" in headers:
-            # What is small and becomes large is not unpacked here, for nobody needs it.
-            raise HTTPError(415, reason="Send the body as it is, without Content-Encoding")
-        media_type = headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media_type != JSON:
-            # A form or plain text can be posted by any page, without the browser asking first.
-            raise HTTPError(415, reason="Content-Type must be application/json")
-        if not self.is_known:
-            raise RefusalError(HTTPStatus.UNAUTHORIZED, errors.UNAUTHENTICATED())
-        self._check_size(announced_size(headers))
-
-    async def feed(self, chunk: bytes) -> None:
-        self._check_size(len(self._body) + len(chunk))
-        if not self._share.grow(len(chunk)):
-            raise RefusalError(HTTPStatus.SERVICE_UNAVAILABLE, errors.OVERLOADED(NO_ROOM, data={"retry_in_ms": 1000}))
-        self._body += chunk
-
-    def _check_size(self, size: int) -> None:
-        limit = self._core.config.limits.http_body
-        if size > limit:
-            self._core.counts.hit("http_body")
-            text = f"the body has more than {limit:d} bytes (limits.http_body)"
-            raise RefusalError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, errors.TOO_LARGE(text))
-
-    def release(self) -> None:
-        self._body.clear()
-        self._share.give_back()
-
-    def denial(self, status: int) -> Reason | None:
-        is_full = status == HTTPStatus.SERVICE_UNAVAILABLE and isinstance(self.refusal, RefusalError)
-        return "limit" if is_full else super().denial(status)
-
-    def write_error(self, status_code: int, **kwargs: Any) -> None:
-        refusal = refusal_in(kwargs)
-        if refusal is None:
-            super().write_error(status_code, **kwargs)
-            return
-        set_retry_after(self, refusal)
-        if status_code == HTTPStatus.UNAUTHORIZED:
-            self.set_header("WWW-Authenticate", "Bearer")
-        self.reply_json(InvalidMessageError(refusal).reply())
-
-    def on_connection_close(self) -> None:
-        # A tenth less: Tornado's time runs by the loop's clock, which stands still while a busy loop takes its turn.
-        is_late = self.request.request_time() >= 0.9 * self._core.config.limits.http_body_time
-        if is_late and not self.is_over:  # Tornado has ended it
-            self._core.counts.hit("http_body_time")
-        super().on_connection_close()
-
-    async def respond(self) -> None:
-        limits = self._core.config.limits
-        body = bytes(self._body)
-        self.release()
-        try:
-            message = jsonrpc.parse(
-                body, batch_limit=limits.batch, depth_limit=limits.depth, digits_limit=limits.digits
-            )
-        except InvalidMessageError as error:
-            if error.limit is not None:
-                self._core.counts.hit(error.limit)
-            if error.denied is not None:
-                self._core.audit.denied(error.denied, access_of(self.request, self.identity.user))
-            self.reply_json(error.reply())
-            return
-        if isinstance(message, Request):
-            texts = await self._answers([message])
-            answer = texts[0] if texts else b""
-        else:
-            texts = await self._answers(message)
-            answer = jsonrpc.batch(texts) if texts else b""
-        if answer:
-            self.reply_json(answer)
-        else:
-            self.set_status(204)
-
-    async def _answers(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
-        core = self._core
-        core.posted_at = core.websockets.loop.time()
-        core.posts_in_flight += 1
-        try:
-            return await self._ask(requests)
-        finally:
-            core.posts_in_flight -= 1
-
-    async def _ask(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
-        sink = _HttpSink(len(requests))
-        relay = self._core.relay
-        session = relay.open_plain_session()
-        session.bearer = None if self.grant is None else self.grant.bearer
-        session.remote = str(self.request.remote_ip)
-        caller = _HttpCaller(session, session.remote, self.identity)
-        with self._core.quotas.post(self._core.dispatcher, session.remote, self.identity.user, session) as reception:
-            for request in requests:
-                if isinstance(request, Request):
-                    reception.start(caller, request, sink)
-                else:
-                    sink.answered(request.reply())
-            await sink.done
-        relay.reuse_plain_session(session)
-        return sink.texts
 
 
 class OpenRpc(Handler):

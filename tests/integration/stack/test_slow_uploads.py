@@ -15,8 +15,8 @@ import pytest
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
 from wispy.frontend import bodies, uploads
-from wispy.frontend.http import Rpc
 from wispy.frontend.incoming import IncomingFile
+from wispy.frontend.rpc_post import Rpc
 from wispy.frontend.upload_rules import RefusedError
 
 BODY_TIME_S = 2
