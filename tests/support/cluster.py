@@ -19,9 +19,6 @@ MASTERS: Final = 3
 NODE_TIMEOUT_MS: Final = 1000
 """A node that is silent for this long is down: a failover takes one to two seconds more."""
 
-BUS_OFFSET: Final = 10_000
-"""From a node's port to the one on which nodes speak to each other: so that a port must be below 55,536."""
-
 
 class ClusterDeployment(Deployment):
     """Three masters that share the slots.
@@ -47,7 +44,7 @@ class ClusterDeployment(Deployment):
         return f"{scheme}+cluster://127.0.0.1:{self.ports[0]},127.0.0.1:{self.ports[1]}"
 
     def _start(self) -> None:
-        self.ports = [_node_port() for _ in range(MASTERS * (2 if self._has_replicas else 1))]
+        self.ports = [free_port() for _ in range(MASTERS * (2 if self._has_replicas else 1))]
         for port in self.ports:
             self._start_node(port)
         for number, port in enumerate(self.ports):
@@ -160,9 +157,3 @@ class ClusterDeployment(Deployment):
         login = () if self.strictness is None else ("AUTH2", "admin", "admin")
         for key in keys:
             self.ask(source, "MIGRATE", "127.0.0.1", to, key, 0, 5000, *login)
-
-
-def _node_port() -> int:
-    while (port := free_port()) + BUS_OFFSET >= 65_536:
-        pass
-    return port

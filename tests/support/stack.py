@@ -4,12 +4,13 @@ import contextlib
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ SERVED = Path(__file__).parents[1] / "integration" / "stack"
 
 _prefixes = itertools.count(1)
 
+_PORTS = range(12_000, 22_000)
+"""Below those that a system gives to connections and to whoever wants any port (Linux: from 32,768 on), and so are the
+buses of a Cluster, 10,000 further on: nobody takes one between `free_port` and the start of who is to listen there.
+"""
+
 
 def command(name: str) -> str:
     """The console script of this environment."""
@@ -42,11 +48,24 @@ def flags(config: Mapping[str, Any]) -> list[str]:
     return [part for key, value in config.items() for part in ("--set", f"{key}={value}")]
 
 
+def _ports_of_this_process() -> Iterator[int]:
+    """Those of other processes that take tests (pytest-xdist) are others."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = list(_PORTS)[number :: int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))]
+    random.SystemRandom().shuffle(ports)
+    return itertools.cycle(ports)
+
+
+_ports = _ports_of_this_process()
+
+
 def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
+    """A port that nobody listens on now, and that nobody else is given."""
+    for port in _ports:
+        with socket.socket() as taken, contextlib.suppress(OSError):
+            taken.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable")
 
 
 class RestartableRedis:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.integration.broker.conftest import QUICK, OpenLink
 from tests.support.relay import Relay
+from tests.support.stack import free_port
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.errors import CommandTimeout, LinkDown, LinkLost, ReplyError, Unfit
@@ -76,10 +77,11 @@ async def test_a_caller_that_no_longer_waits_is_no_trouble(link: Link) -> None:
 # -- handshake
 
 
-async def test_connects_over_tcp(open_link: OpenLink, unused_tcp_port: int) -> None:
-    server = await asyncio.to_thread(EmbeddedServer.start, extra=["--port", str(unused_tcp_port)])
+async def test_connects_over_tcp(open_link: OpenLink) -> None:
+    port = free_port()
+    server = await asyncio.to_thread(EmbeddedServer.start, extra=["--port", str(port)])
     try:
-        link = await open_link(f"redis://127.0.0.1:{unused_tcp_port}")
+        link = await open_link(f"redis://127.0.0.1:{port}")
         assert await link.call("ECHO", 1) == b"1"
         await link.stop()
     finally:
