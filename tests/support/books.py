@@ -11,14 +11,12 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.support.deployment import FAILOVER_S
 from tests.support.rpc_client import Client
 from tests.support.waiting import wait_until
 
 PAUSE_AFTER_ERROR_S = 0.02
 """A caller that is refused at once asks again a little later: fast enough to be a load, and no hot loop."""
-
-RESULTS_TIMEOUT_S = 20.0
-"""Who waits for results may have broken something, which takes a while to mend."""
 
 
 class Books:
@@ -76,10 +74,10 @@ class Books:
                 await asyncio.sleep(PAUSE_AFTER_ERROR_S)
 
     async def wait_for_more(self, results: int = 30) -> None:
-        """Wait until calls run: for so many more results than there are now."""
+        """Wait until calls run: for so many more results than there are now. Redis may be failing over meanwhile."""
         goal = self.results + results
         await wait_until(
-            lambda: self.results > goal, lambda: f"calls run: {list(self.answers.items())[-3:]}", RESULTS_TIMEOUT_S
+            lambda: self.results > goal, lambda: f"calls run: {list(self.answers.items())[-3:]}", FAILOVER_S
         )
 
     @property

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.integration.broker.conftest import OpenLink
+from tests.support.deployment import FAILOVER_S
 from tests.support.sentinel import MASTER, SentinelDeployment
 from tests.support.stack import free_port
 from tests.support.waiting import wait_until
@@ -46,7 +47,9 @@ async def test_a_failover_is_followed(deployment: SentinelDeployment, open_link:
     former = link.server.run_id
     deployment.kill_master()
     await wait_until(
-        lambda: link.connected and link.server is not None and link.server.run_id != former, "the next master", 20
+        lambda: link.connected and link.server is not None and link.server.run_id != former,
+        "the next master",
+        FAILOVER_S,
     )
     assert await role(link) == b"master"
 

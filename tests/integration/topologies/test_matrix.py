@@ -28,6 +28,7 @@ from tests.integration.stack.test_shared import clients
 from tests.integration.stack.test_shared import load as shared_load
 from tests.integration.topologies.conftest import BOOKS, check_keys, start_stack
 from tests.support.books import Books
+from tests.support.deployment import FAILOVER_S
 from tests.support.roamer import Roamer
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
@@ -48,9 +49,6 @@ __all__ = [
     "test_requests_of_one_connection_start_in_order",
     "test_several_channels_and_unknown_ones_in_one_subscription",
 ]
-
-FAILOVER_S = 30.0
-"""How long calls may take to run again after a failover: until then Redis itself is away."""
 
 CALLS = 10
 """Results that show that calls run."""
@@ -105,12 +103,12 @@ async def test_an_owner_that_ends_hands_over_and_one_that_is_killed_is_replaced(
     second = shared_stack.standby(*HEIRS)
     async with load(frontend, HEIRS, tmp_path) as books:
         await asyncio.to_thread(first.stop)
-        await wait_until(lambda: second.output.count("is served here") == len(HEIRS), "the standby serves")
+        await wait_until(lambda: second.output.count("is served here") >= len(HEIRS), "the standby serves")
         await all_run(books)
         assert not [each.executed("maybe") for each in books if each.executed("maybe")], "nothing is in doubt"
         third = await asyncio.to_thread(shared_stack.standby, *HEIRS)
         second.kill()
-        await wait_until(lambda: third.output.count("is served here") == len(HEIRS), "the next one serves")
+        await wait_until(lambda: third.output.count("is served here") >= len(HEIRS), "the next one serves")
         assert "cannot be read" not in frontend.output, "what an owner declares is asked of the node that has it"
     third.stop()
     for service in (first, second, third):
