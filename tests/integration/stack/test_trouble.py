@@ -36,7 +36,7 @@ async def wait_until_served(client: Client) -> None:
 
 
 async def test_without_a_worker_there_is_an_error_in_time_and_success_once_there_is_one(make_stack: MakeStack) -> None:
-    stack = make_stack(**{"func_caller.max_start_delay_default": "0.5s"})
+    stack = make_stack(**{"func_caller.max_start_delay_default": "2s"})
     frontend = stack.frontend()
     async with Client(frontend.websocket_url) as client:
         assert (await client.error("sample.test_sum", [1, 2])).code == -32001, "nobody has ever heard of it"
@@ -46,7 +46,7 @@ async def test_without_a_worker_there_is_an_error_in_time_and_success_once_there
 
         began = time.monotonic()
         error = await client.error("sample.note_run", ["too early"])
-        assert time.monotonic() - began < 0.5 + 1
+        assert time.monotonic() - began < 2 + 4
         assert (error.code, error.data) == (-32005, {"executed": "no", "retryable": True})
         assert frontend.post("sample.note_run", "too early")["error"]["code"] == -32005
 
@@ -114,7 +114,8 @@ class Calls:
 
 
 async def test_a_killed_worker_is_replaced_within_two_leases(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack()  # a lease of 1.5 s
+    lease_s = 4.0
+    stack = make_stack(**{"lease.duration": lease_s})
     owner = stack.worker(SAMPLE)
     standby = stack.standby(SAMPLE)
     async with Client(stack.frontend().websocket_url) as client:
@@ -124,14 +125,14 @@ async def test_a_killed_worker_is_replaced_within_two_leases(make_stack: MakeSta
         owner.kill()
         killed = time.monotonic()
         assert await client.call("sample.test_sum", [1, 2]) == 3
-        assert time.monotonic() - killed < 3.0
+        assert time.monotonic() - killed < 2 * lease_s
         error = RemoteError((await lost)["error"])
         assert (error.code, error.data["executed"]) == (-32006, "maybe")
         await wait_until(lambda: standby.says("sample is served here"), "the standby says that it serves")
 
 
 async def test_a_fenced_owner_answers_nothing_and_becomes_a_standby(make_stack: MakeStack, gate: Gate) -> None:
-    stack = make_stack(**{"lease.duration": "0.5s"})
+    stack = make_stack()
     former = stack.worker(SAMPLE)
     standby = stack.standby(SAMPLE)
     frontend = stack.frontend()
@@ -300,4 +301,5 @@ async def test_waiting_for_redis_costs_next_to_nothing(make_stack: MakeStack, ab
         assert max(used) < 0.4, f"seconds of processor time within 1.5 s: {used}"
         assert len(frontend.output.splitlines()) < 30
         assert len(services[0].output.splitlines()) < 30
+        await wait_until(lambda: services[0].says("was not renewed"), "the worker says that it misses its lease")
         assert services[0].output.count("was not renewed") == 1, "an outage is told once"
