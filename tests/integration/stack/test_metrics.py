@@ -156,16 +156,16 @@ async def test_how_long_a_call_took_and_waited(make_stack: MakeStack, tmp_path: 
         held = asyncio.create_task(client.call("sample.hold", [str(release)]))
         behind = asyncio.create_task(client.call("sample.test_sum", [1, 2]))
         during = await scrape_until(
-            worker, lambda scrape: scrape.of("wispy_object_queue_age_seconds") > 0.3, "one waits for a while"
+            worker, lambda scrape: scrape.of("wispy_object_queue_age_seconds") > 2.0, "one waits for a while"
         )
         assert during.of("wispy_object_running") == during.of("wispy_object_queue_length") == 1
         release.touch()
         assert (await held, await behind) == ("held", 3)
     after = await scrape(worker)
     for name, below, all_of_them in (("run", 1, 2), ("queue", 1, 2), ("total", 0, 2)):
-        assert after.of(f"wispy_object_{name}_seconds_bucket", le="0.25") == below, name
+        assert after.of(f"wispy_object_{name}_seconds_bucket", le="1.0") == below, name
         assert after.of(f"wispy_object_{name}_seconds_count") == all_of_them
-    assert 0.3 < after.of("wispy_object_busy_seconds_total") <= after.of("wispy_object_run_seconds_sum") + 0.1
+    assert 1.0 < after.of("wispy_object_busy_seconds_total") <= after.of("wispy_object_run_seconds_sum") + 0.1
     assert after.of("wispy_object_running") == after.of("wispy_object_queue_length") == 0
     for each in (worker, frontend):
         told = await scrape(each)
@@ -190,7 +190,9 @@ async def test_deliveries_slow_readers_and_lag(make_stack: MakeStack) -> None:
         assert seen.of("wispy_frontend_channels") == 2
         assert seen.of("wispy_frontend_slow_readers_total") == 0
         assert seen.of("wispy_frontend_delivery_lag_seconds_bucket", le="1.0") > 0
-    assert (await scrape(worker)).of("wispy_object_publish_seconds_count") >= 5
+    await scrape_until(
+        worker, lambda scrape: scrape.of("wispy_object_publish_seconds_count") >= 5, "the owner was told of each"
+    )
     # A reader that reads nothing, and asks for nothing: its channel's updates are more than fits between.
     writer = await raw_subscriber(frontend, "sample.b")
     async with Client(frontend.websocket_url) as client:
@@ -237,8 +239,10 @@ async def test_a_take_over_is_counted_by_the_next_owner(make_stack: MakeStack) -
     assert before.of("wispy_object_takeovers_total") == before.of("wispy_object_owned") == 0
     assert before.of("wispy_ready") == 1
     worker.kill()
-    await scrape_until(standby, lambda scrape: scrape.of("wispy_object_owned") == 1, "the standby has taken over")
-    assert (await scrape(standby)).of("wispy_object_takeovers_total") == 1
+    owner = await scrape_until(
+        standby, lambda scrape: scrape.of("wispy_object_owned") == 1, "the standby has taken over"
+    )
+    assert owner.of("wispy_object_takeovers_total") == 1
 
 
 async def test_a_redis_that_comes_again_without_its_data(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
@@ -247,13 +251,17 @@ async def test_a_redis_that_comes_again_without_its_data(make_stack: MakeStack, 
     async with Client(frontend.websocket_url) as client:
         await client.subscribe("sample.a")
         redis_server.stop()
-        away = await scrape_until(frontend, lambda scrape: scrape.of("wispy_ready") == 0, "the frontend is not ready")
-        assert away.of("wispy_link_up") == 0
+        await scrape_until(
+            frontend,
+            lambda scrape: scrape.of("wispy_ready") == 0 and scrape.of("wispy_link_up") == 0,
+            "the frontend is not ready, and none of its links is up",
+        )
         redis_server.start()
         here = await scrape_until(
             frontend, lambda scrape: scrape.of("wispy_frontend_gaps_recovered_total") > 0, "the channel goes on"
         )
     assert here.of("wispy_frontend_gaps_total") >= here.of("wispy_frontend_gaps_recovered_total")
+    here = await scrape_until(frontend, lambda scrape: scrape.of("wispy_link_up") == 2, "its links are up again")
     # The worker may not have missed its lease yet: Redis answers the frontend first. Its links come back one by one.
     owner = await scrape_until(
         worker,
