@@ -184,22 +184,27 @@ async def test_hooks_have_their_time_at_the_end(make_stack: MakeStack, short_fol
 
 
 STARTING = """
-import time
+import sys, time
+from pathlib import Path
 from wispy import RPCWebApp
 
 class Slow:
     def __init__(self):
         print("it is being made", flush=True)
-        time.sleep(1)
+        while not Path(sys.argv[1]).exists():
+            time.sleep(0.01)
 
 RPCWebApp({"port": 0, "multiprocessed": False}, slow=Slow).run()
 """
 
 
-async def test_what_is_asked_to_end_while_it_starts_announces_nothing(make_stack: MakeStack) -> None:
-    program = make_stack().run([sys.executable, "-c", STARTING], env={"WISPY_LAUNCH": "always", "BROWSER": "false"})
+async def test_what_is_asked_to_end_while_it_starts_announces_nothing(make_stack: MakeStack, gate: Gate) -> None:
+    arguments = [sys.executable, "-c", STARTING, gate.path]
+    program = make_stack().run(arguments, env={"WISPY_LAUNCH": "always", "BROWSER": "false"})
     program.wait_until_says("it is being made")
-    assert program.stop() == 0
+    program.send(signal.SIGTERM)
+    gate.open()
+    assert program.wait() == 0
     assert not program.says("wispy serves")
 
 
@@ -220,7 +225,7 @@ async def test_an_object_that_cannot_be_served_is_told_where_the_address_is(
 ) -> None:
     program = start_program(make_stack, short_folder, sys.executable, "-c", UNSERVED)
     program.service.wait_until_says("not served yet: lamp; the log says why")
-    assert program.service.says("the object lamp cannot be served: its factory returned None")
+    program.service.wait_until_says("the object lamp cannot be served: its factory returned None")
     assert program.service.stop() == 0
     assert not program.service.says("lamp is released")
 
