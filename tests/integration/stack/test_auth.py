@@ -22,7 +22,7 @@ import wispy
 from tests.integration.stack.conftest import MakeStack
 from tests.support.rpc_client import Client, RemoteError
 from tests.support.stack import Frontend, Stack, clean_stack, command
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import Keys
 from wispy.frontend.auth.credentials import Credentials
@@ -312,7 +312,7 @@ def writer(server: EmbeddedServer, stack: Stack) -> Iterator[Callable[..., None]
                 connection.xadd(keys.requests, {"e": seal(json.dumps(["f", [block]]).encode())})
 
         yield write
-        assert connection.xlen(keys.requests) == 0
+        wait_until_blocking(lambda: connection.xlen(keys.requests) == 0, "all are dealt with")
 
 
 async def test_a_worker_runs_only_what_a_frontend_has_sealed(
@@ -333,7 +333,9 @@ async def test_a_worker_runs_only_what_a_frontend_has_sealed(
         write("good", Seal(SECRET, stream).seal, times=3)  # written again, it does not run again
         async with Client(frontend.websocket_url, **bearer("alice-token")) as client:
             assert await client.get("sample.ran") == ["good"]
-    assert guarded.services[0].output.count('"reason": "seal"') == len(seals)
+    worker = guarded.services[0]
+    await wait_until(lambda: worker.output.count('"reason": "seal"') >= len(seals), "each forgery is told of")
+    assert worker.output.count('"reason": "seal"') == len(seals)
 
 
 async def test_what_a_frontend_has_sealed_is_good_once_and_for_nothing_else(
@@ -369,6 +371,7 @@ async def test_what_a_frontend_has_sealed_is_good_once_and_for_nothing_else(
             await wait_until(lambda: thief.xlen(sample) == thief.xlen(other) == 0, "all are dealt with")
             assert await client.get("sample.ran") == ["captured"]
             assert await client.get("other.ran") == []
+    await wait_until(lambda: worker.output.count('"reason": "seal"') >= 6, "each forgery is told of")
     assert worker.output.count('"reason": "seal"') == 6
 
 
@@ -424,7 +427,7 @@ async def test_a_channel_that_takes_a_role_by_now_ends_with_those_who_lack_it(
             assert (await client.subscribe("changing.level"))["changing.level"]["value"] == 1
         await asyncio.to_thread(worker.stop)
         await asyncio.to_thread(stack.worker, "changing=changing:Changing", env={"ROLE_OF_LEVEL": "operator"})
-        await wait_until(lambda: bob.close_code == 4401, "bob's subscription ends", 5)
+        await wait_until(lambda: bob.close_code == 4401, "bob's subscription ends")
         await alice.call("changing.up")
         await alice.wait_for_update("changing.level", 2)
     async with Client(frontend.websocket_url, **bearer("bob-token")) as bob:
@@ -475,16 +478,16 @@ async def test_a_jwt_is_refreshed_without_reconnecting_and_ends_in_time(make_sta
     stack = make_stack(**settings(kind="jwt", **jwt_settings))
     stack.worker("sample=served:Sample")
     frontend = stack.frontend()
-    async with Client(frontend.websocket_url, **bearer(sign("alice", 2))) as client:
+    async with Client(frontend.websocket_url, **bearer(sign("alice", 4))) as client:
+        until = time.time() + 4
         assert await client.call("sample.who") == ["alice", []]
         answer = await client.call(LOGIN, {"token": sign("alice", 60, roles="a b")})
         assert answer == {"user": "alice", "roles": ["a", "b"]}
         assert await client.call("sample.who") == ["alice", ["a", "b"]]
-        until = time.time() + 2
         await wait_until(lambda: time.time() > until, "the first token has expired")
         assert await client.call("sample.who") == ["alice", ["a", "b"]]
         await client.call(LOGIN, {"token": sign("alice", 2)})
-        await wait_until(lambda: client.close_code == 4401, "the connection has ended with its token", 5)
+        await wait_until(lambda: client.close_code == 4401, "the connection has ended with its token")
     for token in (sign("alice", 60, iss="you"), sign("alice", 60, aud="shop"), sign("alice", -1), sign("", 60)):
         assert frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}").status_code == 401
 
@@ -495,13 +498,13 @@ async def test_an_open_subscription_ends_with_its_token(make_stack: MakeStack, t
     stack.worker("sample=served:Sample")
     frontend = stack.frontend()
     async with Client(frontend.websocket_url, **bearer(sign("bob", 60))) as bob:
-        expires = time.time() + 2
+        expires = time.time() + 4
         async with Client(frontend.websocket_url, **bearer(sign("alice", 0, exp=expires))) as alice:
             await alice.subscribe("sample.a")
             await bob.set("sample.a", 2)
             await alice.wait_for_update("sample.a", 2)
-            await wait_until(lambda: alice.close_code == 4401, "alice's connection ends", 5)
-            assert time.time() < expires + 2  # a sweep of half a second, on a busy machine
+            await wait_until(lambda: alice.close_code == 4401, "alice's connection ends")
+            assert time.time() < expires + 5  # a sweep of half a second, on a busy machine
             await bob.set("sample.a", 3)
             assert await bob.get("sample.a") == 3
             assert alice.updates("sample.a") == [2]
@@ -528,7 +531,7 @@ async def test_tokens_are_in_no_log(make_stack: MakeStack, tmp_path: Path) -> No
         frontend.post_text(call("sample.who"), Authorization=f"Bearer {token}")
         frontend.post_text(call(LOGIN, token=token), Authorization="Bearer alice-token")
         frontend.post_text("{" + token, Authorization="Bearer alice-token")
-    assert LOGIN in frontend.output, "requests are logged"
+    await wait_until(lambda: LOGIN in frontend.output, "requests are logged")
     for token in secrets:
         assert token not in frontend.output
         assert token not in worker.output
@@ -536,7 +539,7 @@ async def test_tokens_are_in_no_log(make_stack: MakeStack, tmp_path: Path) -> No
 
 async def test_a_function_decides(make_stack: MakeStack) -> None:
     for function in ("users:of_token", "users:of_token_later"):
-        stack = make_stack(**settings(kind="function", function=function, function_timeout=0.5, recheck=0.2))
+        stack = make_stack(**settings(kind="function", function=function, function_timeout=1.5, recheck=0.2))
         stack.worker("sample=served:Sample")
         frontend = stack.frontend()
         assert await who(frontend, **bearer("carol")) == ["carol", ["from 127.0.0.1"]]
@@ -552,7 +555,7 @@ async def test_a_proxy_is_believed_where_it_is_trusted(make_stack: MakeStack) ->
     headers = {"X-Forwarded-User": "dave", "X-Forwarded-Groups": "staff, guests"}
     for trusted in (True, False):
         proxies = {"trusted_proxies": json.dumps(["127.0.0.0/8" if trusted else "10.0.0.0/8"])}
-        stack = make_stack(**settings(kind="proxy", proxy__lifetime=1), **proxies)
+        stack = make_stack(**settings(kind="proxy", proxy__lifetime=3), **proxies)
         stack.worker("sample=served:Sample")
         frontend = stack.frontend()
         answer = frontend.post_text(call("sample.who"), **headers)

@@ -5,6 +5,9 @@ import time
 
 from wispy import AuthRequest, User
 
+SLOW_S = 4
+"""More than the tests have the function take."""
+
 _brief = time.monotonic()
 
 
@@ -14,7 +17,7 @@ def of_token(request: AuthRequest) -> User | None:
         case None | "nobody":
             return None
         case "slow":
-            time.sleep(1)
+            time.sleep(SLOW_S)
             return None
         case "broken":
             raise RuntimeError("a secret place")
@@ -38,5 +41,5 @@ def _age() -> float:
 
 async def of_token_later(request: AuthRequest) -> User | None:
     if request.token == "slow":
-        await asyncio.sleep(1)
+        await asyncio.sleep(SLOW_S)
     return of_token(request)
