@@ -127,7 +127,7 @@ async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_tw
     make_stack: MakeStack, tmp_path: Path, *, has_login: bool
 ) -> None:
     login = login_settings(tmp_path) if has_login else {}
-    stack, workers = serve(make_stack, 3, **{"lease.duration": "0.5s"}, **login)
+    stack, workers = serve(make_stack, 3, **login)
     gate, held = tmp_path / "gate", tmp_path / "held"
     async with clients(stack, **(bearer("alice-token") if has_login else {})) as pair:
         client, _ = pair
@@ -153,7 +153,7 @@ async def test_of_a_worker_that_is_killed_each_call_is_answered_and_none_runs_tw
 async def test_a_paused_worker_runs_nothing_that_others_have_answered_twice(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack, (paused, _) = serve(make_stack, 2, **{"lease.duration": "0.5s"})
+    stack, (paused, _) = serve(make_stack, 2)
     async with clients(stack) as pair, load(pair, tmp_path, 0.02) as books:
         client, _ = pair
         for turn in range(2):
@@ -191,25 +191,25 @@ async def test_what_waits_for_the_last_worker_is_for_the_next_one(
     async with Client(stack.frontend().websocket_url, **(bearer("alice-token") if has_login else {})) as client:
         await client.hello()
         await client.call("ledger.note", [str(path), "first"])
-        slow = [await client.start("ledger.note_slowly", [str(path), f"{n}", 0.3]) for n in range(5)]
-        await wait_until(lambda: len(lines(path)) == 2, "the first of them runs")
+        slow = [await client.start("ledger.note_slowly", [str(path), f"{n}", 0.3]) for n in range(9)]
+        await wait_until(lambda: len(lines(path)) >= 2, "the first of them runs")
         assert first.stop() == 0
-        assert len(lines(path)) < 6, "some had not begun"
+        assert len(lines(path)) < 10, "some had not begun"
         second = stack.worker(LEDGER)
         answers = await asyncio.wait_for(asyncio.gather(*slow), 20)
         assert {answer.get("result") for answer in answers} == {first.pid, second.pid}
-        assert sorted(lines(path)) == ["0", "1", "2", "3", "4", "first"]
+        assert sorted(lines(path)) == [*map(str, range(9)), "first"]
 
 
 async def test_without_a_worker_calls_are_answered_in_time(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack(**SHARED, **{"func_caller.max_start_delay_default": "1s"})
+    stack = make_stack(**SHARED, **{"func_caller.max_start_delay_default": "2s"})
     worker = stack.worker(LEDGER)
     async with Client(stack.frontend().websocket_url) as client:
         await client.hello()
         path = str(tmp_path / "executions")
         await client.call("ledger.note", [path, "first"])
         assert worker.stop() == 0
-        answer = await asyncio.wait_for(await client.start("ledger.note", [path, "second"]), 5)
+        answer = await asyncio.wait_for(await client.start("ledger.note", [path, "second"]), 10)
         assert answer["error"]["code"] == NO_OWNER.code
         await wait_until(lambda: is_nothing_left(stack), "it was taken back")
         stack.worker(LEDGER)
@@ -241,7 +241,7 @@ async def test_a_copy_of_a_call_is_not_run(make_stack: MakeStack, tmp_path: Path
 
 
 async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp_path: Path) -> None:
-    stack = make_stack(**SHARED, **{"health_port": 0, "lease.duration": "0.5s"})
+    stack = make_stack(**SHARED, health_port=0)
     worker, victim = [stack.worker(LEDGER) for _ in range(2)]
     url = worker.wait_until_says(r"health is told at (http://\S+)/healthz")[1]
     path, gate = tmp_path / "executions", tmp_path / "gate"
@@ -265,7 +265,9 @@ async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp
         gate.touch()
         answers = await asyncio.gather(*calls)
         lost = [answer for answer in answers if "error" in answer]
-        assert numbers()["wispy_object_entries_claimed_total"] == len(lost)
+        await wait_until(
+            lambda: numbers()["wispy_object_entries_claimed_total"] == len(lost), "what was taken over is counted"
+        )
 
 
 async def test_connections_that_break_again_and_again(
@@ -323,7 +325,7 @@ async def ask_until_all_were(client: Client, identity: list[Any], workers: set[i
 async def test_workers_run_only_what_a_frontend_has_sealed_and_that_for_a_while_only(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack = make_stack(**SHARED, **login_settings(tmp_path), **{"func_caller.max_start_delay_default": "1s"})
+    stack = make_stack(**SHARED, **login_settings(tmp_path), **{"func_caller.max_start_delay_default": "2s"})
     workers = [stack.worker(LEDGER) for _ in range(2)]
     path = tmp_path / "executions"
     async with Client(stack.frontend().websocket_url, **bearer("alice-token")) as alice:
@@ -339,9 +341,12 @@ async def test_workers_run_only_what_a_frontend_has_sealed_and_that_for_a_while_
         for sealed in seals:
             write(stack, sealed(entry))
         await wait_until(lambda: is_nothing_left(stack), "all are refused")
-        assert sum(worker.output.count('"reason": "seal"') for worker in workers) == len(seals)
+        await wait_until(
+            lambda: sum(worker.output.count('"reason": "seal"') for worker in workers) == len(seals),
+            "each forgery is told of, and once",
+        )
         # Nobody remembers what ran: whoever may write to the stream can have it run again, until it is too old.
-        await wait_until(lambda: server_ms(stack) > hello["ms"] + 1000, "it is too old")
+        await wait_until(lambda: server_ms(stack) > hello["ms"] + 2000, "it is too old")
         write(stack, seal(entry))
         await wait_until(lambda: is_nothing_left(stack), "it is refused, too")
         assert lines(path) == ["alice"]
