@@ -30,7 +30,7 @@ def start(make_stack: MakeStack, drain_s: float) -> tuple[Stack, list[Frontend]]
 
 
 async def test_no_call_fails_and_none_runs_twice(make_stack: MakeStack) -> None:
-    _, (going, staying) = start(make_stack, 1.0)
+    _, (going, staying) = start(make_stack, 3.0)
     urls = [going.websocket_url, staying.websocket_url]
     load = Load(CLIENTS, AT_ONCE)
     async with contextlib.AsyncExitStack() as open_clients:
@@ -47,7 +47,7 @@ async def test_no_call_fails_and_none_runs_twice(make_stack: MakeStack) -> None:
             load.stop()
         waits = [wait for roamer in roamers for wait in roamer.waits_ms]
         assert len(waits) == CLIENTS, "each was told once"
-        assert max(waits) <= 1000
+        assert max(waits) <= 3000
         assert len(set(waits)) > CLIENTS // 2, f"spread at random: {waits}"
         assert all(len(roamer.hellos) == 2 for roamer in roamers)
     assert going.process.returncode == 0
