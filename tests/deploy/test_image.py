@@ -143,7 +143,9 @@ def test_a_frontend_and_a_worker_serve_and_end_by_themselves(engine: Engine, dem
         worker.wait_until_says("scope is served here")
         frontend.wait_until_says("the frontend listens at")
         asked = {"jsonrpc": "2.0", "id": 1, "method": "scope.reset", "params": []}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True, timeout=30
+        ) as client:
             assert client.get("/").status_code == 200
             assert "result" in client.post("/rpc", json=asked).json()
         if engine.has_lab or shutil.which("podman"):
@@ -185,7 +187,9 @@ def test_the_image_of_a_new_project_serves_its_page(engine: Engine, tmp_path: Pa
     try:
         container.wait_until_says("wispy serves my_lab at")
         asked = {"jsonrpc": "2.0", "id": 1, "method": "my_lab.step", "params": [5]}
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True) as client:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{port}", trust_env=False, follow_redirects=True, timeout=30
+        ) as client:
             page = client.get("/")
             assert (page.status_code, "my_lab" in page.text) == (200, True)
             assert client.get(str(page.url.join("page.js"))).status_code == 200

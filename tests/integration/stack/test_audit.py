@@ -33,7 +33,7 @@ def said(service: Service, *keys: str) -> list[tuple[Any, ...]]:
 
 
 def metrics_at(url: str) -> str:
-    return httpx.get(f"{url}/metrics").text
+    return httpx.get(f"{url}/metrics", timeout=30).text
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ async def test_what_the_frontend_denies_is_written(secured: Callable[..., tuple[
     with pytest.raises(InvalidStatus):
         async with Client(frontend.websocket_url, additional_headers={"Origin": "http://evil.example"}):
             pass
-    async with httpx.AsyncClient(base_url=frontend.url) as http:
+    async with httpx.AsyncClient(base_url=frontend.url, timeout=30) as http:
         await http.get("/healthz?token=secret-query", headers={"Host": "evil.example"})
         await http.post("/rpc", content=call("guarded.calls"), headers={"Content-Type": "application/json"})
     async with Client(frontend.websocket_url) as stranger:

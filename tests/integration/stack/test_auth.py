@@ -188,12 +188,12 @@ async def test_a_session_is_its_users(frontend: Frontend) -> None:
 
 def test_pages_are_public_and_what_they_read_is_not(frontend: Frontend) -> None:
     def status(path: str, **headers: str) -> int:
-        return httpx.get(f"{frontend.url}/{path}", headers=headers, trust_env=False).status_code
+        return httpx.get(f"{frontend.url}/{path}", headers=headers, trust_env=False, timeout=30).status_code
 
     assert status("wispyjs/rpc.js") == 200
     assert status("openrpc.json") == 401
     assert status("openrpc.json", Authorization="Bearer bob-token") == 200
-    assert "Served here: what one has to log in for" in httpx.get(f"{frontend.url}/", trust_env=False).text
+    assert "Served here: what one has to log in for" in httpx.get(f"{frontend.url}/", trust_env=False, timeout=30).text
 
 
 def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: MakeStack, tmp_path: Path) -> None:
@@ -211,7 +211,7 @@ def test_uploads_are_for_those_who_have_logged_in_and_have_the_role(make_stack: 
         given = {name.replace("_", "-"): value for name, value in headers.items()}
         url = f"{frontend.url}/inbox/{path}"
         content = None if method == "GET" else b"content"
-        return httpx.request(method, url, headers=given, content=content, trust_env=False).status_code
+        return httpx.request(method, url, headers=given, content=content, trust_env=False, timeout=30).status_code
 
     form = {"Content_Type": "multipart/form-data; boundary=x"}
     alice, bob, own = "Bearer alice-token", "Bearer bob-token", frontend.url

@@ -336,7 +336,7 @@ async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_st
         slow.read_on()
         assert await slow.wait_until_closed() == 1008
         assert "slow reader" in slow.close_reason
-    metrics = (await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False)).text
+    metrics = (await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False, timeout=30)).text
     assert 'wispy_frontend_slow_readers_closed_total{process="frontend-0"} 1.0\n' in metrics
 
 

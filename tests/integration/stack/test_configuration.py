@@ -129,7 +129,7 @@ def test_address(make_stack: MakeStack, address: str, listens: set[str]) -> None
 
 def test_wispy_static_path(make_stack: MakeStack) -> None:
     frontend = make_stack().frontend(wispy_static_path="tools/js", base_path="/lab")
-    with httpx.Client(trust_env=False, verify=False) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=30) as client:
         assert client.get(f"{frontend.url}/tools/js/rpc.js").status_code == 200
         assert client.get(f"{frontend.url}/wispyjs/rpc.js").status_code == 404
         assert '"/lab/tools/js/rpc.js"' in client.get(f"{frontend.url}/").text
@@ -143,7 +143,7 @@ def test_folders_as_text_and_list(make_stack: MakeStack, tmp_path: Path, folders
         (tmp_path / name / "x.txt").write_text(name)
     config: dict[str, Any] = {"static.folders": folders.format(tmp=tmp_path), "static.homepage": "pages/x.txt"}
     frontend = make_stack().frontend(**config)
-    with httpx.Client(trust_env=False, verify=False) as client:
+    with httpx.Client(trust_env=False, verify=False, timeout=30) as client:
         assert client.get(f"{frontend.url}/pages/x.txt").text == "pages"
         assert client.get(f"{frontend.url}/").headers["Location"] == "/pages/x.txt"
         assert client.get(f"{frontend.url}/other/x.txt").status_code == (200 if folders.startswith("[") else 404)
@@ -195,7 +195,7 @@ async def test_tls(make_stack: MakeStack, certificate: tuple[Path, Path]) -> Non
     frontend = stack.frontend(**config)
     assert frontend.url.startswith("https://127.0.0.1:")
     trusting = ssl.create_default_context(cafile=str(file))
-    async with httpx.AsyncClient(trust_env=False, verify=trusting) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=trusting, timeout=30) as client:
         page = await client.get(f"{frontend.url}/wispyjs/rpc.js")
         assert page.status_code == 200
     url = f"wss://{frontend.address}/ws"
@@ -227,7 +227,7 @@ async def test_the_seeds_file_serves(tmp_path: Path) -> None:
     try:
         url = service.wait_until_says(r"serves sample at (http://\S+)/")[1]
         assert url.endswith("/test")
-        async with httpx.AsyncClient(trust_env=False, verify=False, follow_redirects=True) as client:
+        async with httpx.AsyncClient(trust_env=False, verify=False, follow_redirects=True, timeout=30) as client:
             assert "home" in (await client.get(url)).text
             assert "home" in (await client.get(f"{url}/static/")).text
             assert (await client.get(f"{url}/wispyjs/rpc.js")).status_code == 200

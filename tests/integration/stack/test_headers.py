@@ -21,7 +21,7 @@ def start(make_stack: MakeStack, folder: Path, **config: Any) -> Frontend:
 
 
 def policy(frontend: Frontend, path: str, status: int = 200) -> str | None:
-    answer = httpx.get(f"{frontend.url}/{path}", trust_env=False)
+    answer = httpx.get(f"{frontend.url}/{path}", trust_env=False, timeout=30)
     assert answer.status_code == status, path
     assert answer.headers["X-Content-Type-Options"] == "nosniff", path
     assert answer.headers["Referrer-Policy"] == "same-origin", path
@@ -51,12 +51,15 @@ def test_they_can_be_chosen(make_stack: MakeStack, tmp_path: Path) -> None:
     assert policy(frontend, "static/page.html") == strict
     assert policy(frontend, "console/") == "img-src *"
     for path in ("static/page.html", "healthz", "absent", "console"):
-        assert httpx.get(f"{frontend.url}/{path}", trust_env=False).headers["Permissions-Policy"] == "camera=()", path
+        assert (
+            httpx.get(f"{frontend.url}/{path}", trust_env=False, timeout=30).headers["Permissions-Policy"]
+            == "camera=()"
+        ), path
     assert policy(start(make_stack, tmp_path, **{"headers.policy": "null"}), "static/page.html") is None
 
 
 def test_a_foreign_host_is_refused_everywhere(make_stack: MakeStack, tmp_path: Path) -> None:
     frontend = start(make_stack, tmp_path)
     for path in ("", "static/page.html", "wispyjs/rpc.js", "console", "console/", "openrpc.json", "healthz", "absent"):
-        answer = httpx.get(f"{frontend.url}/{path}", headers={"Host": "evil.example"}, trust_env=False)
+        answer = httpx.get(f"{frontend.url}/{path}", headers={"Host": "evil.example"}, trust_env=False, timeout=30)
         assert answer.status_code == 421, path

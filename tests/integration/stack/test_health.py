@@ -72,7 +72,7 @@ async def test_a_program_that_is_all_in_one_tells_of_its_objects_on_its_health_p
     async with Client(f"{page.replace('http', 'ws')}/ws") as client:
         held = asyncio.create_task(client.call("sample.hold", [str(release)]))
         await asyncio.to_thread(wait_for_health, program, "healthz", 503, "sample.hold (call, request")
-        served = await asyncio.to_thread(httpx.get, f"{page}/healthz", trust_env=False)
+        served = await asyncio.to_thread(httpx.get, f"{page}/healthz", trust_env=False, timeout=30)
         assert served.text == "ok\n", "pages are served"
         release.touch()
         assert await held == "held"

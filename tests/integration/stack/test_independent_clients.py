@@ -22,7 +22,7 @@ async def test_over_a_websocket(frontend: Frontend) -> None:
 
 
 def post(frontend: Frontend, message: object) -> httpx.Response:
-    with httpx.Client(trust_env=False, verify=False) as http:
+    with httpx.Client(trust_env=False, verify=False, timeout=30) as http:
         return http.post(f"{frontend.url}/rpc", json=message)
 
 

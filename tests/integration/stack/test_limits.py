@@ -525,7 +525,9 @@ def test_an_address_has_its_rate_of_http_requests(start: StartFrontend, tmp_path
     assert get(f"{frontend.url}/site/page.html", **mine).status_code == 200
     assert get(f"{frontend.url}/site/absent", **mine).status_code == 404
     assert frontend.post_text(json.dumps(request(1)), X_Forwarded_For="192.0.2.1").status_code == 200
-    upload = functools.partial(httpx.put, f"{frontend.url}/in/a.txt", content=b"x" * 100_000, trust_env=False)
+    upload = functools.partial(
+        httpx.put, f"{frontend.url}/in/a.txt", content=b"x" * 100_000, trust_env=False, timeout=30
+    )
     assert upload(headers=mine).status_code == 201
     refused = [
         get(f"{frontend.url}{path}", **mine) for path in ("/site/page.html", "/wispyjs/rpc.js", "/", "/openrpc.json")
@@ -551,7 +553,7 @@ async def test_a_websocket_is_no_request_of_that_rate(start: StartFrontend) -> N
 
 def test_a_page_with_forty_files_meets_no_limit_unless_there_is_one(start: StartFrontend) -> None:
     frontend = start()
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=30) as client:
         assert {client.get(f"{frontend.url}/wispyjs/rpc.js").status_code for _ in range(200)} == {200}
     assert hits(frontend) == {}
 

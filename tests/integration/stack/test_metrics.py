@@ -393,7 +393,7 @@ async def test_a_port_of_its_own_tells_of_all_processes(make_stack: MakeStack) -
 
     await wait_until(tells_of_both, "both processes are told of")
     for path, url in (("/metrics", frontend.url), ("/", base), ("/rpc", base), ("/healthz", base)):
-        response = await asyncio.to_thread(httpx.get, f"{url}{path}", trust_env=False)
+        response = await asyncio.to_thread(httpx.get, f"{url}{path}", trust_env=False, timeout=30)
         assert response.status_code == 404, f"{url}{path}"
 
 
@@ -412,5 +412,5 @@ def test_a_metrics_port_in_use_is_told(make_stack: MakeStack) -> None:
 async def test_metrics_are_served_where_they_are_wanted(make_stack: MakeStack) -> None:
     stack = make_stack(metrics="auto")
     frontend = stack.frontend()
-    response = await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False)
+    response = await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False, timeout=30)
     assert response.status_code == 404, "a frontend by itself may stand behind a proxy, for all the world"

@@ -200,7 +200,7 @@ async def test_requests_of_one_connection_start_in_order(client: Client) -> None
 async def test_the_http_pages(frontend: Frontend) -> None:
     import httpx
 
-    async with httpx.AsyncClient(base_url=frontend.url, trust_env=False) as http:
+    async with httpx.AsyncClient(base_url=frontend.url, trust_env=False, timeout=30) as http:
         assert (await http.get("/healthz")).text == "ok\n"
         assert (await http.get("/readyz")).text == "ready\n"
         assert "sample" in (await http.get("/")).text

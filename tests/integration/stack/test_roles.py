@@ -56,7 +56,7 @@ async def test_it_is_not_described(client: Client) -> None:
 
 
 def test_the_document_at_its_address_is_for_nobody_in_particular(frontend: Frontend) -> None:
-    text = httpx.get(f"{frontend.url}/openrpc.json").text
+    text = httpx.get(f"{frontend.url}/openrpc.json", timeout=30).text
     assert "guarded.quick" in text
     assert not any(word in text for word in ("operator", "stop", "engine", "current"))
 
@@ -138,7 +138,9 @@ async def test_a_user_with_the_role_finds_it_all(staffed: Frontend) -> None:
 
 def test_the_document_at_its_address_is_the_users(staffed: Frontend) -> None:
     for user, is_told in (("olga", True), ("vera", False)):
-        answer = httpx.get(f"{staffed.url}/openrpc.json", headers={"Authorization": f"Bearer {user}"}, trust_env=False)
+        answer = httpx.get(
+            f"{staffed.url}/openrpc.json", headers={"Authorization": f"Bearer {user}"}, trust_env=False, timeout=30
+        )
         assert ("guarded.stop" in answer.text) is is_told, user
 
 

@@ -247,12 +247,12 @@ async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp
     path, gate = tmp_path / "executions", tmp_path / "gate"
 
     def numbers() -> dict[str, float]:
-        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        text = httpx.get(f"{url}/metrics", trust_env=False, timeout=30).text
         rows = re.findall(r'^(wispy_object_\w+)\{[^}]*object="ledger"[^}]*\} (\S+)$', text, re.MULTILINE)
         return {name: float(value) for name, value in rows}
 
     def is_ready() -> bool:
-        return httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/readyz", trust_env=False, timeout=30).status_code == 200
 
     await wait_until(lambda: numbers()["wispy_object_workers"] == 2, "both are counted")
     await wait_until(is_ready, "a worker among others is ready")

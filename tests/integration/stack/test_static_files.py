@@ -83,7 +83,7 @@ def test_the_homepage_and_folders_without_a_slash_redirect_below_base_path(site:
         assert response.headers["Location"] == place
     root = site.frontend.url.removesuffix("/lab.x")
     for path in ("/pages/index.html", "/labyx/pages/index.html", "/ws", "/rpc"):
-        assert httpx.get(root + path, trust_env=False, verify=False).status_code == 404, path
+        assert httpx.get(root + path, trust_env=False, verify=False, timeout=30).status_code == 404, path
 
 
 def test_a_page_that_changes_is_never_stale(site: Site) -> None:
@@ -165,6 +165,8 @@ async def test_forged_paths_read_nothing(site: Site, path: str) -> None:
 
 def test_other_methods_are_refused(site: Site) -> None:
     for method in ("PUT", "POST", "DELETE", "PATCH"):
-        response = httpx.request(method, f"{site.frontend.url}/pages/index.html", trust_env=False, verify=False)
+        response = httpx.request(
+            method, f"{site.frontend.url}/pages/index.html", trust_env=False, verify=False, timeout=30
+        )
         assert response.status_code == 405, method
     assert (site.pages / "index.html").read_text() == PAGE

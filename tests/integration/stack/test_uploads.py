@@ -294,7 +294,7 @@ async def test_uploads_at_once_are_bounded(make_stack: MakeStack, inbox: Inbox) 
     frontend = make_stack().frontend(**{**inbox.config, "upload.at_once": 1})
     _, writer = await half_an_upload(frontend, "x.png")
     await wait_until(lambda: inbox.partial(), "the upload has begun")
-    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+    async with httpx.AsyncClient(trust_env=False, verify=False, timeout=30) as client:
         response = await client.put(f"{frontend.url}/uploads/y.png", content=b"y")
         assert (response.status_code, response.headers["Retry-After"]) == (503, "5")
         writer.transport.abort()
@@ -356,6 +356,6 @@ async def test_memory_does_not_grow_with_what_is_uploaded(
 def test_names_are_not_told_where_that_is_off(make_stack: MakeStack, tmp_path: Path) -> None:
     config: dict[str, Any] = {"upload.folders": str(tmp_path / "in"), "upload.rules.get_names_allowed": "false"}
     frontend = make_stack().frontend(**config)
-    response = httpx.get(f"{frontend.url}/in/", trust_env=False, verify=False)
+    response = httpx.get(f"{frontend.url}/in/", trust_env=False, verify=False, timeout=30)
     assert response.status_code == 403
     assert "upload.rules.get_names_allowed" in response.json()["error"]
