@@ -10,7 +10,7 @@ from wispy.broker.link import Link
 from wispy.broker.shared_store import Joined, SharedStore
 
 KEYS = Keys().of("sample")
-LEASE_MS = 600
+LEASE_MS = 1500
 
 
 class Worker:

@@ -180,9 +180,9 @@ async def test_stop_fails_what_was_not_confirmed(open_subscriber: OpenSubscriber
 
 
 async def test_hears_itself_at_once_and_in_silence(open_subscriber: OpenSubscriber) -> None:
-    subscriber = await open_subscriber(probe_interval_s=0.1)
+    subscriber = await open_subscriber(probe_interval_s=0.6)
     await wait_until(lambda: not subscriber.deaf, "the first probe is heard")
-    await looks(subscriber, 6)
+    await looks(subscriber, 4)
     assert not subscriber.deaf
     assert subscriber.connection == 1
 
@@ -247,11 +247,11 @@ async def test_a_lost_command_link_does_not_make_it_deaf(
 ) -> None:
     async with Relay(valkey.url) as relay:
         commands = await open_link(relay.url)
-        subscriber = await open_subscriber(command_link=commands, probe_interval_s=0.1)
+        subscriber = await open_subscriber(command_link=commands, probe_interval_s=0.6)
         await wait_until(lambda: not subscriber.deaf, "it hears")
         relay.is_refusing = True
         relay.cut()
-        await looks(subscriber, 6)
+        await looks(subscriber, 4)
         assert not subscriber.deaf
         assert subscriber.connection == 1
         await subscriber.stop()
