@@ -205,7 +205,7 @@ class Frontend(Service):
     def readiness(self) -> tuple[int, str]:
         """Status and text of `/readyz`; (0, "") while it does not answer."""
         try:
-            response = httpx.get(f"{self.url}/readyz", timeout=5, trust_env=False, verify=False)
+            response = httpx.get(f"{self.url}/readyz", timeout=15, trust_env=False, verify=False)
         except httpx.TransportError:
             return 0, ""
         return response.status_code, response.text

@@ -20,7 +20,7 @@ def health_of(worker: Service, path: str) -> tuple[int, str]:
     """Status and text; (0, "") while nobody answers."""
     said = worker.wait_until_says(r"health is told at (http://\S+)/healthz")
     try:
-        response = httpx.get(f"{said[1]}/{path}", timeout=5, trust_env=False)
+        response = httpx.get(f"{said[1]}/{path}", timeout=15, trust_env=False)
     except httpx.TransportError:
         return 0, ""
     return response.status_code, response.text
@@ -92,11 +92,11 @@ def test_a_worker_whose_object_cannot_be_made_is_not_ready(make_stack: MakeStack
     worker.wait_until_says("trying again in 1 s")
     wait_for_health(worker, "readyz", 503, "broken: ")
     assert health_of(worker, "healthz")[0] == 200
-    worker.wait_until_says("trying again in 4 s")
+    worker.wait_until_says("trying again in 8 s")
     assert worker.output.count("Traceback") == 1, "its author is told once where it happened"
     asked = time.monotonic()
     worker.stop()
-    assert time.monotonic() - asked < 3, "it is not waited for"
+    assert time.monotonic() - asked < 6, "it is not waited for"
 
 
 def test_a_worker_is_ready_again_once_redis_is(make_stack: MakeStack, redis_server: RestartableRedis) -> None:
