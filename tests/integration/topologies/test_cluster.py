@@ -80,9 +80,11 @@ async def test_a_slot_that_moves_under_load_is_like_a_failover_of_its_object_alo
             await books.wait_for_more()
     for each in books_of_others:
         assert each.results == len(each.sent), "the others notice nothing"
-    assert stack.services[0].output.count(f"{moved} is served here") == 3
+    worker = stack.services[0]
+    await wait_until(lambda: worker.output.count(f"{moved} is served here") >= 3, "the owner says that it serves anew")
+    assert worker.output.count(f"{moved} is served here") == 3
     for name in others:
-        assert stack.services[0].output.count(f"{name} is served here") == 1
+        assert worker.output.count(f"{name} is served here") == 1
     for service in stack.services:
         assert "Traceback" not in service.output
 
