@@ -54,10 +54,12 @@ class ClusterDeployment(Deployment):
             self.ask(port, "CLUSTER", "ADDSLOTSRANGE", first, past - 1)
         for port in self.ports[1:]:
             self.ask(port, "CLUSTER", "MEET", "127.0.0.1", self.ports[0])
-        wait_until_blocking(lambda: all(self._knows_all(port) for port in self.ports), "all nodes know each other", 30)
+        wait_until_blocking(
+            lambda: all(self._knows_all(port) for port in self.ports), "all nodes know each other", FAILOVER_S
+        )
         for master, replica in zip(self.ports, self.ports[MASTERS:], strict=False):
             self.ask(replica, "CLUSTER", "REPLICATE", self.node_id(master))
-        wait_until_blocking(self._is_whole, "the Cluster is whole", 30)
+        wait_until_blocking(self._is_whole, "the Cluster is whole", FAILOVER_S)
 
     def _start_node(self, port: int) -> None:
         self._spawn_server(

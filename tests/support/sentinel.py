@@ -59,7 +59,7 @@ class SentinelDeployment(Deployment):
             self.sentinels.append(port)
         for port in self.sentinels:
             wait_until_blocking(
-                lambda port=port: self._knows_all(port), "each Sentinel knows the replica and the others", 30
+                lambda port=port: self._knows_all(port), "each Sentinel knows the replica and the others", FAILOVER_S
             )
 
     def start_server(self, port: int, *extra: str) -> None:
