@@ -115,7 +115,7 @@ class Calls:
 
 async def test_a_killed_worker_is_replaced_within_two_leases(make_stack: MakeStack, tmp_path: Path) -> None:
     lease_s = 4.0
-    stack = make_stack(**{"lease.duration": lease_s})
+    stack = make_stack(**{"lease.duration": lease_s, "func_caller.max_start_delay_default": "20s"})
     owner = stack.worker(SAMPLE)
     standby = stack.standby(SAMPLE)
     async with Client(stack.frontend().websocket_url) as client:
