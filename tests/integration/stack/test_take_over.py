@@ -79,7 +79,7 @@ async def test_a_third_owner_settles_what_the_second_has_begun_to_settle(make_st
 async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtful_call(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack = make_stack()
+    stack = make_stack(**{"lease.duration": "10s"})  # who waits for its end is far from those who do not
     owner = stack.worker(BOOKS)
     stack.standby(BOOKS)
     frontend = stack.frontend()
@@ -100,19 +100,20 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
             await books.wait_for_more()
         books.check()
         assert books.results == len(books.sent), "no failed and no doubtful call"
-        # The machine may be busy with other tests now and then; it is not each time.
-        assert sorted(gaps)[1] < 0.3, gaps
+        # Below 0.3 s where nothing else runs; a machine that is busy with other tests took 0.9. Waiting for the end of
+        # the lease would be more than is looked for.
+        assert sorted(gaps)[1] < 1.2, gaps
 
 
 async def longest_silence(books: Books) -> float:
-    """The longest time without a result from now on, until a second has been without a long one."""
+    """The longest time without a result within the next one and a half seconds."""
     longest, until = 0.0, time.monotonic() + 1.5
     last = books.last_result_at
     while time.monotonic() < until:
         await asyncio.sleep(0.002)
         if books.last_result_at != last:
             longest, last = max(longest, books.last_result_at - last), books.last_result_at
-    return longest
+    return max(longest, time.monotonic() - last)
 
 
 async def test_an_owner_that_was_paused_does_nothing_and_takes_over_later(
