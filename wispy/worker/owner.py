@@ -33,7 +33,10 @@ from wispy.worker.tenure import Links, Tenure
 log = logging.getLogger("wispy.worker")
 
 LOOKS_PER_LEASE: Final = 10
-"""How often a standby looks at the record within one lease: a release is noticed within a tenth of it (150 ms)."""
+"""How often a standby looks at the record within one lease, at least."""
+
+LOOK_S: Final = 0.15
+"""The longest time between two looks, however long the lease: a hand-over is not to take longer for that."""
 
 PAUSE_AFTER_FAULT_S: Final = 1.0
 """Pause after a tenure that ended by a fault: it may well happen again."""
@@ -193,7 +196,7 @@ class Owner:
                 waiting = self._is_standby = True
                 log.info("%s is owned by another process; this one stands by", self.stage.name)
                 self.stage.warn_of_standby()
-            await asyncio.sleep(lease_s / LOOKS_PER_LEASE)
+            await asyncio.sleep(pause_between_looks_s(lease_s))
         return 0.0, None
 
     def _see(self, record: LeaseRecord | None) -> None:
@@ -250,3 +253,8 @@ class Owner:
 def holder() -> str:
     """Who holds the lease, for people who look at the record."""
     return f"{socket.gethostname()} pid {os.getpid()}"
+
+
+def pause_between_looks_s(lease_s: float) -> float:
+    """How long a standby waits before it looks at the record again."""
+    return min(lease_s / LOOKS_PER_LEASE, LOOK_S)

@@ -12,7 +12,7 @@ from wispy.broker.shared_store import SharedStore
 from wispy.errors import UnservableError
 from wispy.protocol.ownership import LeaseWatch
 from wispy.timing import boottime
-from wispy.worker.owner import LOOKS_PER_LEASE, Owner, holder
+from wispy.worker.owner import Owner, holder, pause_between_looks_s
 from wispy.worker.shared_tenure import SharedTenure
 from wispy.worker.tenure import Tenure
 
@@ -52,5 +52,5 @@ class SharedOwner(Owner):
                     f"{self.stage.name} is owned by {record.holder}, which was started without --shared, and this "
                     "worker would share it: start all of its workers with --shared, or none"
                 )
-            await asyncio.sleep(lease_s / LOOKS_PER_LEASE)
+            await asyncio.sleep(pause_between_looks_s(lease_s))
         return None

@@ -383,7 +383,7 @@ async def test_who_would_own_what_others_share_is_refused_and_the_other_way_roun
 
 
 async def test_the_other_objects_of_a_worker_that_is_refused_end_their_calls(make_stack: MakeStack, gate: Gate) -> None:
-    # A long lease: it takes two looks at it, each a tenth of it after the other, to know that somebody else has it.
+    # A long lease: that somebody else has it is known once it is renewed, which is each third of it.
     stack = make_stack(**{"func_caller.max_start_delay_default": "20s", "lease.duration": "5s"})
     stack.worker(LEDGER, **SHARED)
     assert stack.worker("sample=served:Sample").stop() == 0

@@ -79,7 +79,7 @@ async def test_a_third_owner_settles_what_the_second_has_begun_to_settle(make_st
 async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtful_call(
     make_stack: MakeStack, tmp_path: Path
 ) -> None:
-    stack = make_stack(**{"lease.duration": "10s"})  # who waits for its end is far from those who do not
+    stack = make_stack(**{"lease.duration": "10s"})  # nobody waits for any part of it
     owner = stack.worker(BOOKS)
     stack.standby(BOOKS)
     frontend = stack.frontend()
@@ -100,9 +100,8 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
             await books.wait_for_more()
         books.check()
         assert books.results == len(books.sent), "no failed and no doubtful call"
-        # Below 0.3 s where nothing else runs; a machine that is busy with other tests took 0.9. Waiting for the end of
-        # the lease would be more than is looked for.
-        assert sorted(gaps)[1] < 1.2, gaps
+        # 0.15 s at most where nothing else runs: the time between a standby's looks, however long the lease.
+        assert sorted(gaps)[1] < 0.5, gaps
 
 
 async def longest_silence(books: Books) -> float:
@@ -154,7 +153,7 @@ async def test_an_owner_that_was_paused_does_nothing_and_takes_over_later(
 # --- more than can be run ---------------------------------------------------------------------------------------------
 
 
-async def test_overload_is_refused_and_over_when_it_ends(make_stack: MakeStack, tmp_path: Path) -> None:
+async def test_overload_is_refused_and_over_within_a_second(make_stack: MakeStack, tmp_path: Path) -> None:
     stack = make_stack(
         **{
             "func_caller.max_start_delay_default": "2s",
@@ -176,7 +175,7 @@ async def test_overload_is_refused_and_over_when_it_ends(make_stack: MakeStack, 
             await wait_until(lambda: books.results > 30, "calls run")
         ended = time.monotonic()
         assert await clients[0].call("books.note", [str(tmp_path / "executions"), "after"]) == "after"
-        assert time.monotonic() - ended < 3.0
+        assert time.monotonic() - ended < 1.0  # two milliseconds, where nothing else runs
         books.sent.append("after")
         books.answers["after"] = {"result": "after"}
         books.check()
