@@ -13,6 +13,7 @@ from typing import Any, Protocol, cast
 import msgspec
 
 from wispy.protocol import errors
+from wispy.protocol.errors import RPCError
 from wispy.protocol.surface import admits
 from wispy.worker import containers, conversion
 from wispy.worker.annotations import UNKNOWN
@@ -58,6 +59,14 @@ class BoundMethod:
         """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
 
 
+class RaisedByObjectError(Exception):
+    """The object's own code has raised an `RPCError`, of a client of its own, say: it is no refusal of this request."""
+
+    def __init__(self, error: RPCError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class PendingValue:
     """What a property gave that is still to be awaited, as the author's own code does: it is an `async def`."""
 
@@ -74,7 +83,7 @@ class Access:
 
     Paths are the names below the object's own; roles are the caller's. Every method raises `RPCError`: NOT_FOUND for
     what is absent or hidden, INVALID_PARAMS for what is there but cannot be asked for in this way; and what the
-    object's own code raises.
+    object's own code raises, `RaisedByObjectError` where that is an `RPCError`.
 
     Args:
         target: the object.
@@ -128,7 +137,10 @@ class Access:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it", denied="operation")
         if not member.rights.readable:
             raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
-        value = getattr(place.holder, place.name)
+        try:
+            value = getattr(place.holder, place.name)
+        except RPCError as error:
+            raise RaisedByObjectError(error) from error
         if type(value) not in PLAIN and member.kind is Kind.PROPERTY and is_awaitable(value):
             return PendingValue(value, lambda awaited: self._whole(awaited, roles))
         return self._whole(value, roles)
@@ -198,7 +210,10 @@ class Access:
             value = _converted(value, member.converter, path)
         elif member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
-        setattr(place.holder, place.name, value)
+        try:
+            setattr(place.holder, place.name, value)
+        except RPCError as error:
+            raise RaisedByObjectError(error) from error
 
     def delete(self, path: tuple[str, ...], roles: frozenset[str] = NO_ROLES) -> None:
         """Delete an attribute or an item, or through a property that has a deleter."""
@@ -218,7 +233,10 @@ class Access:
             )
         if member.kind is Kind.ATTRIBUTE:
             self._check_replaceable(place, place.table, member)
-        delattr(place.holder, place.name)
+        try:
+            delattr(place.holder, place.name)
+        except RPCError as error:
+            raise RaisedByObjectError(error) from error
 
     def _check_changeable(self, place: Place) -> None:
         if self._is_constant:

@@ -22,7 +22,7 @@ from typing import Any, Final, Literal
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 from wispy.worker import answers
-from wispy.worker.access import Access, PendingValue
+from wispy.worker.access import Access, PendingValue, RaisedByObjectError
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
@@ -267,7 +267,8 @@ class Executor:
                 self._counts.deny(error.denied)
                 self.outcomes[-1].denied = error.denied
         else:
-            self.end(call, self._errors.answer(call, error), True)
+            raised = error.error if isinstance(error, RaisedByObjectError) else error
+            self.end(call, self._errors.answer(call, raised), True)
 
     def cut_short(self, job: Job, by: Literal["deadline", "caller"]) -> None:
         """Cancel a job's task, if it has one and that was not done before."""

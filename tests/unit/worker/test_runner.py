@@ -30,7 +30,7 @@ from wispy.worker import answers
 from wispy.worker import runner as runner_module
 from wispy.worker import running as running_module
 from wispy.worker.access import Access
-from wispy.worker.calls import Call, ChannelUpdate, Outcome
+from wispy.worker.calls import Call, ChannelUpdate, Operation, Outcome
 from wispy.worker.channels import Channels
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.marks import locking, rate, roles, threaded, timeout
@@ -136,6 +136,18 @@ class Bench:
     @property
     async def hidden_later(self) -> Any:
         return type(self)
+
+    @property
+    def failing(self) -> int:
+        raise errors.UNAVAILABLE("of another object")
+
+    @failing.setter
+    def failing(self, value: int) -> None:
+        raise errors.NOT_FOUND("of another object", denied="role")
+
+    @failing.deleter
+    def failing(self) -> None:
+        raise errors.RATE_LIMITED("of another object")
 
     @property
     async def failing_later(self) -> int:
@@ -355,10 +367,24 @@ async def test_what_a_property_gives_later_is_looked_at_as_what_one_gives_at_onc
     assert (stage.counts.failed["get"], stage.counts.refused["get"]) == (0, 2)
 
 
-async def test_what_a_property_raises_later_is_the_object_s_own(stage: Stage) -> None:
-    raised = await stage.answer(stage.do("get", "failing_later"))
+@pytest.mark.parametrize(
+    ("operation", "name", "params"),
+    [
+        ("get", "failing", b""),
+        ("set", "failing", b"1"),
+        ("delete", "failing", b""),
+        ("get", "failing_later", b""),
+    ],
+)
+async def test_what_a_property_raises_is_the_object_s_own(
+    stage: Stage, operation: Operation, name: str, params: bytes
+) -> None:
+    """A property may use another object, by a client of its own: what was refused there was not refused here."""
+    raised = await stage.answer(stage.do(operation, name, params))
     assert (raised["code"], raised["data"]["executed"]) == (errors.OBJECT_ERROR.code, "yes")
+    assert raised["data"]["type"] == "RPCError"
     assert [outcome.denied for outcome in stage.outcomes] == [None]
+    assert (stage.counts.failed[operation], stage.counts.refused[operation]) == (1, 0)
 
 
 async def test_a_property_that_is_awaited_can_be_cancelled_and_has_a_deadline(stage: Stage) -> None:
