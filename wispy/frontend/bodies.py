@@ -153,7 +153,7 @@ class BodyHandler(Handler):
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
         if self._cut is None:
-            return super().finish(chunk)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
+            return super().finish(chunk)
         # The answer leaves as a whole; with `finish` Tornado would close the connection behind it.
         sent: Future[None] = Future()
         sent.set_result(None)

@@ -8,10 +8,12 @@ Rules:
 """
 
 import math
+from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httputil import HTTPServerRequest
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
@@ -166,9 +168,14 @@ class Handler(RequestHandler):
         refusal = refusal_in(kwargs)
         if refusal is not None:
             set_retry_after(self, refusal)
-            self.set_header("Connection", "close")  # Tornado ends it where a request is answered before it is read
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, f"{status_code} {self._reason}\n")
+
+    def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
+        if not cast("HTTP1Connection", self.request.connection)._read_finished:  # pyright: ignore[reportPrivateUsage]
+            # Tornado ends the connection where a request is answered before it is read, and does not say so.
+            self.set_header("Connection", "close")
+        return super().finish(chunk)  # pyright: ignore[reportUnknownMemberType] -- Tornado's type holds a bare dict
 
     def reply_json(self, body: bytes) -> None:
         """Answer with a JSON text."""

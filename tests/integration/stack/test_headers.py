@@ -1,5 +1,6 @@
 """What answers tell browsers, over the wire."""
 
+import http.client
 import json
 from pathlib import Path
 from typing import Any
@@ -63,3 +64,21 @@ def test_a_foreign_host_is_refused_everywhere(make_stack: MakeStack, tmp_path: P
     for path in ("", "static/page.html", "wispyjs/rpc.js", "console", "console/", "openrpc.json", "healthz", "absent"):
         answer = httpx.get(f"{frontend.url}/{path}", headers={"Host": "evil.example"}, trust_env=False, timeout=30)
         assert answer.status_code == 421, path
+
+
+def test_an_answer_says_whether_the_connection_goes_on(make_stack: MakeStack, tmp_path: Path) -> None:
+    """A client that goes on over one that is about to be closed gets no answer."""
+    frontend = start(make_stack, tmp_path)
+    connection = http.client.HTTPConnection(frontend.address, timeout=30)
+    for path, method, host, status, goes_on in [
+        ("/healthz", "GET", frontend.address, 200, True),
+        ("/absent", "GET", frontend.address, 404, True),
+        ("/static/absent", "HEAD", frontend.address, 404, True),
+        ("/healthz", "GET", "evil.example", 421, False),
+        ("/static/page.html", "HEAD", "evil.example", 421, False),
+    ]:
+        connection.request(method, path, headers={"Host": host})
+        answer = connection.getresponse()
+        answer.read()
+        assert (answer.status, answer.headers["Connection"]) == (status, None if goes_on else "close"), (path, method)
+    connection.close()
