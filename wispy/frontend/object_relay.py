@@ -50,7 +50,7 @@ GRACE_S: Final = 2.0
 class OpenEntry:
     """An entry that was sent, while one of its flights is not answered."""
 
-    __slots__ = ("_flights", "id", "is_asked", "left", "sent_at")
+    __slots__ = ("_flights", "id", "is_asked", "left", "run_id", "sent_at")
 
     def __init__(self, flights: list[Flight], sent_at: float) -> None:
         self._flights = flights
@@ -59,6 +59,8 @@ class OpenEntry:
         self.sent_at = sent_at
         self.id: str | None = None
         """As Redis answered; None until then, and again where it is to be sent once more."""
+        self.run_id: str | None = None
+        """Of the Redis server that has answered so."""
         self.is_asked = False
         """Whether Redis was asked to withdraw it."""
 
@@ -103,6 +105,12 @@ class ObjectRelay:
         self._is_flush_due = False
         self._timer = EarliestTimer(self._loop, self._look_at_deadlines)
         relay.tasks.start(self._open(), f"opening of {object_name}")
+
+    @property
+    def _run_id(self) -> str | None:
+        """Of the Redis server that has the object."""
+        server = self._link.server
+        return None if server is None else server.run_id
 
     @property
     def has_unsent(self) -> bool:
@@ -254,6 +262,7 @@ class ObjectRelay:
             return  # all of it is answered, or was sent again
         if isinstance(reply, bytes):
             entry.id = reply.decode()
+            entry.run_id = self._run_id
         elif isinstance(reply, LinkLost):
             return  # it may have been written: `resend_unacknowledged` goes on
         elif reply is None:
@@ -316,7 +325,10 @@ class ObjectRelay:
         except BrokerError as error:
             log.info("requests to %s were not withdrawn: %s", self.object_name, error)
             return
-        if withdrawn:
+        if withdrawn and self._run_id != entry.run_id:
+            # One that has taken over, or has started anew, may not know what the former one has given out.
+            self._fail_all(entry, errors.OUTCOME_UNKNOWN())
+        elif withdrawn:
             no_worker = "no worker of the object was free in time" if self._is_shared else None
             self._fail_all(entry, errors.NO_OWNER(no_worker))
 

@@ -3,20 +3,23 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from tests.support.relay import Relay as RedisRelay
+from tests.support.stack import RestartableRedis
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 from wispy.broker.keys import OBJECT_TTL_MS, Keys
 from wispy.broker.link import Link
+from wispy.broker.shared_store import SharedStore
 from wispy.broker.store import ObjectStore
 from wispy.broker.subscriber import Subscriber
 from wispy.config.redis_address import RedisAddress
-from wispy.config.schema import FuncCallerConfig
+from wispy.config.schema import FuncCallerConfig, Seconds
 from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import Flight
@@ -67,12 +70,13 @@ class Client:
 
 
 @asynccontextmanager
-async def client_of(url: str, subscriber_url: str) -> AsyncIterator[Client]:
+async def client_of(url: str, subscriber_url: str, start_delay_s: float = 3.0) -> AsyncIterator[Client]:
     """Of a frontend that relays to `sample`, which somebody owns.
 
     Args:
         url: where the frontend sends commands.
         subscriber_url: where it listens for replies.
+        start_delay_s: after how long it takes back what nobody has taken.
     """
     link = Link(RedisAddress.parse(url), name="test")
     subscriber = Subscriber(RedisAddress.parse(subscriber_url), name="test", command_link=link)
@@ -86,7 +90,7 @@ async def client_of(url: str, subscriber_url: str) -> AsyncIterator[Client]:
         link,
         subscriber,
         Keys(),
-        settings_of=lambda _: FuncCallerConfig(),
+        settings_of=lambda _: FuncCallerConfig(max_start_delay_default=Seconds(start_delay_s)),
         audit=Audit(),
         max_in_flight=100,
         max_objects=len(NAMES) - 1,
@@ -140,6 +144,38 @@ async def test_what_is_in_flight_waits_for_the_link_where_the_subscription_is_ba
         await client.relay.link.call("PING")
         assert client.answers == []
         assert [[each.retry for each in entry] for entry in await requests(client)] == [[False], [True]]
+
+
+async def test_what_nobody_has_taken_in_time_has_not_run(valkey: EmbeddedServer) -> None:
+    async with client_of(valkey.url, valkey.url, start_delay_s=0.1) as client:
+        await client.sent()
+        await wait_until(lambda: client.answers != [], "it is taken back")
+        assert client.codes == [errors.NO_OWNER.code]
+        assert await entries(client) == []
+
+
+async def test_what_a_server_has_given_out_its_successor_does_not_know(tmp_path: Path) -> None:
+    """Replication is late, and so may be what is on disk: that nobody was given a request is known to one server."""
+    server = RestartableRedis(tmp_path)
+    server.start()
+    try:
+        async with client_of(server.url, server.url, start_delay_s=5.0) as client:
+            await share(client)  # the requests to an object with an owner are sent again, and settled by him
+            await client.sent()
+            server.stop()
+            await wait_until(lambda: not client.relay.link.connected, "the link is down")
+            server.start()
+            await wait_until(lambda: client.answers != [], "it is taken back", 30)
+            assert client.codes == [errors.OUTCOME_UNKNOWN.code]
+            assert await entries(client) == [], "and does not run any more"
+    finally:
+        server.stop()
+
+
+async def share(client: Client) -> None:
+    """Have workers share `sample`."""
+    store = SharedStore(client.relay.link, KEYS, "a worker")
+    assert await store.join(await store.read_record(), nonce="s", lease_ms=60_000, holder="test")
 
 
 async def test_a_large_result_waits_for_a_session_that_goes_on_elsewhere(client: Client) -> None:
