@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from tests.integration.stack.conftest import running_stack
+from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack
 from tests.support.waiting import wait_until
@@ -325,12 +326,23 @@ def _accounted(client: Client) -> list[int]:
     return offsets
 
 
-async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_stack: Stack) -> None:
+async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_stack: Stack, gate: Gate) -> None:
     frontend = tight_stack.first_frontend
+
+    async def all_are_read() -> bool:
+        metrics = await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False, timeout=30)
+        return 'wispy_frontend_requests_in_flight{process="frontend-0"} 13.0\n' in metrics.text
+
     async with Client(frontend.websocket_url) as quick, narrow_client(frontend) as slow:
+        held = await quick.start("sample.hold", [gate.path])
+        await gate.wait_until_reached()
         slow.stop_reading()
         for _ in range(12):
             await slow.start("sample.large", [60_000])
+        # Once answers wait for a slow reader, nothing more is read from it.
+        await wait_until(all_are_read, "the frontend has read all requests")
+        gate.open()
+        await held
         await wait_until(lambda: frontend.says("slow reader"), "the frontend gives the reader up")
         assert await quick.call("quiet.ping") == "pong"
         slow.read_on()
