@@ -10,7 +10,7 @@ import pytest
 import redis
 from hypothesis import settings
 
-from tests.support.leaks import ErrorLog, ProcessLeaks, keys_without_end, unfinished_tasks
+from tests.support.leaks import ErrorLog, ProcessLeaks, clients, keys_without_end, unfinished_tasks
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
@@ -35,12 +35,18 @@ def valkey_server() -> Iterator[EmbeddedServer]:
 
 @pytest.fixture
 def valkey(valkey_server: EmbeddedServer) -> Iterator[EmbeddedServer]:
-    """The server, empty. Every key that the test leaves in it must have a time to live."""
+    """The server, empty and with nobody else at it. Every key that the test leaves in it must have a time to live.
+
+    Processes that are no children (any more) of the tests' could still be there, which no check of this process finds.
+    """
     path = valkey_server.url.removeprefix("unix://")
     with redis.Redis(unix_socket_path=path, protocol=2) as client:
         client.flushall()
         client.script_flush()
     yield valkey_server
+    wait_until_blocking(
+        lambda: not clients(path), lambda: f"nobody is connected to Redis: {clients(path)}", CLOSING_TIMEOUT_S
+    )
     lasting = keys_without_end(path)
     assert not lasting, f"Redis keys without a time to live: {lasting}"
 

@@ -113,3 +113,10 @@ def keys_without_end(socket_path: str) -> list[str]:
     """Names of the keys in the server that have no time to live."""
     with redis.Redis(unix_socket_path=socket_path, protocol=2) as client:
         return [key.decode() for key in client.scan_iter(count=1000) if client.pttl(key) == -1]
+
+
+def clients(socket_path: str) -> list[str]:
+    """Those who are connected to the server: what each is called, and its last command."""
+    with redis.Redis(unix_socket_path=socket_path, protocol=2) as client:
+        own = client.client_id()
+        return [f"{row['name']}: {row['cmd']}" for row in client.client_list() if int(row["id"]) != own]
