@@ -38,7 +38,7 @@ class Guarded:
         return self.post(message_of("watch.look"), **self.good).json()["result"][0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def guarded(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     auth = {"kind": "jwt", "cookie": "login", "jwt.keys": keys, "jwt.issuer": "issuer", "jwt.audience": "lab"}
