@@ -95,6 +95,8 @@ async def _settle(world: World, clients: list[PythonClient], nodes: list[Service
             final = await clients[0].get("ledger.tick")
     for node in nodes:
         node.process.terminate()
+    # Before anything is looked at: the last thing each does is to ask for the value.
+    accounts.others += await asyncio.to_thread(_end_nodes, nodes)
 
     def behind() -> list[str]:
         seen = [subscriber for client in clients for subscriber in (client.ticks, client.news)]
@@ -103,7 +105,6 @@ async def _settle(world: World, clients: list[PythonClient], nodes: list[Service
     with suppress(AssertionError):  # what is left then is entered into the books below
         await wait_until(lambda: not behind() and not world.leftovers(), "all is well again", SETTLE_S)
     accounts.others += [*behind(), *await asyncio.to_thread(world.leftovers)]
-    accounts.others += await asyncio.to_thread(_end_nodes, nodes)
 
 
 def _end_nodes(nodes: list[Service]) -> list[str]:
