@@ -4,6 +4,8 @@ Rules:
 - The instance gets a class of its own, made from its class with data descriptors for just the names concerned, so that
   neither the class nor other instances change. It looks like the original one: name, module, `__class__`, pickling and
   copying (a copy is a plain instance, with the values as they are). `release` undoes all of it.
+- An instance that the object's code makes of its own type, `type(self)(...)`, has that class too. Where it meets what
+  was added, it gets the original one: it never reaches the object's channels.
 - A channel and the attribute of the same name are one value. The start value is what is set on the instance, else what
   `tracked_channel_values` says. Deleting the attribute falls back to the class' value; where there is none, the
   attribute is gone and the channel is null. Deleting the key of `tracked_channel_values` removes the channel.
@@ -46,17 +48,26 @@ class ChannelAttribute:
         if instance is None:
             return getattr(binding.original, name)
         channels = binding.channels
-        if instance is not binding.target or name not in channels.values:
+        if instance is not binding.target:
+            return getattr(binding.as_original(instance), name)
+        if name not in channels.values:
             return self._elsewhere(instance)
         if name in channels.unset and self._class_value() is _MISSING:
             return self._elsewhere(instance)
         return channels.values[name]
 
     def __set__(self, instance: object, value: Any) -> None:
-        self._binding.channels.values[self._name] = value
+        binding = self._binding
+        if instance is binding.target:
+            binding.channels.values[self._name] = value
+        else:
+            setattr(binding.as_original(instance), self._name, value)
 
     def __delete__(self, instance: object) -> None:
         channels, name = self._binding.channels, self._name
+        if instance is not self._binding.target:
+            delattr(self._binding.as_original(instance), name)
+            return
         with channels.lock:
             if name in channels.unset or name not in channels.values:
                 raise AttributeError(name)
@@ -112,11 +123,16 @@ class Binding:
         if self._declares_values or add_attributes:
             added[VALUES] = self._values_property()
         if add_attributes:
-            extras = {PUBLISH: _publish_method(channels), NAME: name}
+            extras = {PUBLISH: self._publish_method(), NAME: name}
             added |= {key: value for key, value in extras.items() if not self._has_own(key)}
         self.added = frozenset(added)
         """wispy's own attributes of the object: pages do not reach them."""
         self._swap_class(added, own)
+
+    def as_original(self, instance: object) -> Any:
+        """Another instance of the object's class, with the original one."""
+        _set_class(instance, self.original)
+        return instance
 
     @property
     def is_following(self) -> bool:
@@ -169,13 +185,29 @@ class Binding:
     def _values_property(self) -> property:
         values = self.channels.values
 
-        def replace(_: object, given: Mapping[str, Any]) -> None:
+        def read(instance: object) -> Any:
+            return values if instance is self.target else getattr(self.as_original(instance), VALUES)
+
+        def replace(instance: object, given: Mapping[str, Any]) -> None:
+            if instance is not self.target:
+                setattr(self.as_original(instance), VALUES, given)
+                return
             with self.channels.lock:
                 for channel in values.keys() - given.keys():
                     del values[channel]
                 values.update(given)
 
-        return property(lambda _: values, replace, doc="The object's value channels: assigning a key publishes.")
+        return property(read, replace, doc="The object's value channels: assigning a key publishes.")
+
+    def _publish_method(self) -> Callable[[object, str, Any], None]:
+        def publish(instance: object, channel: str, value: Any) -> None:
+            """Publish an event on one of the object's event channels. From any thread."""
+            if instance is self.target:
+                self.channels.publish(channel, value)
+            else:
+                getattr(self.as_original(instance), PUBLISH)(channel, value)
+
+        return publish
 
     def _swap_class(self, added: dict[str, Any], own: Mapping[str, Any]) -> None:
         original = self.original
@@ -221,14 +253,6 @@ class Binding:
 def binding_of(target: object) -> Binding | None:
     """The binding of an object that is bound at present."""
     return cast("Binding | None", inspect.getattr_static(type(target), _BINDING, None))
-
-
-def _publish_method(channels: Channels) -> Callable[[object, str, Any], None]:
-    def publish(self: object, channel: str, value: Any) -> None:
-        """Publish an event on one of the object's event channels. From any thread."""
-        channels.publish(channel, value)
-
-    return publish
 
 
 def _plain_reduce(binding: Binding) -> Callable[[Any, Any], Any]:

@@ -344,3 +344,37 @@ def test_releasing_gives_the_object_back_as_it_is_now(sample: Any) -> None:
     assert again.channels.values["a"] == 9
     binding.release()
     assert binding_of(sample) is again
+
+
+class Counter:
+    def __init__(self, a: int = 1) -> None:
+        self.tracked_channel_values = {"a": a}
+        self.a = a
+
+    def twin(self, a: int) -> Any:
+        return type(self)(a)
+
+
+class SlottedCounter(Counter):
+    __slots__ = ("a", "tracked_channel_values")
+
+
+@pytest.mark.parametrize("cls", [Counter, SlottedCounter])
+def test_an_instance_that_the_object_makes_of_its_own_type_has_no_channels(cls: type[Counter]) -> None:
+    binding = bind(counter := cls())
+    twin = counter.twin(5)
+    assert (twin.a, twin.tracked_channel_values) == (5, {"a": 5})
+    twin.a = 6
+    twin.tracked_channel_values = {"b": 2}
+    assert (counter.a, dict(counter.tracked_channel_values)) == (1, {"a": 1})
+    assert news(binding) == {}
+    assert type(twin) is cls
+    blank: Any = type(counter).__new__(type(counter))
+    with pytest.raises(AttributeError):
+        blank.publish("alarm", 1)
+    del twin.a
+    with pytest.raises(AttributeError):
+        _ = twin.a
+    assert news(binding) == {}
+    binding.release()
+    assert counter.a == 1
