@@ -43,12 +43,24 @@ class Root:
 def _nobody() -> None: ...
 
 
+_NOWHERE: Final = Root(Lock(), _nobody)
+
+
+def _rootless(tracked: object, name: str) -> Root:
+    """What a container reports to that other code has made of its type, as `dataclasses.asdict` does."""
+    if name == "_root":
+        return _NOWHERE
+    raise AttributeError(f"{type(tracked).__name__!r} object has no attribute {name!r}", name=name, obj=tracked)
+
+
 class TrackedDict(dict[Any, Any]):
     """A dict that reports its changes to the channel it is part of."""
 
     __slots__ = ("_root",)
 
     _root: Root
+
+    __getattr__ = _rootless
 
     def __setitem__(self, key: Any, value: Any) -> None:
         root = self._root
@@ -109,6 +121,8 @@ class TrackedList(list[Any]):
     __slots__ = ("_root",)
 
     _root: Root
+
+    __getattr__ = _rootless
 
     def __setitem__(self, index: Any, value: Any) -> None:
         root = self._root
@@ -190,22 +204,30 @@ _TRACKED: Final = frozenset({TrackedDict, TrackedList})
 _NESTING: Final = _TRACKED | {dict, list}
 
 
-def wrap(value: Any, root: Root, depth: int = 0) -> Any:
+def wrap(value: Any, root: Root, around: tuple[int, ...] = ()) -> Any:
     """The value as it is to be kept in a container of this root; the caller holds the root's lock.
 
-    What is nested more deeply than any message may be stays as it is: it can change, but it cannot be sent either.
+    What is nested more deeply than any message may be, or in itself, stays as it is: it can change, but it cannot be
+    sent either.
+
+    Args:
+        value: what is to be kept.
+        root: of the container.
+        around: the ids of what the value is nested in, of that which enters together.
     """
-    if type(value) not in _NESTING or depth >= MAX_DEPTH:
+    if type(value) not in _NESTING or len(around) >= MAX_DEPTH or id(value) in around:
         return value
     tracked: TrackedDict | TrackedList
     if isinstance(value, dict):
         items = cast(dict[Any, Any], value)
         if not _NESTING.isdisjoint(map(type, items.values())):  # found at the speed of C, and mostly not so
-            items = {key: wrap(item, root, depth + 1) for key, item in items.items()}
+            within = (*around, id(items))
+            items = {key: wrap(item, root, within) for key, item in items.items()}
         tracked = TrackedDict(items)
     else:
         if not _NESTING.isdisjoint(map(type, value)):
-            value = [wrap(item, root, depth + 1) for item in value]
+            within = (*around, id(value))
+            value = [wrap(item, root, within) for item in value]
         tracked = TrackedList(value)
     tracked._root = root  # pyright: ignore[reportPrivateUsage] # its own family
     return tracked

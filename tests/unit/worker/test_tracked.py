@@ -207,13 +207,39 @@ def test_other_types_are_kept_as_they_are() -> None:
     assert watched.value["pair"] is pair
 
 
-def test_endless_nesting_is_cut() -> None:
+def test_what_contains_itself_stays_as_it_is() -> None:
     endless: list[Any] = []
     endless.append(endless)
-    value = Watched(endless).value
+    assert Watched(endless).value[0] is endless
+    # Many ways around: following each to the greatest depth would take for ever.
+    tree: dict[str, Any] = {"children": []}
+    tree["children"] += [{"name": number, "parent": tree} for number in range(10)]
+    watched = Watched(tree)
+    assert watched.value["children"][9]["parent"] is tree
+    watched.value["children"][9]["name"] = "last"
+    assert watched.reports == 1
+
+
+def test_too_deep_nesting_stays_as_it_is() -> None:
+    innermost: list[Any] = []
+    value: Any = innermost
     for _ in range(MAX_DEPTH):
-        value = value[0]
-    assert value is endless
+        value = [value]
+    wrapped = Watched(value).value
+    for _ in range(MAX_DEPTH):
+        assert type(wrapped) is TrackedList
+        wrapped = wrapped[0]
+    assert wrapped is innermost
+
+
+def test_what_other_code_makes_of_its_types_reports_to_nobody() -> None:
+    watched = Watched({"items": [1], "count": {}})
+    made = type(watched.value)((key, type(item)(item)) for key, item in watched.value.items())
+    made["items"].append(2)
+    made["count"]["a"] = 1
+    made["more"] = [1]
+    assert (made, watched.reports) == ({"items": [1, 2], "count": {"a": 1}, "more": [1]}, 0)
+    assert not hasattr(made, "missing")
 
 
 def test_changes_of_many_threads_are_all_there() -> None:
