@@ -13,6 +13,7 @@ Rules:
 """
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -36,6 +37,9 @@ MAX_PENDING_EVENTS: Final = 10_000
 MAX_PENDING_BYTES: Final = 32 << 20
 """JSON of those events: far more than real events have, and little beside what a process may take."""
 
+_UNFIT: Final = re.compile(r"[\0\ud800-\udfff]")
+"""What no key in Redis may hold: half a character, as in the names of files that are not UTF-8, and the zero."""
+
 _MISSING: Final[Any] = object()
 
 
@@ -50,6 +54,7 @@ class ChannelValues(dict[str, Any]):
         self._roots: dict[str, Root] = {}
 
     def __setitem__(self, name: str, value: Any) -> None:
+        name = plain_name(name)
         channels = self._channels
         with channels.lock:
             if self.get(name, _MISSING) is not value:  # the same one comes back after `values[name] += ...`
@@ -64,6 +69,7 @@ class ChannelValues(dict[str, Any]):
             channels.mark(name)
 
     def __delitem__(self, name: str) -> None:
+        name = plain_name(name)
         with self._channels.lock:
             super().__delitem__(name)
             self._roots.pop(name).detach()
@@ -157,7 +163,8 @@ class Channels:
         """Raise TypeError or ValueError if there can be no new channel of this name."""
         if not isinstance(name, str):
             raise TypeError(f"a channel of {self._name} is named by a text, not by {name!r}")
-        if not name or "\0" in name or len(name) > 200:  # it becomes part of keys in Redis
+        # It becomes part of keys in Redis.
+        if not name or len(name) > 200 or _UNFIT.search(name):
             raise ValueError(f"{name!r} cannot be the name of a channel of {self._name}")
         if not is_event and name in self._event_history:
             raise ValueError(f"{name!r} is an event channel of {self._name}: use publish({name!r}, value)")
@@ -190,6 +197,7 @@ class Channels:
             ValueError: there is no such event channel, or the event is too large.
             UnencodableError: the event cannot be sent.
         """
+        channel = plain_name(channel)
         if channel not in self._event_history:
             if channel in self.values:
                 raise ValueError(f"{channel!r} is a value channel of {self._name}: assign to it instead")
@@ -270,6 +278,11 @@ class Channels:
         return ChannelUpdate(name, "value", data, self._next_number(name))
 
 
+def plain_name(name: Any) -> Any:
+    """The name of a channel as the text that it is: a member of an enumeration would become another text in a key."""
+    return name if type(name) is str or not isinstance(name, str) else str.__str__(name)
+
+
 def event_channels(declared: Any) -> dict[str, int | None]:
     """What an object's `event_channels` says: names, or names and how many updates each keeps.
 
@@ -285,4 +298,4 @@ def event_channels(declared: Any) -> dict[str, int | None]:
     for name, length in lengths.items():
         if not isinstance(name, str) or not (length is None or (type(length) is int and length > 0)):
             raise ValueError(f"event_channels: {name!r}: {length!r} is no name and length of history")
-    return lengths
+    return {plain_name(name): length for name, length in lengths.items()}

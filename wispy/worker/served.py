@@ -11,7 +11,7 @@ from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
 from wispy.worker.access import Access
 from wispy.worker.binding import EVENTS, VALUES, Binding, binding_of
-from wispy.worker.channels import Channels, event_channels
+from wispy.worker.channels import Channels, event_channels, plain_name
 from wispy.worker.hooks import HookKind, Hooks
 
 
@@ -87,4 +87,4 @@ def _declared_values(target: object) -> dict[str, Any]:
         return {}
     if not isinstance(declared, Mapping):
         raise TypeError(f"{VALUES} is a dict of channel names and their first values, not {type(declared).__name__}")
-    return dict(cast(Mapping[str, Any], declared))
+    return {plain_name(name): value for name, value in cast(Mapping[Any, Any], declared).items()}

@@ -191,7 +191,8 @@ def test_a_value_that_contains_itself_breaks_nothing(channels: Channels, caplog:
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [(5, TypeError), ("", ValueError), ("a\0", ValueError), ("x" * 300, ValueError)]
+    ("name", "error"),
+    [(5, TypeError), ("", ValueError), ("a\0", ValueError), ("a\udce9", ValueError), ("x" * 300, ValueError)],
 )
 def test_names_of_channels(channels: Channels, name: Any, error: type[Exception]) -> None:
     with pytest.raises(error):

@@ -1,6 +1,7 @@
 """A served object as a whole: its access, its channels, and what both make of wispy's own attributes."""
 
 import asyncio
+import enum
 import json
 from typing import Any, ClassVar
 
@@ -203,3 +204,34 @@ async def test_impossible_declarations_are_told(declarations: dict[str, Any], to
     target = type("Target", (), declarations)()
     with pytest.raises(StartError, match=f"the object sample cannot be served: .*{told}"):
         await serve(target, Config(limits=LimitsConfig(channels_per_object=2)))
+
+
+class Name(str, enum.Enum):  # noqa: UP042 -- whose members become "Name.A" in an f-string
+    A = "a"
+    ALARM = "alarm"
+
+
+class Named:
+    tracked_channel_values: ClassVar[dict[Name, Any]] = {Name.A: 1}
+    event_channels: ClassVar[list[Name]] = [Name.ALARM]
+
+    def __init__(self) -> None:
+        self.a = 2
+
+
+async def test_channels_named_by_an_enumeration_have_plain_names() -> None:
+    served = await serve(named := Named())
+    target: Any = named
+    updates = served.channels.flush()
+    target.tracked_channel_values[Name.A] = 3
+    target.publish(Name.ALARM, "hot")
+    updates += served.channels.flush()
+    del target.tracked_channel_values[Name.A]
+    updates += served.channels.flush()
+    assert [(update.channel, update.value) for update in updates] == [
+        ("a", b"2"),
+        ("a", b"3"),
+        ("alarm", b'"hot"'),
+        ("a", b"null"),
+    ]
+    assert {type(name) for name in (*served.channels.kinds(), *(update.channel for update in updates))} == {str}
