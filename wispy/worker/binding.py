@@ -252,7 +252,17 @@ class Binding:
 
 def binding_of(target: object) -> Binding | None:
     """The binding of an object that is bound at present."""
-    return cast("Binding | None", inspect.getattr_static(type(target), _BINDING, None))
+    return _binding_in(type(target))
+
+
+def added_names(cls: type) -> frozenset[str]:
+    """Wispy's own attributes of an object that is bound and has got this class: pages do not reach them."""
+    binding = _binding_in(cls)
+    return frozenset() if binding is None else binding.added | {VALUES, EVENTS}
+
+
+def _binding_in(cls: type) -> Binding | None:
+    return cast("Binding | None", inspect.getattr_static(cls, _BINDING, None))
 
 
 def _plain_reduce(binding: Binding) -> Callable[[Any, Any], Any]:

@@ -23,7 +23,8 @@ from typing import Any, Final, Protocol, cast
 
 from wispy.worker import annotations
 from wispy.worker.annotations import UNKNOWN
-from wispy.worker.binding import ChannelAttribute
+from wispy.worker.binding import ChannelAttribute, added_names
+from wispy.worker.hooks import hook_names
 from wispy.worker.marks import NO_MARKS, Marks, Place, class_marks, function_marks, split, unreadable_marks
 from wispy.worker.member import Kind, Member, property_type
 from wispy.worker.rights import NO_ROLES, Rights, rights_of, static_marks
@@ -76,7 +77,7 @@ class ClassTable:
     Args:
         cls: the class.
         interface: what is served, by the configuration.
-        hidden: names of wispy's own, never served.
+        hidden: names of wispy's own, never served; hooks among them.
     """
 
     def __init__(self, cls: type, interface: Interface, hidden: frozenset[str] = frozenset()) -> None:
@@ -263,7 +264,9 @@ class ClassTables:
             return self._known[cls]
         if len(self._known) >= MAX_TABLES:
             self._known = {self.root.cls: self.root}
-        table = ClassTable(cls, self._interface) if self._may_enter(cls) else None
+        table = None
+        if self._may_enter(cls):  # it may be served under a name of its own as well
+            table = ClassTable(cls, self._interface, added_names(cls) | hook_names(cls))
         self._known[cls] = table
         return table
 

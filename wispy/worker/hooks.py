@@ -10,7 +10,7 @@ Rules:
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from enum import Enum
 from functools import partial
 from typing import Any, Final, TypeVar, overload
@@ -170,15 +170,24 @@ class Hooks:
         await self.call(HookKind.RESTORE, state)
 
 
+def hook_names(cls: type) -> frozenset[str]:
+    """The methods of a class that are hooks."""
+    return frozenset(name for name, _ in _marked(cls))
+
+
 def _find(cls: type) -> dict[HookKind, tuple[str, HookMark]]:
     found: dict[HookKind, tuple[str, HookMark]] = {}
+    for name, mark in _marked(cls):
+        known = found.setdefault(mark.kind, (name, mark))
+        if known[0] != name:
+            raise TypeError(f"{cls.__name__} has two methods marked {mark.kind.value}: {known[0]} and {name}")
+    return found
+
+
+def _marked(cls: type) -> Iterator[tuple[str, HookMark]]:
     for each in cls.__mro__:
         for name, static in list(vars(each).items()):
             function = plain_function(static)
             mark = getattr(function, HOOK_ATTRIBUTE, None) if inspect.isfunction(function) else None
-            if not isinstance(mark, HookMark):
-                continue
-            known = found.setdefault(mark.kind, (name, mark))
-            if known[0] != name:
-                raise TypeError(f"{cls.__name__} has two methods marked {mark.kind.value}: {known[0]} and {name}")
-    return found
+            if isinstance(mark, HookMark):
+                yield name, mark

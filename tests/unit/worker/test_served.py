@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+import wispy
 from wispy.config.schema import Config, InstanceConfig, LimitsConfig
 from wispy.errors import StartError
 from wispy.protocol.errors import RPCError
@@ -235,3 +236,39 @@ async def test_channels_named_by_an_enumeration_have_plain_names() -> None:
         ("a", b"null"),
     ]
     assert {type(name) for name in (*served.channels.kinds(), *(update.channel for update in updates))} == {str}
+
+
+class Motor:
+    def __init__(self) -> None:
+        self.tracked_channel_values = {"speed": 1}
+        self.event_channels = ["stall"]
+
+    @wispy.on_release
+    def switch_off(self) -> None: ...
+
+    def turn(self) -> None: ...
+
+
+class Lab:
+    def __init__(self) -> None:
+        self.motor = Motor()
+        self.spare = Motor()
+
+
+async def test_wispys_own_names_are_hidden_in_what_is_nested_too() -> None:
+    lab = Lab()
+    await serve(lab.motor)
+    access = (await serve(lab)).access
+    assert access.get(("motor", "speed")) == 1
+    for path in [("motor", name) for name in ("publish", "tracked_channel_values", "event_channels", "wispy_name")]:
+        for touch in (access.get, access.resolve_call, access.delete):
+            with pytest.raises(RPCError) as absent:
+                touch(path)
+            assert absent.value.code == -32001
+    with pytest.raises(RPCError):
+        access.set(("motor", "tracked_channel_values"), {"other": 1})
+    for motor in ("motor", "spare"):
+        assert access.resolve_call((motor, "turn"))
+        with pytest.raises(RPCError):
+            access.resolve_call((motor, "switch_off"))
+    assert {name for name in access.surface(frozenset()) if name.startswith("motor.")} == {"motor.speed", "motor.turn"}
