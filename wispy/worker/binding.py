@@ -111,7 +111,7 @@ class Binding:
         self.channels = channels
         self.original = type(target)
         self.made: type = self.original
-        self._name = name
+        self.name = name
         for channel in values:
             channels.check_new(channel)
         self.followed = [channel for channel in values if self._may_follow(channel)]
@@ -159,7 +159,7 @@ class Binding:
             try:
                 object.__setattr__(self.target, key, value)
             except AttributeError:  # no place for it: slots, of which this name is none
-                log.debug("%s has no place for %s, which is not kept", self._name, key)
+                log.debug("%s has no place for %s, which is not kept", self.name, key)
 
     def _may_follow(self, channel: str) -> bool:
         if not channel.isidentifier() or channel.startswith("__") or channel in (VALUES, EVENTS, PUBLISH, NAME):
@@ -168,7 +168,7 @@ class Binding:
         if isinstance(static, types.MemberDescriptorType):
             return True
         if inspect.isroutine(static) or defines(cast("type[object]", type(static)), "__get__"):
-            log.info("the channel %s.%s does not follow the attribute: that is the class' own", self._name, channel)
+            log.info("the channel %s.%s does not follow the attribute: that is the class' own", self.name, channel)
             return False
         return True
 
@@ -229,7 +229,7 @@ class Binding:
             _set_class(self.target, made)
         except Exception as error:  # TypeError from Python; anything from the author's metaclass or __init_subclass__
             level = logging.WARNING if self.followed or self.channels.kinds() else logging.DEBUG
-            log.log(level, "attributes of %s do not follow its channels: %s", self._name, error)
+            log.log(level, "attributes of %s do not follow its channels: %s", self.name, error)
             self._add_to_instance(added)
             return
         self.made = made
@@ -242,12 +242,12 @@ class Binding:
 
     def _add_to_instance(self, added: dict[str, Any]) -> None:
         """Second best, where the object cannot get a class of its own."""
-        plain_added = {VALUES: self.channels.values, PUBLISH: self.channels.publish, NAME: self._name}
+        plain_added = {VALUES: self.channels.values, PUBLISH: self.channels.publish, NAME: self.name}
         for key in added:
             try:
                 object.__setattr__(self.target, key, plain_added[key])
             except (AttributeError, TypeError) as error:
-                log.debug("%s cannot get the attribute %s: %s", self._name, key, error)
+                log.debug("%s cannot get the attribute %s: %s", self.name, key, error)
 
 
 def binding_of(target: object) -> Binding | None:

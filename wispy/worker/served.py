@@ -30,9 +30,7 @@ class ServedObject:
     """
 
     def __init__(self, name: str, target: object, config: Config, loop: asyncio.AbstractEventLoop) -> None:
-        former = binding_of(target)
-        if former is not None:  # an instance that outlived its former lease
-            former.release()
+        _release_former(name, target)
         settings = config.of_object(name)
         self.name = name
         self.target = target
@@ -62,6 +60,23 @@ class ServedObject:
     def close(self) -> None:
         """Give the object back as it was, with its values as they are now."""
         self._binding.release()
+
+
+def _release_former(name: str, target: object) -> None:
+    """Release an instance that outlived its former lease.
+
+    Raises:
+        StartError: it is served under another name, and has channels, which cannot be those of two objects.
+    """
+    former = binding_of(target)
+    if former is None:
+        return
+    if former.name != name and former.channels.kinds():
+        raise StartError(
+            f"the object {name} cannot be served: it is the same instance as {former.name}, which has channels; give "
+            "it one name, or make an instance for each"
+        )
+    former.release()
 
 
 def _check_stateless(name: str, channels: list[str], hooks: Hooks) -> None:

@@ -272,3 +272,16 @@ async def test_wispys_own_names_are_hidden_in_what_is_nested_too() -> None:
         with pytest.raises(RPCError):
             access.resolve_call((motor, "switch_off"))
     assert {name for name in access.surface(frozenset()) if name.startswith("motor.")} == {"motor.speed", "motor.turn"}
+
+
+async def test_an_instance_with_channels_has_one_name() -> None:
+    motor = Motor()
+    served = await serve(motor)
+    with pytest.raises(StartError, match="the same instance as sample"):
+        ServedObject("other", motor, Config(), asyncio.get_running_loop())
+    assert [update.channel for update in served.channels.flush()] == ["speed"]
+    served.close()
+    ServedObject("other", motor, Config(), asyncio.get_running_loop())
+    lab = Lab()  # without channels there is nothing to be shared
+    await serve(lab)
+    ServedObject("other", lab, Config(), asyncio.get_running_loop())
