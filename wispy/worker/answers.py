@@ -115,7 +115,7 @@ def object_error(error: BaseException, *, with_traceback: bool) -> bytes:
         data["traceback"] = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
     try:
         return errors.OBJECT_ERROR(f"{name}: {text}" if text else name, data=data).to_json()
-    except Exception:  # a text in the traceback that is not UTF-8, and the like
+    except BaseException:  # a text in the traceback that is not UTF-8, and the like
         return errors.OBJECT_ERROR(name, data={"type": name, "args": []}).to_json()
 
 
@@ -123,14 +123,14 @@ def text_of(error: BaseException) -> str:
     """What an exception says, bounded; exceptions may fail at that too."""
     try:
         return str(error)[:MAX_TEXT]
-    except Exception:
+    except BaseException:  # SystemExit, too
         return ""
 
 
 def _arguments(error: BaseException) -> list[Any]:
     try:
         return [_argument(argument) for argument in tuple(error.args)[:MAX_ARGUMENTS]]
-    except Exception:  # `args` overridden by something strange
+    except BaseException:  # `args` overridden by something strange
         return []
 
 
@@ -139,7 +139,7 @@ def _argument(argument: Any) -> Any:
         argument = str(argument)[:MAX_TEXT]
     try:
         size = len(encode(argument))
-    except Exception:
+    except BaseException:
         return f"<{type(argument).__name__}>"
     if size > MAX_ARGUMENT_BYTES and not isinstance(argument, str):
         return f"<{type(argument).__name__}, {size} bytes>"

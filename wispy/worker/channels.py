@@ -264,7 +264,7 @@ class Channels:
         try:
             data = encode(value)
             trouble = f"{len(data)} bytes, {MAX_UPDATE_BYTES} may be sent" if len(data) > MAX_UPDATE_BYTES else ""
-        except Exception as error:  # an author's type may raise anything as it is looked at
+        except BaseException as error:  # an author's type may raise anything as it is looked at
             data, trouble = b"", text_of(error) or type(error).__name__
         if trouble:
             if name not in self._unsendable:

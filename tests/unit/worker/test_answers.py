@@ -1,10 +1,13 @@
-"""What the params of a call come to."""
+"""What the params of a call come to, and what is told of exceptions."""
+
+import json
+from typing import Any
 
 import pytest
 
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
-from wispy.worker.answers import arguments_of
+from wispy.worker.answers import arguments_of, object_error
 from wispy.worker.calls import Call
 
 
@@ -21,3 +24,25 @@ def test_an_argument_that_is_there_twice_is_refused() -> None:
     with pytest.raises(RPCError, match="'a' is there twice") as caught:
         arguments_of(call(b'{"a":1}', b'{"a":2}'))
     assert caught.value.code == errors.INVALID_PARAMS.code
+
+
+class LeavingError(Exception):
+    """Ends the program when it is looked at."""
+
+    @property
+    def args(self) -> Any:  # type: ignore[override]
+        raise SystemExit
+
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+class LeavingText(str):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize("error", [LeavingError(), ValueError(LeavingText("a"))])
+def test_an_exception_that_would_end_the_worker_is_an_answer(error: Exception) -> None:
+    told = json.loads(object_error(error, with_traceback=False))
+    assert told["data"] == {"type": type(error).__name__, "args": [], "executed": "yes", "retryable": False}

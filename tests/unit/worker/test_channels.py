@@ -190,6 +190,16 @@ def test_a_value_that_contains_itself_breaks_nothing(channels: Channels, caplog:
     assert "sample.a cannot be sent" in caplog.text
 
 
+def test_a_value_that_would_end_the_worker_holds_up_nobody(channels: Channels) -> None:
+    class Leaving(dict[str, int]):
+        def items(self) -> Any:
+            raise SystemExit
+
+    channels.values["a"] = Leaving()
+    channels.values["b"] = 2
+    assert news(channels) == [("b", 2)]
+
+
 @pytest.mark.parametrize(
     ("name", "error"),
     [(5, TypeError), ("", ValueError), ("a\0", ValueError), ("a\udce9", ValueError), ("x" * 300, ValueError)],
