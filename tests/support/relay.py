@@ -1,10 +1,16 @@
-"""A relay between a client and a Redis server that can be cut, stopped and made to swallow replies. Real sockets."""
+"""A relay between a client and a Redis server that can be cut, stopped and made to swallow replies, or to tell another
+time. Real sockets."""
 
 import asyncio
+import re
 import shutil
 import tempfile
 from pathlib import Path
 from typing import cast
+
+
+_TIME = re.compile(rb"(?<=\*2\r\n\$10\r\n)\d{10}(?=\r\n\$)")
+"""The seconds in a reply to TIME."""
 
 
 class Relay:
@@ -17,6 +23,7 @@ class Relay:
         self.is_refusing = False  # new connections are closed at once
         self.is_swallowing = False  # what the server says is thrown away
         self.is_deafening = False  # what it says of published messages is thrown away
+        self.ahead_s = 0  # of the server's clock, in its replies to TIME
         self._directory = Path(tempfile.mkdtemp(prefix="relay-"))
         self._path = str(self._directory / "s")
         self._server: asyncio.Server | None = None
@@ -106,5 +113,7 @@ class _ClientSide(_Side):
 class _ServerSide(_Side):
     def data_received(self, data: bytes) -> None:
         is_lost = self.relay.is_deafening and b"\r\nmessage\r\n" in data
+        if self.relay.ahead_s:
+            data = _TIME.sub(lambda seconds: b"%d" % (int(seconds[0]) + self.relay.ahead_s), data)
         if not self.relay.is_swallowing and not is_lost:
             super().data_received(data)

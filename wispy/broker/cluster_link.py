@@ -160,6 +160,7 @@ class ClusterLink(Commands):
         """Somebody must be asked who serves what."""
         self._keeper: asyncio.Task[None] | None = None
         self._listeners: list[Callable[[], None]] = []
+        self._listeners_clock: list[Callable[[], None]] = []
         self._home = self._route(slot_of(home))
 
     # -- commands
@@ -209,6 +210,9 @@ class ClusterLink(Commands):
 
     def remove_connected(self, callback: Callable[[], None]) -> None:
         self._home.remove_connected(callback)
+
+    def on_clock(self, callback: Callable[[], None]) -> None:
+        self._listeners_clock.append(callback)
 
     def send(self, args: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool = False) -> None:
         self._home.send(args, on_reply, will_flush=will_flush)
@@ -339,6 +343,7 @@ class ClusterLink(Commands):
             link = self._links[node] = self._make_link(node)
             link.on_connected(partial(self._came_up, link))
             link.on_lost(partial(self._went_down, link))
+            link.on_clock(lambda: notify(self._listeners_clock))
             link.begin()
         return link
 

@@ -22,10 +22,14 @@ __all__ = ["Backoff", "BrokerError", "CommandTimeout", "Link", "LinkDown", "Link
 
 logger = logging.getLogger("wispy.broker")
 
-# Clocks drift by up to half a millisecond a second (see server.py): a minute keeps a stamp within 30 ms. The first
-# look comes sooner, because a process that has just connected is busy starting, and its first sample was late.
-_CLOCK_REFRESH_S = 60.0
+# For their drift (see server.py) a look at clocks in a minute would do. But the server's may be set, and a laptop may
+# sleep with all that runs on it: for so long requests may then be refused as too old, by who has noticed sooner. The
+# first look comes early, because a process that has just connected is busy starting, and its first sample was late.
+_CLOCK_REFRESH_S = 5.0
 _FIRST_CLOCK_REFRESH_S = 1.0
+
+# A correction that is told to who stamps by the clock: a tenth of the time that a request may wait to be started.
+_TOLD_CORRECTION_S = 0.25
 
 
 class Link(Commands):
@@ -66,6 +70,7 @@ class Link(Commands):
         )
         self._listeners_up: list[Callable[[], None]] = []
         self._listeners_down: list[Callable[[], None]] = []
+        self._listeners_clock: list[Callable[[], None]] = []
         self._up = asyncio.Event()
         self._stopped = False
         self._clock_timer: asyncio.TimerHandle | None = None
@@ -114,6 +119,9 @@ class Link(Commands):
         """Call `callback` at each loss of the connection, after all pending commands were answered."""
         self._listeners_down.append(callback)
 
+    def on_clock(self, callback: Callable[[], None]) -> None:
+        self._listeners_clock.append(callback)
+
     def remove_connected(self, callback: Callable[[], None]) -> None:
         self._listeners_up.remove(callback)
 
@@ -156,8 +164,10 @@ class Link(Commands):
         sent_s = time.monotonic()
 
         def take(reply: Any) -> None:
-            if not isinstance(reply, BrokerError):
-                server.add_sample(reply, sent_s, time.monotonic())
+            if isinstance(reply, BrokerError):
+                return
+            if abs(server.add_sample(reply, sent_s, time.monotonic())) > _TOLD_CORRECTION_S:
+                notify(self._listeners_clock)
 
         self.send(("TIME",), take)
         self._schedule_clock(_CLOCK_REFRESH_S)

@@ -90,5 +90,9 @@ class Commands(Route):
         """Connect in the background; returns at once. See `wait_connected`."""
 
     @abstractmethod
+    def on_clock(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when a server's clock turns out to be another one than was known: it was set."""
+
+    @abstractmethod
     async def stop(self) -> None:
         """Close for good. Pending commands fail with `LinkLost` or `LinkDown`."""

@@ -29,19 +29,25 @@ class Server:
         late_s = self._round_trip_s + (monotonic_s - self._arrived_s) * DRIFT
         return self.now_ms(monotonic_s) + int(late_s * 1000) + 1
 
-    def add_sample(self, reply: list[bytes], sent_s: float, arrived_s: float) -> None:
+    def add_sample(self, reply: list[bytes], sent_s: float, arrived_s: float) -> float:
         """Take note of a reply to TIME, with the monotonic times when it was asked for and when it arrived.
 
-        A sample is used if it is sharper than the one in use has become by drift, or if it shows that the one in
-        use is later than the server's clock can be (which was then set back).
+        A sample is used if it is sharper than the one in use has become by drift, or if the one in use cannot be
+        right: the server's clock was set, or the machine has slept, which the monotonic clock does not count.
+
+        Returns:
+            by how many seconds the estimate is corrected.
         """
         server_s = int(reply[0]) + int(reply[1]) / 1e6
         round_trip_s = arrived_s - sent_s
         age_s = arrived_s - self._arrived_s
-        is_sharper = round_trip_s <= self._round_trip_s + age_s * DRIFT
-        is_too_late = self._server_s + age_s > server_s + round_trip_s
-        if is_sharper or is_too_late:
-            self._server_s, self._arrived_s, self._round_trip_s = server_s, arrived_s, round_trip_s
+        estimate_s = self._server_s + age_s
+        error_s = self._round_trip_s + age_s * DRIFT  # it is at most so much too early
+        is_wrong = estimate_s > server_s + round_trip_s or estimate_s + error_s < server_s
+        if not (is_wrong or round_trip_s <= error_s):
+            return 0.0
+        self._server_s, self._arrived_s, self._round_trip_s = server_s, arrived_s, round_trip_s
+        return server_s - estimate_s
 
 
 class Clocks:

@@ -140,6 +140,7 @@ class Core:
         """When those who do not leave by themselves are ended with."""
         self._session_limits = _session_limits(config)
         self.link.on_connected(self._tell_clock)
+        self.link.on_clock(lambda: self._tell_clock(is_set=True))
 
     @property
     def is_full(self) -> bool:
@@ -267,15 +268,15 @@ class Core:
         }
         return [reason for reason, holds in reasons.items() if holds]
 
-    def _tell_clock(self) -> None:
-        """Redis is another server now: sessions stamp by its clock from now on."""
+    def _tell_clock(self, *, is_set: bool = False) -> None:
+        """Redis is another server now, or its clock was set: sessions stamp by that from now on."""
         server = self.link.server
         if server is None:
             return
         params = b'{"run":"%b","ms":%d}' % (server.run_id.encode(), server.now_ms(self.websockets.loop.time()))
         text = jsonrpc.notification("rpc.clock", params)
         for session in self.sessions:
-            if session.flights is not None and session.flights.run != server.run_id:
+            if session.flights is not None and (is_set or session.flights.run != server.run_id):
                 session.flights.run = server.run_id
                 session.send(text)
 

@@ -219,6 +219,24 @@ def is_unread(server: EmbeddedServer, stack: Stack) -> bool:
         return connection.xinfo_groups(requests)[0]["last-delivered-id"] != newest
 
 
+async def test_a_clock_that_is_set_forward(make_stack: MakeStack, valkey_server: EmbeddedServer) -> None:
+    """As a laptop's is that has slept, with all that runs on it: sessions are told, and their requests are not too old."""
+    async with Relay(valkey_server.url) as relay:
+        stack = make_stack(redis_url=relay.url)
+        await asyncio.to_thread(stack.worker, "sample=served:Sample")
+        frontend = await asyncio.to_thread(stack.frontend)
+        async with Client(frontend.websocket_url) as client:
+            welcome = await client.hello()
+            relay.ahead_s = 3600
+
+            def is_told() -> bool:
+                clocks = client.notifications("rpc.clock")
+                return any(each["run"] == welcome["run"] and each["ms"] > welcome["ms"] + 3600_000 for each in clocks)
+
+            await wait_until(is_told, "the session is told of the clock")
+            assert await client.call("sample.test_sum", [4, 5]) == 9
+
+
 async def test_scripts_that_are_flushed(make_stack: MakeStack, redis_server: RestartableRedis, tmp_path: Path) -> None:
     stack = serve(make_stack, redis_server.url)
     async with load(stack, tmp_path) as books:

@@ -1,12 +1,13 @@
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wispy.broker.server import Server
 
 
-def sample(server: Server, *, server_s: float, sent_s: float, arrived_s: float) -> None:
+def sample(server: Server, *, server_s: float, sent_s: float, arrived_s: float) -> float:
     whole, fraction = divmod(round(server_s * 1_000_000), 1_000_000)
-    server.add_sample([str(whole).encode(), str(fraction).encode()], sent_s, arrived_s)
+    return server.add_sample([str(whole).encode(), str(fraction).encode()], sent_s, arrived_s)
 
 
 def test_adds_the_monotonic_time_since_the_reply_arrived() -> None:
@@ -30,10 +31,18 @@ def test_a_quicker_reply_replaces_a_slow_one() -> None:
     assert server.now_ms(8.0) == 1_001_000
 
 
+def test_follows_a_clock_that_was_set_forward_although_the_reply_is_slow() -> None:
+    server = Server("run")
+    sample(server, server_s=1000.0, sent_s=7.0, arrived_s=7.1)
+    assert sample(server, server_s=1001.0, sent_s=8.0, arrived_s=8.5) == 0.0
+    assert sample(server, server_s=1102.0, sent_s=9.0, arrived_s=9.5) == pytest.approx(99.6)
+    assert server.now_ms(9.5) == 1_102_000
+
+
 def test_follows_a_clock_that_was_set_back_although_the_reply_is_slow() -> None:
     server = Server("run")
     sample(server, server_s=1000.0, sent_s=7.0, arrived_s=7.0)
-    sample(server, server_s=900.0, sent_s=8.0, arrived_s=8.5)
+    assert sample(server, server_s=900.0, sent_s=8.0, arrived_s=8.5) == pytest.approx(-101.5)
     assert server.now_ms(8.5) == 900_000
 
 
