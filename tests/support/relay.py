@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 from typing import cast
 
-
 _TIME = re.compile(rb"(?<=\*2\r\n\$10\r\n)\d{10}(?=\r\n\$)")
 """The seconds in a reply to TIME."""
 

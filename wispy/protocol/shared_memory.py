@@ -25,6 +25,8 @@ class SharedMemory:
 
     def __init__(self, run_id: str, max_start_delay_ms: int) -> None:
         self._run_id = run_id
+        self.since_ms = 0
+        """Never asked of what keeps nothing."""
         self._max_start_delay_ms = max_start_delay_ms
         self._sessions: dict[str, SessionMemory] = {}
         """Those of which something runs."""

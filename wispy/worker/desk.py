@@ -138,6 +138,11 @@ class Desk:
         return MAX_IN_FLIGHT - len(self._calls) if len(self._finishes) < MAX_IN_FLIGHT else 0
 
     @property
+    def knows_since_ms(self) -> int:
+        """Since when all that came is known, on the Redis server's clock."""
+        return self._memory.since_ms
+
+    @property
     def is_settled(self) -> bool:
         """Whether Redis has confirmed all that was answered."""
         return not self._finishes

@@ -27,7 +27,7 @@ from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.entry_ids import before, order_of
 from wispy.protocol.envelope import Seal
-from wispy.protocol.memory import Memory
+from wispy.protocol.memory import CLOCK_ERROR_MS, Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.protocol.positions import generation_of
 from wispy.protocol.status import ObjectReport
@@ -134,6 +134,8 @@ class Tenure:
         )
         self._pruned_at = boottime()
         """When dead sessions were looked for last."""
+        self._is_clock_behind = False
+        """The log has said that Redis' clock was set back."""
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
         self._declarations = Declarations(stage, self._store, self.epoch)
@@ -318,6 +320,19 @@ class Tenure:
         if now - self._pruned_at > PRUNE_S:
             self._pruned_at = now
             desk.prune(self.now_ms(), int(self._config.session.window * 1000))
+            self._look_at_clock(desk)
+
+    def _look_at_clock(self, desk: Desk) -> None:
+        """Say, once, if what is known of requests begins in the future."""
+        ahead_ms = desk.knows_since_ms - self.now_ms()
+        was_behind, self._is_clock_behind = self._is_clock_behind, ahead_ms > CLOCK_ERROR_MS
+        if self._is_clock_behind and not was_behind:
+            log.error(
+                "Redis' clock was set back: what is asked of %s is `maybe`, and does not run, until it is where it was "
+                "(in %d s), or Redis is started anew",
+                self._stage.name,
+                ahead_ms // 1000,
+            )
 
     # --- calls and outcomes -----------------------------------------------------------------------------------------
 

@@ -220,7 +220,7 @@ def is_unread(server: EmbeddedServer, stack: Stack) -> bool:
 
 
 async def test_a_clock_that_is_set_forward(make_stack: MakeStack, valkey_server: EmbeddedServer) -> None:
-    """As a laptop's is that has slept, with all that runs on it: sessions are told, and their requests are not too old."""
+    """As a laptop's that has slept, with all that runs on it: sessions are told, and what they ask is not too old."""
     async with Relay(valkey_server.url) as relay:
         stack = make_stack(redis_url=relay.url)
         await asyncio.to_thread(stack.worker, "sample=served:Sample")

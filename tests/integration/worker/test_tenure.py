@@ -24,6 +24,7 @@ from wispy.protocol import errors, relay
 from wispy.protocol.relay import MAX_REPLY_MESSAGE_BYTES, Entry, RelayedRequest, SessionRequests
 from wispy.timing import boottime
 from wispy.worker import large_results
+from wispy.worker import tenure as tenure_module
 from wispy.worker.source import from_instances
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -368,3 +369,22 @@ async def test_a_cancellation_reaches_the_call(world: World) -> None:
     await wait_until(lambda: world.lamp.calls == [1], "it runs")
     tenure.cancel("me", 1)
     await wait_until(lambda: world.answers == {1: errors.CANCELLED.code}, "it is answered")
+
+
+async def test_a_clock_that_was_set_back_is_told_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(tenure_module, "PRUNE_S", 0.0)
+    tenure, _ = await world.begin()
+    assert world.link.server is not None
+    in_an_hour = f"{world.link.server.run_id}:{world.now_ms() + 3600_000}"
+    await world.link.call("HSET", world.store.keys.log, "since", in_an_hour)
+    await tenure.release(5.0)
+    tenure, _ = await world.begin(await own(world.store, nonce="b2"))
+    renewals = await world.link.call("HGET", world.store.keys.owner, "renewals")
+
+    async def is_renewed_again() -> bool:
+        return int(await world.link.call("HGET", world.store.keys.owner, "renewals")) > int(renewals) + 2
+
+    await wait_until(is_renewed_again, "the lease is renewed more than once")
+    assert caplog.text.count("Redis' clock was set back") == 1
