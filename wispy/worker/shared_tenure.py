@@ -38,7 +38,7 @@ from wispy.worker.desk import Desk
 from wispy.worker.forgeries import Forgeries
 from wispy.worker.shared_reader import SharedReader
 from wispy.worker.stage import Stage
-from wispy.worker.tenure import Links
+from wispy.worker.tenure import Links, settle_former
 
 log = logging.getLogger("wispy.worker")
 
@@ -89,8 +89,7 @@ class SharedTenure:
         self._directory = ObjectDirectory(links.commands, keys)
         self._lease_ms = int(config.lease.duration * 1000)
         self.lease = HeldLease(joined.epoch, server.run_id, config.lease.duration, sent_at)
-        self._settled: tuple[int, int] | None = order_of(joined.settled)
-        """Up to this entry others may have begun; None once a later one has come: they come in order."""
+        self._joined = joined
         self._ended = asyncio.Event()
         """The time is over, by itself or by others."""
         self._is_opening = True
@@ -119,7 +118,7 @@ class SharedTenure:
             store,
             self.lease,
             group=joined.epoch,
-            cursor="0-0",
+            cursor=joined.settled,
             is_open=lambda: self.is_open,
             room=self._room,
             take=self._take,
@@ -195,6 +194,7 @@ class SharedTenure:
 
     async def _open(self) -> None:
         stage = self._stage
+        await settle_former(self._store, self._desk, self._joined.settled, self.now_ms, self.lease.duration_s)
         try:
             await stage.open()
             await stage.acquired()
@@ -265,13 +265,6 @@ class SharedTenure:
         return sum(call.started is None for call in self._desk.calls())
 
     def _take(self, entries: Sequence[tuple[str, bytes]]) -> None:
-        settled = self._settled
-        if settled is not None:
-            old = [entry for entry in entries if order_of(entry[0]) <= settled]
-            entries = entries[len(old) :]
-            if entries:
-                self._settled = None
-            self._desk.settle_delivered(old, self.now_ms())
         self._desk.take(entries, self.now_ms())
 
     def _hand_over(self, calls: list[Call]) -> None:

@@ -12,7 +12,7 @@ Rules (DESIGN section 5):
 import asyncio
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -56,6 +56,33 @@ class Links:
 
     commands: Route
     reader: Link
+
+
+async def settle_former(
+    store: ObjectStore, desk: Desk, cursor: str, now_ms: Callable[[], int], patience_s: float
+) -> None:
+    """Settle what was there up to an entry: others may have begun it.
+
+    Args:
+        store: the object's scripts.
+        desk: what settles it.
+        cursor: the entry's id.
+        now_ms: the time on the Redis server's clock.
+        patience_s: seconds that Redis may take to confirm a page of it.
+
+    Raises:
+        BrokerError: Redis did not.
+    """
+
+    def is_settled() -> bool:
+        desk.resend()  # what failed
+        return desk.is_settled
+
+    while entries := await store.delivered_unfinished(cursor):
+        desk.settle_delivered(entries, now_ms())
+        # The script deletes them; the next page begins behind them.
+        if not await wait_until(is_settled, patience_s):
+            raise LinkLost("what a former owner left could not be settled")
 
 
 class Tenure:
@@ -241,7 +268,8 @@ class Tenure:
             on_fenced=self._lose,
         )
         self._watch = CallWatch(self._desk, self._stage, self._config.func_caller.run_timeout_default)
-        await self._settle_former()  # first: their callers need not wait for an instrument to be opened
+        # First: their callers need not wait for an instrument to be opened.
+        await settle_former(store, self._desk, self._acquired.cursor, self.now_ms, self.lease.duration_s)
         heads = await store.heads()
         stored = await store.retained()
         retained = {channel: value for channel, (_, value) in stored.items()}
@@ -262,20 +290,6 @@ class Tenure:
         self._renewals.changed(heads)
         await self._stage.begin(self)
         log.info("%s is served here, epoch %s", self._stage.name, epoch)
-
-    async def _settle_former(self) -> None:
-        assert self._desk is not None
-        while entries := await self._store.delivered_unfinished(self._acquired.cursor):
-            self._desk.settle_delivered(entries, self.now_ms())
-            # The script deletes them; the next page begins behind them.
-            if not await wait_until(self._desk_settled, self.lease.duration_s):
-                raise LinkLost("what a former owner left could not be settled")
-
-    def _desk_settled(self) -> bool:
-        """Whether Redis has confirmed what was settled; what failed is sent again."""
-        assert self._desk is not None
-        self._desk.resend()
-        return self._desk.is_settled
 
     def _lose(self) -> None:
         """Another owner has acquired, or Redis is another server."""

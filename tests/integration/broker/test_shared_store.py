@@ -132,7 +132,8 @@ async def test_an_owner_and_workers_follow_each_other_and_the_former_ones_are_re
     left = await add_entry(link, one.store, b"e")
     joined = await one.join()
     assert joined.settled == left, "others may have begun it"
-    assert await one.read() == [left]
+    assert await one.read() == []
+    assert [entry_id for entry_id, _ in await one.store.delivered_unfinished(joined.settled)] == [left]
     assert not await link.call("EXISTS", KEYS.log), "what runs now is in no log"
     assert await one.store.leave(one.epoch, [])
     acquired = await own(one.store, nonce="b2")
@@ -158,3 +159,15 @@ async def test_which_entries_are_missing(pair: tuple[Worker, Worker], link: Link
     await one.read()
     await one.finish(gone)
     assert await one.store.missing([here, gone]) == {gone}
+
+
+async def test_what_an_owner_may_have_begun_is_not_withdrawn_before_a_worker_settles_it(
+    pair: tuple[Worker, Worker], link: Link
+) -> None:
+    one, _ = pair
+    await own(one.store)
+    left = await add_entry(link, one.store, b"e")
+    await one.join()
+    since = await add_entry(link, one.store, b"e")
+    assert not await one.store.withdraw(left)
+    assert await one.store.withdraw(since)

@@ -36,8 +36,8 @@ if not (record[5] == 'shared' and record[6] == run_id and has_group) then
   generation = string.format('%.0f', generation)
   epoch, settled = generation .. '-' .. nonce, last
   for _, group in ipairs(groups) do redis.call('XGROUP', 'DESTROY', requests, group) end
-  -- From the beginning: what is there already is given to the workers, which settle it.
-  redis.call('XGROUP', 'CREATE', requests, epoch, '0-0', 'MKSTREAM')
+  -- What is there already may have been begun: each worker that joins settles it first, and no frontend withdraws it.
+  redis.call('XGROUP', 'CREATE', requests, epoch, settled, 'MKSTREAM')
   -- What runs from now on is not in a log, and so none is complete. Values and state wait for an owner of their own.
   redis.call('DEL', log, channels, workers)
   redis.call('HDEL', owner, 'lineage')
