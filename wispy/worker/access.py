@@ -15,7 +15,7 @@ import msgspec
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 from wispy.protocol.surface import admits
-from wispy.worker import containers, conversion
+from wispy.worker import annotations, containers, conversion
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import ClassTable, ClassTables, record_fields
 from wispy.worker.class_table import Interface as TableInterface
@@ -197,6 +197,8 @@ class Access:
         self._check_changeable(place)
         if place.table is None:
             self._check_write_role(place, roles, "set")
+            self._check_items(place, roles, "set")
+            value = _as_item(value, place, path)
             containers.set_item(self._own_container(place, path, roles), place.name, value)
             return
         member = self._resolver.member(place, roles)
@@ -221,6 +223,7 @@ class Access:
         self._check_changeable(place)
         if place.table is None:
             self._check_write_role(place, roles, "deleted")
+            self._check_items(place, roles, "deleted")
             containers.delete_item(self._own_container(place, path, roles), place.name)
             return
         member = self._resolver.member(place, roles)
@@ -246,6 +249,15 @@ class Access:
     def _check_write_role(self, place: Place, roles: frozenset[str], done: str) -> None:
         if not admits(self._interface.write_roles, roles):
             raise errors.INVALID_PARAMS(f"{place.name} cannot be {done}: it is read-only", denied="role")
+
+    def _check_items(self, place: Place, roles: frozenset[str], done: str) -> None:
+        """Refuse to change in part what is not to be changed as a whole."""
+        member = place.member
+        if member is not None and not member.may_change(roles):
+            raise errors.INVALID_PARAMS(
+                f"{place.name} cannot be {done}: what it is in is {_description(member)}",
+                denied="role" if member.rights.lacks_set_role(roles) else "operation",
+            )
 
     def _check_replaceable(self, place: Place, table: ClassTable, member: Member) -> None:
         current = table.current(place.holder, place.name, member)
@@ -328,6 +340,21 @@ def _operations(member: Member, value: Any, roles: frozenset[str], *, may_write:
         yield "set"
     if may_write and member.may_delete(roles) and is_replaceable:
         yield "delete"
+
+
+def _as_item(value: Any, place: Place, path: tuple[str, ...]) -> Any:
+    """A value as what the annotation of an attribute says of the items of a dict or list in it."""
+    annotation = UNKNOWN if place.member is None else place.member.annotation
+    for _ in range(place.depth):
+        annotation = annotations.item_annotation(annotation)
+    if annotations.says_nothing(annotation):
+        return value
+    converter = conversion.converter_of(annotation)
+    if converter is None:
+        raise errors.INVALID_PARAMS(
+            f"{path[-1]} cannot be set: it is of a type that no page can send", denied="operation"
+        )
+    return _converted(value, converter, path)
 
 
 def _converted(value: Any, converter: Converter, path: tuple[str, ...]) -> Any:

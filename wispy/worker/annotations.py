@@ -6,6 +6,7 @@ Rules:
 - `Final` and `ClassVar` attributes are not set from a page.
 """
 
+import collections.abc
 import inspect
 import logging
 import sys
@@ -69,6 +70,21 @@ def is_constant(annotation: Any) -> bool:
 def says_nothing(annotation: Any) -> bool:
     """Whether the annotation lets every value pass."""
     return annotation in (UNKNOWN, Any, object)
+
+
+def item_annotation(annotation: Any) -> Any:
+    """What the annotation of a dict or list says of its items; `UNKNOWN` where that is nothing, or hard to tell."""
+    origin, parts = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return item_annotation(parts[0])
+    if origin in (typing.Union, types.UnionType):
+        others = [part for part in parts if part is not type(None)]
+        return item_annotation(others[0]) if len(others) == 1 else UNKNOWN
+    if not isinstance(origin, type):
+        return UNKNOWN
+    if issubclass(origin, collections.abc.Mapping):
+        return parts[1] if len(parts) == 2 else UNKNOWN
+    return parts[0] if issubclass(origin, collections.abc.Sequence) and len(parts) == 1 else UNKNOWN
 
 
 def schema_of(annotation: Any) -> dict[str, Any]:

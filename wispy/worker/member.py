@@ -54,14 +54,23 @@ class Member:
             return getattr(self.static, "fdel", None) is not None and self.rights.admit_delete(roles)
         return self.is_settable and self.rights.admit_delete(roles)
 
+    def may_change(self, roles: frozenset[str]) -> bool:
+        """Whether a page of such a caller may change a dict or list that stands there, item by item."""
+        is_changeable = self._has_setter if self.kind is Kind.PROPERTY else not self.is_constant
+        return is_changeable and self.rights.admit_set(roles)
+
     @property
     def is_settable(self) -> bool:
         """Whether a value from a page could be set there, whoever may do so."""
         takes_values = self.annotation is UNKNOWN or self.converter is not None
         if self.kind is Kind.PROPERTY:
-            has_setter = hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None
-            return has_setter and takes_values
+            return self._has_setter and takes_values
         return self.kind is Kind.ATTRIBUTE and takes_values and not self.is_constant
+
+    @property
+    def _has_setter(self) -> bool:
+        """Of a property."""
+        return hasattr(self.static, "__set__") and getattr(self.static, "fset", self) is not None
 
 
 def _signature(static: Any) -> Signature:

@@ -45,16 +45,26 @@ class Place:
         holder: what holds it.
         table: the table of the holder's class; None for a dict or list.
         name: the name.
-        origin: of a dict or list that stands in a class, or in another one that does: the place in the class.
     """
 
-    __slots__ = ("holder", "name", "origin", "table")
+    __slots__ = ("depth", "holder", "member", "name", "origin", "table")
 
-    def __init__(self, holder: Any, table: ClassTable | None, name: str, origin: "Place | None") -> None:
+    def __init__(self, holder: Any, table: ClassTable | None, name: str) -> None:
         self.holder = holder
         self.table = table
         self.name = name
-        self.origin = origin
+        self.origin: Place | None = None
+        """Of a dict or list that stands in a class, or in another one that does: the place in the class."""
+        self.member: Member | None = None
+        """Of a dict or list that stands in an attribute, or in another one that does: the attribute."""
+        self.depth = 0
+        """How deep below that it is: 1 for the attribute's own value."""
+
+    def into(self, container: Any, name: str) -> "Place":
+        """An item of a dict or list that stands at this place."""
+        place = Place(container, None, name)
+        place.origin, place.member, place.depth = self.origin, self.member, self.depth + 1
+        return place
 
 
 class PathResolver:
@@ -98,7 +108,7 @@ class PathResolver:
         if not path:
             raise errors.INVALID_PARAMS("this is the object itself: name one of its attributes")
         self.check_entry(roles)
-        place = Place(self._target, self.table, path[0], None)
+        place = Place(self._target, self.table, path[0])
         depth = 0
         for name in path[1:]:
             if place.table is not None:
@@ -110,25 +120,25 @@ class PathResolver:
 
     def _next(self, place: Place, name: str, roles: frozenset[str]) -> Place:
         """One name further: enter what is at a place."""
-        origin: Place | None = None
         if place.table is None:
             value = containers.get_item(place.holder, place.name)
-            origin = place.origin
         else:
             member = self.member(place, roles)
             if member.kind is Kind.METHOD or not member.rights.readable:
                 raise errors.NOT_FOUND()
-            if member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE:
-                origin = place if place.name not in place.table.namespace(place.holder) else None
+            is_in_class = member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE
+            if is_in_class and place.name not in place.table.namespace(place.holder):
+                place.origin = place
+            place.member = member
             value = getattr(place.holder, place.name)
         if type(value) in CONTAINERS:
-            return Place(value, None, name, origin)
+            return place.into(value, name)
         table = self._tables.of_value(value)
         if table is None or table.is_restricted(value):
             raise errors.NOT_FOUND()
         if not table.rights.admit(roles):
             raise errors.NOT_FOUND(denied="role")
-        return Place(value, table, name, None)
+        return Place(value, table, name)
 
     def member(self, place: Place, roles: frozenset[str]) -> Member:
         """What the name of a place is, if it may be touched."""

@@ -6,7 +6,7 @@ import datetime as dt
 import json
 import os
 from collections.abc import Callable
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Final, NamedTuple
 
 import attrs
 import msgspec
@@ -14,7 +14,7 @@ import pytest
 
 from tests.unit.worker.machine import ATTACKS, Colour, Machine, Point, access, fired, path, refusal
 from wispy.protocol import errors, values
-from wispy.worker.marks import expose, hide, roles, write_roles
+from wispy.worker.marks import expose, hide, no_delete, read_only, roles, write_roles
 
 
 @pytest.fixture(autouse=True)
@@ -569,6 +569,84 @@ def test_a_channel_is_for_the_roles_that_configuration_and_marks_name() -> None:
 
     for configured, needed in ((None, BOTH), (("operator",), OPERATOR), (("guard",), frozenset[str]())):
         assert access(Alarmed(), roles=configured).channel_roles("alarm") == needed
+
+
+class Store:
+    fixed: Annotated[dict[str, Any], read_only]
+    chiefs: Annotated[dict[str, Any], write_roles("chief")]
+    kept: Annotated[dict[str, Any], no_delete]
+    sizes: dict[str, list[int]] | None
+    days: Annotated[dict[str, dt.date], "by name"]
+    points: dict[str, Machine]
+    LIMITS: Final = {"rows": [{"a": 1}]}
+    machines: ClassVar[dict[str, Any]] = {"rows": [{"a": 1}]}
+
+    def __init__(self) -> None:
+        self.fixed, self.chiefs, self.kept, self._inner = ({"rows": [{"a": 1}]} for _ in range(4))
+        self.sizes = {"rows": [1]}
+        self.days = {"rows": dt.date(2026, 1, 1)}
+        self.points = {}
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        return self._inner
+
+    @property
+    def loose(self) -> dict[str, Any]:
+        return self._inner
+
+    @loose.setter
+    def loose(self, value: dict[str, Any]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("where", "roles", "text"),
+    [
+        ("fixed", "chief", "is read-only"),
+        ("LIMITS", "chief", "is a constant"),
+        ("machines", "chief", "is a constant"),
+        ("shown", "chief", "is a property that only the object's own code changes"),
+        ("chiefs", "operator", "is read-only"),
+        ("chiefs", "chief", ""),
+        ("kept", "operator", ""),
+        ("loose", "operator", ""),
+    ],
+)
+def test_what_is_not_to_be_set_is_not_changed_in_part(where: str, roles: str, text: str) -> None:
+    store = access(target := Store())
+    for item, value in (("rows.0.a", 2), ("rows.0", {}), ("new", 1)):
+        given = (path(f"{where}.{item}"), value, frozenset({roles}))
+        if text:
+            error = refusal(store.set, *given)
+            assert (error.code, error.executed) == (errors.INVALID_PARAMS.code, "no")
+            assert f"cannot be set: what it is in {text}" in error.message
+        else:
+            store.set(*given)
+    for item in ("rows.0", "rows"):
+        given = (path(f"{where}.{item}"), frozenset({roles}))
+        if text:
+            assert "cannot be deleted: what it is in" in refusal(store.delete, *given).message
+        elif item == "rows.0":
+            store.delete(*given)
+    assert getattr(target, where) == ({"rows": [{"a": 1}]} if text else {"rows": [], "new": 1})
+
+
+def test_items_become_what_the_annotation_of_their_container_says() -> None:
+    store = access(target := Store())
+    store.set(("days", "rows"), "2026-11-27")
+    store.set(("days", "more"), "2026-11-28")
+    store.set(("sizes", "rows", "0"), 5)
+    store.set(("sizes", "more"), [1, 2])
+    assert target.days == {"rows": dt.date(2026, 11, 27), "more": dt.date(2026, 11, 28)}
+    assert target.sizes == {"rows": [5], "more": [1, 2]}
+    for where, value, text in [
+        ("days.rows", "soon", "days.rows: "),
+        ("sizes.rows.0", "5", "sizes.rows.0: expected int, got str"),
+        ("sizes.more", [1, None], "sizes.more[1]: expected int, got null"),
+        ("points.new", {}, "new cannot be set: it is of a type that no page can send"),
+    ]:
+        assert text in refusal(store.set, path(where), value).message
+    assert (target.sizes, target.points) == ({"rows": [5], "more": [1, 2]}, {})
 
 
 def test_what_takes_a_role_to_write_is_read_only_without_it() -> None:

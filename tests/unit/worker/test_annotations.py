@@ -1,3 +1,4 @@
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 import pytest
@@ -45,3 +46,22 @@ def test_texts() -> None:
     assert annotations.text_of(int) == "int"
     assert annotations.text_of("Motor | None") == "Motor | None"
     assert annotations.text_of(UNKNOWN) is None
+
+
+@pytest.mark.parametrize(
+    ("annotation", "item"),
+    [
+        (list[int], int),
+        (dict[str, list[int]], list[int]),
+        (Sequence[int] | None, int),
+        (Annotated[Mapping[int, str], "x"], str),
+        (list, UNKNOWN),
+        (dict[str, int] | list[int], UNKNOWN),
+        (tuple[int, str], UNKNOWN),
+        (set[int], UNKNOWN),
+        (int, UNKNOWN),
+        (UNKNOWN, UNKNOWN),
+    ],
+)
+def test_what_is_said_of_items(annotation: Any, item: Any) -> None:
+    assert annotations.item_annotation(annotation) == item
