@@ -17,8 +17,8 @@ from typing import Final
 
 from wispy.cli.outcome import CommandError
 from wispy.client.blocking import BlockingRpc
+from wispy.config.checks import LONGEST_OBJECT_NAME
 from wispy.version import __version__
-from wispy.worker.source import MAX_NAME_LENGTH
 
 TAKEN: Final = frozenset({"wispy", "wispyjs", "rpc", "static", "test", *dir(BlockingRpc)})
 """Names that mean something else here, or in the Python client."""
@@ -41,8 +41,8 @@ def module_name(name: str) -> str:
     module = name.replace("-", "_")
     if not (module.isidentifier() and module.isascii() and module == module.lower()) or module.startswith("_"):
         raise CommandError(f"{name!r} cannot be a project's name: use small letters, digits, - and _, as in my-lab")
-    if len(module) > MAX_NAME_LENGTH:
-        raise CommandError(f"the project's name has more than {MAX_NAME_LENGTH} characters")
+    if len(module) > LONGEST_OBJECT_NAME:
+        raise CommandError(f"the project's name has more than {LONGEST_OBJECT_NAME} characters")
     if keyword.iskeyword(module) or module in sys.stdlib_module_names or module in TAKEN:
         raise CommandError(f"{name!r} cannot be a project's name: in Python, {module} is something else already")
     return module

@@ -15,6 +15,8 @@ _NAME = re.compile(r"[a-z0-9._-]+")
 _IPV6 = re.compile(r"[0-9a-f:.]*:[0-9a-f:.]*:[0-9a-f:.]*")
 # 16 characters of hexadecimal digits are 64 bits; shorter keys can be found by trying.
 _SHORTEST_SECRET = 16
+# Characters: an object's name is part of all of its Redis keys, which are kept for each name that clients ask for.
+LONGEST_OBJECT_NAME = 100
 # Headers that say how an answer travels, or that have a key of their own.
 _OWN_HEADERS = frozenset({"connection", "date", "etag", "referrer-policy", "transfer-encoding", "vary", "upgrade"})
 
@@ -158,6 +160,8 @@ def headers(value: dict[str, str]) -> str | None:
 
 def object_name(value: str) -> str | None:
     """A name that can start a path."""
+    if len(value) > LONGEST_OBJECT_NAME:
+        return f"must be the name of an object, of at most {LONGEST_OBJECT_NAME} characters"
     return None if value and not re.search(r"[\s.{}]", value) else "must be the name of an object"
 
 

@@ -28,6 +28,7 @@ from wispy.frontend.feed import ChannelSubscriber, Feed, decode_declaration
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors
+from wispy.protocol.paths import MAX_NAME_LENGTH
 from wispy.protocol.positions import (
     Brought,
     Line,
@@ -151,7 +152,7 @@ class Hub:
     def _make(self, name: str) -> Feed:
         object_name, _, channel = name.partition(".")
         keys = self._keys.of(object_name)
-        if not channel:
+        if not 0 < len(channel) <= MAX_NAME_LENGTH:  # Redis is not told of what clients make up at any length
             raise errors.NOT_FOUND()
         if len(self._feeds) >= self._max_feeds:
             self.counts.hit("channels")

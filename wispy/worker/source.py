@@ -18,10 +18,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
+from wispy.config.checks import LONGEST_OBJECT_NAME
 from wispy.errors import StartError
-
-MAX_NAME_LENGTH = 100
-"""Characters: the name is part of every Redis key of the object."""
 
 
 @dataclass(slots=True)
@@ -51,7 +49,7 @@ def check_name(name: str) -> str:
     """
     if name == "rpc":
         raise StartError("an object cannot be named 'rpc': that name is wispy's own; give it another one, NAME=...")
-    if not name.isidentifier() or name.startswith("_") or len(name) > MAX_NAME_LENGTH:
+    if not name.isidentifier() or name.startswith("_") or len(name) > LONGEST_OBJECT_NAME:
         raise StartError(f"{name!r} cannot be the name of an object: use a Python name that does not start with '_'")
     return name
 

@@ -16,7 +16,7 @@ def test_all_names_of_an_object_carry_its_name_as_the_hash_tag() -> None:
     assert len(set(names)) == len(names)
 
 
-@pytest.mark.parametrize("name", ["", "}", "a}b", "{", "a.b", "a b", "a\n"])
+@pytest.mark.parametrize("name", ["", "}", "a}b", "{", "a.b", "a b", "a\n", "a" * 101, "a" * 1_000_000])
 def test_a_name_that_no_object_can_have_gets_no_keys(name: str) -> None:
     keys = Keys()
     with pytest.raises(RPCError) as caught:

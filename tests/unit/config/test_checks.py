@@ -92,6 +92,7 @@ def test_possible(check: Callable[[Any], str | None], value: Any) -> None:
         (checks.redis_prefix, "wispy:{a}", "braces"),
         (checks.object_name, "", "name"),
         (checks.object_name, "a.b", "name"),
+        (checks.object_name, "a" * 101, "100 characters"),
         (checks.secret, "short", "16"),
         (checks.origins, ("https://lab.example.org/",), "origin"),
         (checks.origins, ("lab.example.org",), "origin"),

@@ -2,6 +2,8 @@
 
 from typing import Any, cast
 
+import pytest
+
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.subscriber import Subscriber
@@ -9,6 +11,7 @@ from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.feed import Feed
 from wispy.frontend.hub import Hub
 from wispy.frontend.websocket.seam import PreparedMessages
+from wispy.protocol.errors import NOT_FOUND, RPCError
 from wispy.protocol.positions import Reader
 from wispy.protocol.values import decode
 
@@ -59,3 +62,12 @@ def test_updates_are_delivered_in_order_and_none_twice() -> None:
     assert [message["params"]["value"] for message in listener.messages] == ["four", "five"]
     assert listener.messages[-1]["params"]["at"] == "5-a:5"
     assert feed.value == b'"five"'
+
+
+@pytest.mark.parametrize("name", ["sample", "sample.", "sample." + "x" * 1001, "s" * 101 + ".x", "a b.x"])
+def test_a_name_that_no_channel_can_have_does_not_reach_redis(name: str) -> None:
+    hub, _, _ = make_feed("value", 3)
+    with pytest.raises(RPCError) as caught:
+        hub.join(name)
+    assert caught.value.to_json() == NOT_FOUND().to_json()
+    assert hub.channels == 0

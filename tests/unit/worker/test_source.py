@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from wispy.config.checks import LONGEST_OBJECT_NAME
 from wispy.errors import StartError
-from wispy.worker.source import MAX_NAME_LENGTH, check_name, from_instances, from_specs, is_importing
+from wispy.worker.source import check_name, from_instances, from_specs, is_importing
 
 MODULE = """
 import functools
@@ -46,7 +47,7 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         del sys.modules[name]
 
 
-@pytest.mark.parametrize("name", ["sample", "Sample2", "messgerät", "x" * MAX_NAME_LENGTH])
+@pytest.mark.parametrize("name", ["sample", "Sample2", "messgerät", "x" * LONGEST_OBJECT_NAME])
 def test_names(name: str) -> None:
     assert check_name(name) == name
 
