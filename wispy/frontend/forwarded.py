@@ -17,6 +17,9 @@ from wispy.config.schema import Config
 # A chain of proxies is short; what is longer was made up.
 _LONGEST_CHAIN = 32
 
+# Some proxies, Traefik among them, name the scheme of a websocket's address: its handshake is a request of HTTP.
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+
 
 class Forwarded:
     """Makes requests that came through a proxy look as they did before it.
@@ -41,8 +44,7 @@ class Forwarded:
         if client:
             request.remote_ip = client
         scheme = _last(headers.get("X-Forwarded-Proto", ""))
-        if scheme in ("http", "https"):
-            request.protocol = scheme
+        request.protocol = _SCHEMES.get(scheme.lower(), request.protocol)
         host = _last(headers.get("X-Forwarded-Host", ""))
         if host:
             request.host = host
@@ -53,7 +55,7 @@ class Forwarded:
         client = ""
         for entry in reversed(chain.split(",")[-_LONGEST_CHAIN:]):
             try:
-                client = str(ipaddress.ip_address(entry.strip()))
+                client = str(ipaddress.ip_address(_without_port(entry.strip())))
             except ValueError:  # what lies beyond was not written by a proxy that we know
                 break
             if not self.is_trusted(client):
@@ -69,6 +71,13 @@ class Forwarded:
         if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
             ip = ip.ipv4_mapped  # a socket for both families shows IPv4 clients so
         return any(ip in network for network in self._networks)
+
+
+def _without_port(address: str) -> str:
+    """The address in what some proxies write (Azure's, for one): `1.2.3.4:56` or `[2001:db8::1]:56`."""
+    if address.startswith("["):
+        return address[1:].partition("]")[0]
+    return address.partition(":")[0] if address.count(":") == 1 else address
 
 
 def _last(values: str) -> str:

@@ -15,6 +15,8 @@ from tornado.httputil import HTTPServerRequest
 
 from wispy.config.schema import LOOPBACK_NAMES, Config
 
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
+
 
 class Guard:
     """Checks where requests come from.
@@ -30,7 +32,7 @@ class Guard:
             self._hosts |= {config.address.lower()}
         if config.default_host:
             self._hosts |= {config.default_host.lower()}
-        self._origins = frozenset(origin.lower().rstrip("/") for origin in config.allowed_origins)
+        self._origins = frozenset(_plain(origin.rstrip("/")) for origin in config.allowed_origins)
 
     def refuses_host(self, request: HTTPServerRequest) -> bool:
         """Whether the request names a Host that this server does not answer to."""
@@ -42,8 +44,8 @@ class Guard:
         origin = request.headers.get("Origin")
         if origin is None:
             return False
-        origin = origin.lower()
-        return origin != f"{request.protocol}://{request.host}".lower() and origin not in self._origins
+        origin = _plain(origin)
+        return origin != _plain(f"{request.protocol}://{request.host}") and origin not in self._origins
 
 
 def _host_name(host: str) -> str:
@@ -52,6 +54,15 @@ def _host_name(host: str) -> str:
         return (urlsplit(f"//{host}").hostname or "").lower()
     except ValueError:
         return ""
+
+
+def _plain(origin: str) -> str:
+    """An origin as browsers write it: in lower case, without the port that its scheme has in any case.
+
+    A proxy may name it in the Host that it passes on, and so may whoever writes a configuration.
+    """
+    origin = origin.lower()
+    return origin.removesuffix(_USUAL_PORTS.get(origin.partition("://")[0], ""))
 
 
 def _is_address(name: str) -> bool:

@@ -49,11 +49,23 @@ def test_nobody_is_trusted_by_default() -> None:
         ("nonsense", "10.0.0.1"),
         ("", "10.0.0.1"),
         ("2001:db8::1", "2001:db8::1"),
+        ("6.6.6.6, 203.0.113.9:51234, 10.0.0.4:80", "203.0.113.9"),
+        ("[2001:db8::1]:51234", "2001:db8::1"),
+        ("[2001:db8::1]", "2001:db8::1"),
+        ("[", "10.0.0.1"),
+        (":80", "10.0.0.1"),
         (", ".join(["6.6.6.6"] * 10_000), "6.6.6.6"),
     ],
 )
 def test_the_client_is_the_nearest_that_is_no_proxy(chain: str, client: str) -> None:
     assert seen("10.0.0.1", For=chain)[0] == client
+
+
+@pytest.mark.parametrize(
+    ("told", "scheme"), [("wss", "https"), ("ws", "http"), ("HTTPS", "https"), ("ftp", "http"), ("", "http")]
+)
+def test_the_scheme_of_a_websocket_is_that_of_its_handshake(told: str, scheme: str) -> None:
+    assert seen("10.0.0.1", Proto=told)[1] == scheme
 
 
 def test_the_nearest_proxy_says_scheme_and_host() -> None:

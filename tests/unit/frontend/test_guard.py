@@ -77,6 +77,21 @@ def test_origins_that_are_answered(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("lab.example:80", "http://lab.example"),
+        ("lab.example", "http://lab.example:80"),
+        ("[::1]:80", "http://[::1]"),
+        ("lab.example", "https://pages.example"),
+    ],
+)
+def test_a_port_that_goes_without_saying_makes_no_difference(host: str, origin: str) -> None:
+    checks = guard(allowed_origins=("https://pages.example:443",))
+    assert not checks.refuses_origin(request(host, origin))
+    assert checks.refuses_origin(request(host, f"{origin}:443" if origin.startswith("http:") else f"{origin}:80"))
+
+
+@pytest.mark.parametrize(
     "origin",
     [
         "http://evil.example", "https://localhost:5000", "http://localhost", "http://localhost:5001", "null", "",
