@@ -93,13 +93,7 @@ class BodyHandler(Handler):
         except Exception as error:
             self.refuse(error)
 
-    async def put(self, *_: Any) -> None:
-        await self._end()
-
     async def post(self, *_: Any) -> None:
-        await self._end()
-
-    async def _end(self) -> None:
         if self._finished:  # it was cut off in the same turn in which it came to its end
             return
         self.is_over = True

@@ -28,6 +28,8 @@ class ToConsole(Handler):
     def get(self) -> None:
         self.redirect(f"{self._core.config.base_path}/console/")
 
+    head = get
+
 
 def console_routes(config: Config, files: Mapping[str, Any]) -> list[Any]:
     """The console's own files, and rpc.js, which it finds beside them wherever `wispy_static_path` is.

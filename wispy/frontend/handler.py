@@ -165,11 +165,19 @@ class Handler(RequestHandler):
             self.set_header(name, value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
-        refusal = refusal_in(kwargs)
-        if refusal is not None:
-            set_retry_after(self, refusal)
+        self.set_ways_out(status_code, kwargs)
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, f"{status_code} {self._reason}\n")
+
+    def set_ways_out(self, status_code: int, error: Mapping[str, Any]) -> None:
+        """Say when the client may come again, or which methods there are; of what `write_error` is told."""
+        refusal = refusal_in(error)
+        if refusal is not None:
+            set_retry_after(self, refusal)
+        if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            absent = RequestHandler.get
+            there = [name for name in self.SUPPORTED_METHODS if getattr(type(self), name.lower()) is not absent]
+            self.set_header("Allow", ", ".join(there))
 
     def finish(self, chunk: str | bytes | dict[str, Any] | None = None) -> "Future[None]":
         if not cast("HTTP1Connection", self.request.connection)._read_finished:  # pyright: ignore[reportPrivateUsage]

@@ -110,6 +110,8 @@ class OpenRpc(Handler):
         except errors.RPCError as error:
             raise HTTPError(503, reason="Redis cannot be reached") from error
 
+    head = get
+
 
 class Health(Handler):
     """`/healthz`: the process serves."""
@@ -119,6 +121,8 @@ class Health(Handler):
     def get(self) -> None:
         self.set_header("Content-Type", "text/plain; charset=UTF-8")
         finish(self, "ok\n")
+
+    head = get
 
 
 class Ready(Handler):
@@ -132,6 +136,8 @@ class Ready(Handler):
         if reasons:
             self.set_status(503)
         finish(self, "\n".join(reasons or ["ready"]) + "\n")
+
+    head = get
 
 
 class Metrics(Handler):
@@ -147,6 +153,8 @@ class Metrics(Handler):
         text = exposition(await self._tell())
         self.set_header("Content-Type", CONTENT_TYPE)
         finish(self, text)
+
+    head = get
 
 
 class Missing(Handler):

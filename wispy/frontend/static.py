@@ -157,6 +157,8 @@ class Home(Handler):
             return
         finish(self, landing_page(await self._objects(), config))
 
+    head = get
+
     async def _objects(self) -> list[str] | None:
         if self._core.gate is not None:
             return None

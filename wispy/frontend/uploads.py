@@ -22,7 +22,7 @@ from tornado.httputil import HTTPHeaders
 from wispy.config.schema import UploadConfig
 from wispy.frontend.bodies import BodyHandler, announced_size
 from wispy.frontend.core import Core
-from wispy.frontend.handler import CHANGING_METHODS, JSON, finish, refusal_in, set_retry_after
+from wispy.frontend.handler import CHANGING_METHODS, JSON, finish
 from wispy.frontend.static import Shared, StaticFiles
 from wispy.frontend.upload_reading import FormReading, PlainReading, Reading
 from wispy.frontend.upload_rules import RefusedError, UploadFolder
@@ -108,6 +108,8 @@ class Uploads(BodyHandler, StaticFiles):
         self.reply_json(msgspec.json.encode({"names": listing.names, "complete": listing.complete}))
 
     # --- writing -------------------------------------------------------------------------------------------------
+
+    put = BodyHandler.post
 
     async def begin(self) -> None:
         cast("HTTP1Connection", self.request.connection).set_body_timeout(UNHURRIED_S)
@@ -208,9 +210,7 @@ class Uploads(BodyHandler, StaticFiles):
                 self.set_header("Retry-After", "5")
         else:
             text = self._reason
-            refusal = refusal_in(kwargs)
-            if refusal is not None:
-                set_retry_after(self, refusal)
+            self.set_ways_out(status_code, kwargs)
         self.set_header("Content-Type", JSON)
         finish(self, msgspec.json.encode({"error": text}))
 

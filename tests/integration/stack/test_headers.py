@@ -82,3 +82,21 @@ def test_an_answer_says_whether_the_connection_goes_on(make_stack: MakeStack, tm
         answer.read()
         assert (answer.status, answer.headers["Connection"]) == (status, None if goes_on else "close"), (path, method)
     connection.close()
+
+
+def test_who_asks_for_the_head_alone_gets_it_and_a_wrong_method_is_told_the_right_ones(
+    make_stack: MakeStack, tmp_path: Path
+) -> None:
+    frontend = start(make_stack, tmp_path, **{"upload.folders": f"{{uploads: {tmp_path}}}"})
+    for path in ("", "healthz", "readyz", "openrpc.json", "metrics", "console/", "static/page.html", "uploads/"):
+        url = f"{frontend.url}/{path}"
+        head = httpx.head(url, trust_env=False, timeout=30)
+        assert (head.status_code, head.content) == (200, b""), path
+        assert head.headers["Content-Type"] == httpx.get(url, trust_env=False, timeout=30).headers["Content-Type"]
+        assert int(head.headers["Content-Length"]) > 0, path
+        refused = httpx.delete(url, trust_env=False, timeout=30)
+        allowed = "GET, HEAD, POST, PUT" if path == "uploads/" else "GET, HEAD"
+        assert (refused.status_code, refused.headers["Allow"]) == (405, allowed), path
+    for method in ("GET", "PUT", "OPTIONS"):
+        refused = httpx.request(method, f"{frontend.url}/rpc", trust_env=False, timeout=30)
+        assert (refused.status_code, refused.headers["Allow"]) == (405, "POST"), method
