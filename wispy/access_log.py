@@ -4,11 +4,13 @@ Rules:
 - A line says who asked for what, how it ended and how long it took; never an argument, a result, or what opens a
   session.
 - The frontend and the worker of a request call it by the same name, so that their lines can be put together.
+- In words, each part of a line is one word: white space that a client brings is escaped.
 - Nobody pays for it where `logging_config.access` is off: then there is no `AccessLog`.
 """
 
 import json
 import logging
+import re
 from datetime import UTC, datetime
 from typing import Final, Literal, Self
 
@@ -17,7 +19,9 @@ from wispy.config.schema import LoggingConfig
 LOGGER: Final = "wispy.access"
 
 MAX_PATH: Final = 200
-"""Characters of a path: clients choose it, and a name in Python is short."""
+"""Characters of a path, or of a method: clients choose it, and a name in Python is short."""
+
+_SPACE: Final = re.compile(r"\s")
 
 Side = Literal["frontend", "worker"]
 
@@ -64,12 +68,12 @@ class AccessLog:
             address: of the client.
             user: who he is.
         """
-        path = path[:MAX_PATH]
+        operation, path = operation[:MAX_PATH], path[:MAX_PATH]
         duration_ms = round(duration_s * 1000, 3)
         if not self._is_json:
             self._logger.info(
                 "%s %s %s %s %s %s %.3f ms",
-                address or "-", user or "-", request, operation, path or "-", outcome, duration_ms,
+                address or "-", _word(user or "-"), request, _word(operation), _word(path or "-"), outcome, duration_ms,
             )  # fmt: skip
             return
         line = {
@@ -85,3 +89,7 @@ class AccessLog:
             "duration_ms": duration_ms,
         }
         self._logger.info("%s", json.dumps(line))  # all in ASCII: no control character gets through
+
+
+def _word(text: str) -> str:
+    return _SPACE.sub(lambda space: f"\\x{ord(space[0]):02x}", text)
