@@ -53,6 +53,11 @@ class Relay:
         for side in self._sides:
             side.transport.pause_reading()
 
+    def read_on(self) -> None:
+        """After `stop_reading`: all that was held up arrives."""
+        for side in self._sides:
+            side.transport.resume_reading()
+
     # -- for the sides
 
     def enter(self, side: "_Side") -> None:

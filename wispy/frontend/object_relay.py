@@ -43,6 +43,9 @@ LOOK_S: Final = 0.02
 LOST_REPLY_S: Final = 1.0
 """How long an answer may be on its way after its entry has gone: the subscription may be behind the link."""
 
+ASK_AGAIN_S: Final = 1.0
+"""Pause before Redis is asked again to give back what no owner has taken."""
+
 GRACE_S: Final = 2.0
 """How much longer than the owner's own deadlines a frontend waits: the owner's answer says more than its own."""
 
@@ -318,13 +321,16 @@ class ObjectRelay:
 
     async def _withdraw(self, entry: OpenEntry) -> None:
         """Take back an entry that no owner has taken within the start delay."""
-        if entry.id is None:
-            return  # whether it was written is not known: the deadline decides
-        try:
-            withdrawn = await self._store.withdraw(entry.id)
-        except BrokerError as error:
-            log.info("requests to %s were not withdrawn: %s", self.object_name, error)
-            return
+        withdrawn: bool | None = None
+        while withdrawn is None and entry in self._entries:  # else it is answered, or was sent again
+            try:
+                if entry.id is not None:
+                    withdrawn = await self._store.withdraw(entry.id)
+            except BrokerError as error:
+                log.info("requests to %s were not withdrawn: %s", self.object_name, error)
+            if withdrawn is None:  # nor is it known whether one that has no id yet was written
+                await asyncio.sleep(ASK_AGAIN_S)
+                await self._link.wait_connected()
         if withdrawn and self._run_id != entry.run_id:
             # One that has taken over, or has started anew, may not know what the former one has given out.
             self._fail_all(entry, errors.OUTCOME_UNKNOWN())

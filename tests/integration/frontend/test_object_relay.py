@@ -23,6 +23,7 @@ from wispy.config.schema import FuncCallerConfig, Seconds
 from wispy.frontend.audit import Audit
 from wispy.frontend.counts import FrontendCounts
 from wispy.frontend.flights import Flight
+from wispy.frontend.object_relay import OpenEntry
 from wispy.frontend.relay import Relay
 from wispy.protocol import errors, relay
 from wispy.protocol.relay import RelayedRequest
@@ -152,6 +153,36 @@ async def test_what_nobody_has_taken_in_time_has_not_run(valkey: EmbeddedServer)
         await wait_until(lambda: client.answers != [], "it is taken back")
         assert client.codes == [errors.NO_OWNER.code]
         assert await entries(client) == []
+
+
+async def test_it_has_not_where_the_link_was_down_at_that_time(valkey: EmbeddedServer) -> None:
+    async with RedisRelay(valkey.url) as way, client_of(way.url, valkey.url, start_delay_s=0.1) as client:
+        flight = await client.sent()
+        way.is_refusing = True
+        way.cut()
+        await wait_until(lambda: asked(flight), "it was asked for")
+        assert client.answers == []
+        way.is_refusing = False
+        await wait_until(lambda: client.answers != [], "it is taken back")
+        assert client.codes == [errors.NO_OWNER.code]
+        assert await entries(client) == []
+
+
+async def test_it_has_not_where_redis_takes_longer_to_write_it_down(valkey: EmbeddedServer) -> None:
+    async with RedisRelay(valkey.url) as way, client_of(way.url, valkey.url, start_delay_s=0.1) as client:
+        await client.sent()  # the object is open
+        way.stop_reading()
+        flight = client.submit()
+        await wait_until(lambda: asked(flight), "it was to be asked for")
+        way.read_on()
+        await wait_until(lambda: len(client.answers) == 2, "both are taken back")
+        assert client.codes == [errors.NO_OWNER.code] * 2
+        assert await entries(client) == []
+
+
+def asked(flight: Flight) -> bool:
+    """Whether it is time to take the request back."""
+    return isinstance(flight.entry, OpenEntry) and flight.entry.is_asked
 
 
 async def test_what_a_server_has_given_out_its_successor_does_not_know(tmp_path: Path) -> None:
