@@ -94,7 +94,9 @@ class RPCWebApp:
         self._thread = threading.Thread(target=self._serve, args=(started,), name="wispy-objects", daemon=True)
         self._thread.start()
         if not started.wait(START_S):
-            raise StartError(f"it did not start within {START_S} seconds")
+            self._parts.ask_to_stop()
+            self._parts = self._thread = None  # the thread ends by itself, once the object that holds it lets it
+            raise StartError(f"it did not start within {START_S} seconds, and is ended")
         if self._failure is not None:
             failure, self._failure = self._failure, None
             self.stop()
@@ -111,6 +113,8 @@ class RPCWebApp:
             self._failure = error
             if not isinstance(error, WispyError):
                 log.exception("serving failed")
+            elif started.is_set():  # else `start` raises it
+                log.error("serving has ended: %s", error)
         finally:
             started.set()
 

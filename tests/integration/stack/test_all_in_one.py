@@ -6,19 +6,21 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
+import wispy.app
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.served import Quiet, Sample
 from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, result
 from tests.support.stack import SERVED, Service, command
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_until, wait_until_blocking
 from wispy import RPCWebApp
 from wispy.errors import StartError
 
@@ -350,3 +352,29 @@ def test_it_may_be_stopped_as_soon_as_it_is_started() -> None:
     app = RPCWebApp(config("true"), sample=Sample())
     app.start()
     app.stop()
+
+
+def test_a_start_that_takes_too_long_does_not_go_on_behind_ones_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(wispy.app, "START_S", 0.2)
+    is_wanted = threading.Event()
+
+    class Slow:
+        def __init__(self) -> None:
+            is_wanted.wait(30)
+
+    app = RPCWebApp(config("false"), slow=Slow)
+    with pytest.raises(StartError, match="is ended"):
+        app.start()
+    (thread,) = (each for each in threading.enumerate() if each.name == "wispy-objects")
+    is_wanted.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    assert app.url == ""
+    app.stop()
+
+
+def test_what_ends_it_later_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("ERROR"), RPCWebApp(config("false"), quiet=Quiet()) as app:
+        assert app._parts is not None
+        app._parts._fail(StartError("the server is none that can be used"))
+        wait_until_blocking(lambda: "the server is none that can be used" in caplog.text, "it is told")
