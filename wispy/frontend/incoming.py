@@ -122,7 +122,11 @@ class IncomingFile:
             if error.errno not in _NO_LINKS:
                 raise
             path.open("xb").close()  # an empty file for a moment: second best, but never a replaced one
-            self._partial.replace(path)
+            try:
+                self._partial.replace(path)
+            except OSError:  # it was discarded meanwhile
+                path.unlink(missing_ok=True)
+                raise
 
     def discard(self) -> None:
         """Remove what there is, unless it was published; may be called again, and never waits."""

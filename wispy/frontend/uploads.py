@@ -125,6 +125,8 @@ class Uploads(BodyHandler, StaticFiles):
         self._check_size(announced_size(headers))
         if "Content-Encoding" in headers:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "send the file as it is, without Content-Encoding")
+        if "Content-Range" in headers:  # else the part would be stored as the whole
+            raise RefusedError(HTTPStatus.BAD_REQUEST, "send the whole file: no part of one (Content-Range) is taken")
         self._place.take()
         self._core.posts_in_flight += 1
         loop = asyncio.get_running_loop()
@@ -149,11 +151,15 @@ class Uploads(BodyHandler, StaticFiles):
             raise _as_refusal(error) from error
 
     async def respond(self) -> None:
-        assert self._reading is not None
+        reading = self._reading
+        assert reading is not None
         try:
-            self._reading.end()
-            told = await self._reading.publish()
+            reading.end()
+            told = await reading.publish()
         except OSError as error:
+            if self._reading is not reading:  # the client has gone meanwhile, and with it the file
+                self._auto_finish = False  # as of one that goes sooner, nothing is said of it
+                return
             raise _as_refusal(error) from error
         self.set_status(HTTPStatus.CREATED if any(file["created"] for file in told) else HTTPStatus.OK)
         names = ", ".join(f"{file['name']} ({file['size']} bytes)" for file in told)

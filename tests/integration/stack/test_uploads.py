@@ -182,6 +182,8 @@ def test_what_is_no_upload_is_refused(inbox: Inbox) -> None:
     refused(inbox, inbox.request("PUT", "uploads/"), 400, "PUT a file to its own path")
     zipped = inbox.request("PUT", "uploads/x.png", content=b"x", headers={"Content-Encoding": "gzip"})
     refused(inbox, zipped, 415, "Content-Encoding")
+    part = inbox.request("PUT", "uploads/x.png", content=b"part", headers={"Content-Range": "bytes 4-7/20"})
+    refused(inbox, part, 400, "whole file")
     mixed = [("f", ("a.png", b"1")), ("f", ("a.exe", b"2"))]
     refused(inbox, inbox.request("POST", "uploads/", files=mixed), 415, "a.exe")
     assert not (inbox.uploads / "a.png").exists(), "no file of a refused form stays"
@@ -261,6 +263,18 @@ async def test_a_broken_upload_leaves_nothing(inbox: Inbox) -> None:
     writer.transport.abort()
     await wait_until(lambda: not inbox.partial(), lambda: f"nothing is left: {inbox.partial()}")
     assert (inbox.uploads / "x.png").read_bytes() == b"old"
+
+
+async def test_who_goes_before_the_answer_leaves_a_whole_file_or_none_and_no_error(inbox: Inbox) -> None:
+    for number in range(20):
+        _, writer = await half_an_upload(inbox.frontend, f"{number}.png")
+        writer.write(b"x" * 300_000)
+        await writer.drain()
+        writer.transport.abort()
+    await wait_until(lambda: not inbox.partial(), lambda: f"nothing is left: {inbox.partial()}")
+    assert {(path.stat().st_size) for path in inbox.uploads.glob("[0-9]*.png")} <= {600_000}
+    assert inbox.put("uploads/y.png").status_code == 201, "there is room for others"
+    assert "ERROR" not in inbox.frontend.output
 
 
 async def test_a_frontend_that_drains_finishes_its_uploads(make_stack: MakeStack, inbox: Inbox) -> None:

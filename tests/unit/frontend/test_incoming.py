@@ -67,6 +67,12 @@ async def test_a_file_system_without_hard_links(tmp_path: Path, monkeypatch: pyt
         other.publish(overwrites=False)
     other.discard()
     assert names(tmp_path) == ["x.bin"]
+    gone = incoming(tmp_path, "y.bin")
+    await gone.complete()
+    gone.discard()
+    with pytest.raises(FileNotFoundError):
+        gone.publish(overwrites=False)
+    assert names(tmp_path) == ["x.bin"]
 
 
 async def test_what_is_discarded_is_gone(tmp_path: Path) -> None:
