@@ -9,19 +9,27 @@ if TYPE_CHECKING:
 
 
 class BatchSink:
-    """The sink of a batch's requests: their answers leave together, when the last one is there."""
+    """The sink of a batch's requests: their answers leave together, when the last one is there.
 
-    __slots__ = ("_left", "_size", "_texts", "session")
+    Those that are more than a reader may leave unread would end the connection then: they do so as soon as they are.
+    """
+
+    __slots__ = ("_bytes", "_left", "_size", "_texts", "session")
 
     def __init__(self, session: "Session", size: int) -> None:
         self.session = session
         self._size = size
         self._left = size
         self._texts: list[bytes] = []
+        self._bytes = 0
+        """Of the answers that are here."""
 
     def answered(self, text: bytes) -> None:
         if text:
             self._texts.append(text)
+            self._bytes += len(text)
+            if not self.session.may_leave_unread(self._bytes):
+                self._texts.clear()
         self._left -= 1
         if self._left == 0:
             if self._texts:

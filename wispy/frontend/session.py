@@ -300,9 +300,14 @@ class Session:
     def _slow_down(self, connection: Connection) -> None:
         """The reader does not keep up: read nothing from it, and end with it if it leaves too much unread."""
         self._pause()
-        if connection.buffered > self._limits.unread_bytes:
+        self.may_leave_unread(connection.buffered)
+
+    def may_leave_unread(self, size: int) -> bool:
+        """Whether the client may leave so many bytes unread; ends with it if not."""
+        if size > self._limits.unread_bytes and self.connection is not None:
             self._hub.counts.slow_closed += 1
             self._close(CloseCode.POLICY, "slow reader: too many bytes of replies are unread")
+        return self.connection is not None
 
     def _pause(self) -> None:
         if self.connection is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.unit.frontend.recorders import RecordingConnection, RecordingHub, RecordingRelay, make_feed, open_plain
+from wispy.frontend.batch_sink import BatchSink
 from wispy.frontend.dispatch import Dispatcher, LocalMethod
 from wispy.frontend.feed import Declaration, Feed
 from wispy.frontend.session import Session, SessionLimits
@@ -129,6 +130,23 @@ def test_a_batch_of_notifications_is_not_answered(stage: Stage) -> None:
         stage.relay.answer(number)
     assert stage.connection.texts == []
     assert not stage.connection.is_paused
+
+
+def test_a_batch_with_more_answers_than_may_be_unread_ends_the_connection_before_they_are_all_here(
+    stage: Stage,
+) -> None:
+    stage.send([request(1), request(2), request(3), request(4)])
+    stage.relay.answer(0, "x" * 600)
+    assert stage.connection.closed == []
+    stage.relay.answer(1, "x" * 600)
+    assert stage.connection.closed == [(1008, "slow reader: too many bytes of replies are unread")]
+    sink = stage.relay.flights[2].sink
+    assert isinstance(sink, BatchSink)
+    stage.relay.answer(2, "x" * 600)
+    assert sink._texts == [], "nothing is kept for nobody"
+    stage.relay.answer(3)
+    assert stage.connection.texts == []
+    assert stage.hub.counts.slow_closed == len(stage.connection.closed) == 1
 
 
 def test_what_cannot_be_read_is_answered_and_takes_no_place(stage: Stage) -> None:
