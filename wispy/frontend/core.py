@@ -132,9 +132,11 @@ class Core:
             methods[AUTHENTICATE] = self.gate.authenticate
         self._started_at = self.websockets.loop.time()
         self.posts_in_flight = 0
-        """`POST /rpc` requests that are not answered."""
+        """`POST /rpc` requests and uploads that are not answered."""
         self.posted_at = -math.inf
-        """When the last one came, on the loop's clock."""
+        """When the last `POST /rpc` came, on the loop's clock."""
+        self.files_in_flight = 0
+        """Files that are on their way to somebody."""
         self.is_draining = False
         self._partings: list[asyncio.TimerHandle] = []
         """When those who do not leave by themselves are ended with."""
@@ -312,8 +314,10 @@ class Core:
 
     def _is_idle(self) -> bool:
         """Whether nobody is here any more who waits for an answer; who left with some open asks for it elsewhere."""
-        is_busy = self.sessions or self.posts_in_flight
-        return not is_busy and self.websockets.loop.time() - self.posted_at >= self.config.websocket.drain
+        drain_s = self.config.websocket.drain
+        # Whoever ends a program on his own machine does not wait for a film that is paused in a page of his.
+        is_busy = self.sessions or self.posts_in_flight or (self.files_in_flight and drain_s)
+        return not is_busy and self.websockets.loop.time() - self.posted_at >= drain_s
 
     async def stop(self) -> None:
         """Close everything."""

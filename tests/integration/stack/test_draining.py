@@ -3,6 +3,8 @@
 import asyncio
 import contextlib
 import signal
+from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -101,3 +103,19 @@ async def test_a_post_is_answered(make_stack: MakeStack, gate: Gate) -> None:
     await wait_until(lambda: not going.is_running, "it ends")
     with pytest.raises(httpx.TransportError):
         going.post("sample.test_sum", 1, 2)
+
+
+async def test_a_file_on_its_way_arrives_whole(make_stack: MakeStack, tmp_path: Path) -> None:
+    size = 32 << 20  # more than sockets hold for a reader who takes his time
+    (tmp_path / "large.bin").write_bytes(bytes(size))
+    config: dict[str, Any] = {"websocket.drain": 0.3, "static.folders": f"{{files: {tmp_path}}}"}
+    going = make_stack().frontend(**config)
+    reader, writer = await asyncio.open_connection(*going.address.split(":"))
+    writer.write(f"GET /files/large.bin HTTP/1.1\r\nHost: {going.address}\r\n\r\n".encode())
+    head = await reader.readuntil(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200")
+    going.send(signal.SIGTERM)
+    await wait_until(lambda: going.readiness() == (503, "draining\n"), "it drains")
+    assert len(await reader.readexactly(size)) == size
+    await wait_until(lambda: not going.is_running, lambda: f"it ends: {going.output}")
+    writer.close()
