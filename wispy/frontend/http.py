@@ -105,6 +105,7 @@ class OpenRpc(Handler):
         if not self.is_known:
             self.set_header("WWW-Authenticate", "Bearer")
             raise HTTPError(401)
+        self.set_header("Cache-Control", "no-cache")  # it is this caller's, whose cookie keeps no cache off
         try:
             self.reply_json(await self._core.methods.discover(self.identity.roles))
         except errors.RPCError as error:

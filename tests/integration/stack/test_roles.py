@@ -142,6 +142,7 @@ def test_the_document_at_its_address_is_the_users(staffed: Frontend) -> None:
             f"{staffed.url}/openrpc.json", headers={"Authorization": f"Bearer {user}"}, trust_env=False, timeout=30
         )
         assert ("guarded.stop" in answer.text) is is_told, user
+        assert answer.headers["Cache-Control"] == "no-cache", "no cache on the way gives it to somebody else"
 
 
 async def test_a_user_with_another_role_finds_as_little_as_everybody(staffed: Frontend) -> None:
