@@ -294,6 +294,7 @@ class ObjectRelay:
     def _fail(self, flight: Flight, error: errors.RPCError) -> None:
         if flight.session.in_flight.pop(flight.id, None) is not None:
             self.landed(flight)
+            self._relay.forget_if_done(flight.session)
             if error.denied is not None:
                 self._relay.audit.flight_denied(flight, error.denied, error.message, is_own=True)
             flight.fail(error)

@@ -215,9 +215,10 @@ class Relay:
         """The session's connection is gone: what is in flight still lands, for nobody."""
         session.is_closed = True
         session.abandon()
-        self._forget_if_done(session)
+        self.forget_if_done(session)
 
-    def _forget_if_done(self, session: SessionFlights) -> None:
+    def forget_if_done(self, session: SessionFlights) -> None:
+        """A request has landed: of a session whose connection is gone it may have been the last one."""
         if session.is_closed and not session.in_flight and self.sessions.get(session.name) is session:
             del self.sessions[session.name]
 
@@ -243,7 +244,7 @@ class Relay:
                 elif reply.id in in_flight:
                     self._take_special(in_flight[reply.id], reply)
             if session.is_closed:
-                self._forget_if_done(session)
+                self.forget_if_done(session)
 
     def _take_special(self, flight: Flight, reply: relay.Reply) -> None:
         if reply.kind >= relay.DENIED:
@@ -267,6 +268,7 @@ class Relay:
         if flight.session.in_flight.pop(flight.id, None) is None:
             return
         _landed(flight)
+        self.forget_if_done(flight.session)
         if body is None:
             flight.fail(errors.RESULT_GONE())
         else:

@@ -155,6 +155,25 @@ async def test_what_nobody_has_taken_in_time_has_not_run(valkey: EmbeddedServer)
         assert await entries(client) == []
 
 
+async def test_a_session_whose_connection_is_gone_is_forgotten_with_its_last_request(valkey: EmbeddedServer) -> None:
+    async with client_of(valkey.url, valkey.url, start_delay_s=0.1) as client:
+        flight = await client.sent()
+        client.relay.close_session(flight.session)
+        assert list(client.relay.sessions) == [flight.session.name]
+        await wait_until(lambda: not client.relay.in_flight, "it is taken back")
+        assert client.relay.sessions == {}
+
+
+async def test_so_is_one_that_is_gone_while_its_large_result_is_fetched(client: Client) -> None:
+    key = KEYS.body("s", 1)
+    flight = await client.sent()
+    await client.relay.link.call("SET", key, b"[1]", "EX", 60)
+    client.answer(flight, relay.STORED_RESULT, b'"%b"' % key.encode())
+    client.relay.close_session(flight.session)
+    await wait_until(lambda: not client.relay.in_flight, "it has landed")
+    assert client.relay.sessions == {}
+
+
 async def test_it_has_not_where_the_link_was_down_at_that_time(valkey: EmbeddedServer) -> None:
     async with RedisRelay(valkey.url) as way, client_of(way.url, valkey.url, start_delay_s=0.1) as client:
         flight = await client.sent()
