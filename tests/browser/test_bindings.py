@@ -196,6 +196,31 @@ async def test_lists_and_dicts_repeat(show: Show) -> None:
     await wait_until(lambda: any("1200 items" in line for line in tab.console), "that there are more is said")
 
 
+async def test_lists_within_lists(show: Show) -> None:
+    tab = await show(
+        """<p id="a"><template wy-each="row of panel.rows"><template wy-each="part of row.parts"><b wy-text="part"></b>
+        </template></template></p>
+        <p id="b"><template wy-each="row of panel.rows"><i wy-each="part of row.parts" wy-text="part"></i></template></p>"""
+    )
+
+    async def shown(*lists: str) -> None:
+        await tab.run(f"rpc.panel.$set('rows', {[{'parts': list(parts)} for parts in lists]})")
+        for selector in ("#a", "#b"):
+            text = "".join(lists)
+            await wait_until(
+                lambda selector=selector, text=text: tab.run(
+                    f"document.querySelector('{selector}').textContent.replaceAll(/\\s/g, '') === '{text}'"
+                ),
+                f"{selector} shows {text}",
+            )
+
+    await shown("xy", "z")
+    await shown("xy", "zz", "q")
+    await shown("y")
+    await shown()
+    await shown("n", "m")
+
+
 async def test_a_list_that_is_too_long_is_told_of_once_until_it_fits_again(show: Show) -> None:
     tab = await show(
         """<ol><li wy-each="entry of panel.log" wy-text="entry"></li></ol>

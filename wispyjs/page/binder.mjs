@@ -130,6 +130,7 @@ export class Binding {
     const template = this.element;
     template.replaceWith(anchor);
     template.removeAttribute(this.attribute);
+    this.#binder.anchors.set(template, anchor);
     const list = this.#absolute(names);
     const loop = new Loop(this.#binder, anchor, template, (name) => {
       const scope = new Map(this.#scope).set(item, { names: [...list, name] });
@@ -138,6 +139,7 @@ export class Binding {
     this.#binder.own(anchor, this);
     this.#stops.push(() => { // what is put back into the page later is bound again
       loop.show([]);
+      this.#binder.anchors.delete(template);
       template.setAttribute(this.attribute, this.text);
       anchor.replaceWith(template);
     });
@@ -200,7 +202,7 @@ export class Binding {
   }
 }
 
-/** The rows of a `wy-each`. A row stays while there is an item of its key. */
+/** The rows of a `wy-each`, before its anchor. A row stays while there is an item of its key. */
 class Loop {
   /** @type {Row[]} */
   #rows = [];
@@ -222,7 +224,8 @@ class Loop {
     const same = this.#rows.findIndex(({ key }, index) => key !== keys[index]);
     const kept = same < 0 ? this.#rows.length : same;
     for (const node of this.#rows.splice(kept).flatMap(({ nodes }) => nodes)) {
-      this.#binder.release(node);
+      // In the place of a `wy-each` of the row's own are its rows, until its anchor is let go.
+      this.#binder.release(this.#binder.anchors.get(node) ?? node);
       /** @type {ChildNode} */ (node).remove();
     }
     keys.slice(kept).forEach((key) => this.#add(key));
@@ -236,8 +239,7 @@ class Loop {
     const nodes = isTemplate ? [...copy.childNodes] : [copy];
     const scope = this.#scopeOf(key);
     nodes.forEach((node) => this.#binder.scopes.set(node, scope));
-    const last = /** @type {ChildNode} */ (this.#rows.at(-1)?.nodes.at(-1) ?? this.#anchor);
-    last.after(...nodes);
+    this.#anchor.before(...nodes);
     this.#rows.push({ key, nodes });
     nodes.forEach((node) => this.#binder.scan(node));
   }
@@ -246,6 +248,8 @@ class Loop {
 export class Binder {
   /** @type {WeakMap<Node, Scope>} the roots of rows */
   scopes = new WeakMap();
+  /** @type {WeakMap<Node, Comment>} what stands in the page for the element of a `wy-each` */
+  anchors = new WeakMap();
   /** @type {Set<Element>} */
   errorPlaces = new Set();
   /** @type {Map<Node, Binding[]>} */
