@@ -104,6 +104,7 @@ const SHOWN = [
   ["a | not", [], true],
   ["a | above 5", 6, true],
   ["a | below 5", null, false],
+  ["a | above -5", null, false],
   ["a | choose yes no", {}, "no"],
 ];
 
@@ -119,6 +120,21 @@ test("a format that is not there, or takes other arguments, is told", () => {
 test("a date is a number of seconds or an ISO text", () => {
   const year = (value) => FORMATS.date.run(value).includes("2026");
   assert.ok(year(1_795_000_000) && year("2026-11-27T08:00:00Z"));
+});
+
+test("a date alone and a time alone are those of where the page is", () => {
+  const { TZ } = process.env;
+  process.env.TZ = "America/New_York";
+  try {
+    assert.equal(FORMATS.date.run("2026-03-01"), new Date(2026, 2, 1).toLocaleDateString());
+    assert.equal(FORMATS.time.run("12:30:00"), new Date(1970, 0, 1, 12, 30).toLocaleTimeString());
+    assert.equal(FORMATS.time.run("2026-03-01T12:30:00Z"), new Date(1970, 0, 1, 7, 30).toLocaleTimeString());
+  } finally {
+    process.env.TZ = TZ;
+    if (TZ === undefined) {
+      delete process.env.TZ;
+    }
+  }
 });
 
 test("truth is Python's", () => {

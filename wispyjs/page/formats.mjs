@@ -1,8 +1,19 @@
 /** The formats of binding expressions: how a value is shown. Each is a function of the value and its arguments. */
 import { ExpressionError } from "./expressions.mjs";
 
-/** @param {any} value */
-const moment = (value) => new Date(typeof value === "number" ? value * 1000 : value); // Python's time is in seconds
+/**
+ * A moment, of Python's seconds or of an ISO text. A date alone, which JavaScript would take for midnight in London, and a
+ * time alone, which it does not know, are local ones.
+ *
+ * @param {any} value
+ */
+function moment(value) {
+  if (typeof value === "number") {
+    return new Date(value * 1000);
+  }
+  const text = String(value);
+  return new Date(/^\d\d:/.test(text) ? `1970-01-01T${text}` : /^\d{4}-\d\d-\d\d$/.test(text) ? `${text}T00:00` : text);
+}
 
 /** The text of a value. @param {any} value @returns {string} */
 export function textOf(value) {
@@ -45,7 +56,7 @@ export const FORMATS = {
   datetime: { args: [0, 0], run: ofValue((value) => moment(value).toLocaleString()) },
   is: { args: [1, 1], run: (value, other) => value === other || (value !== null && textOf(value) === textOf(other)) },
   not: { args: [0, 0], run: (value) => !isTrue(value) },
-  above: { args: [1, 1], run: (value, limit) => value > limit },
+  above: { args: [1, 1], run: (value, limit) => value !== null && value !== undefined && value > limit },
   below: { args: [1, 1], run: (value, limit) => value !== null && value !== undefined && value < limit },
   choose: { args: [2, 2], run: (value, yes, no) => (isTrue(value) ? yes : no) },
 };
