@@ -49,6 +49,7 @@ class Panel:
     mode: str = "auto"
     label: str = "first"
     serial: int = 2**60 + 1
+    constructor: str = "acme"
 
     tracked_channel_values: ClassVar = {"level": level, "on": on, "mode": mode}
 
@@ -57,7 +58,7 @@ class Panel:
 
     def reset(self) -> None:
         self.level, self.on, self.mode, self.label = 0.5, False, "auto", "first"
-        self.serial, self._power = 2**60 + 1, 1.0
+        self.serial, self._power, self.constructor = 2**60 + 1, 1.0, "acme"
         self.rows = [{"name": "a", "done": False}, {"name": "b", "done": True}]
         self.tracked_channel_values.update(log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x")
 
@@ -82,6 +83,9 @@ class Panel:
 
     def forget(self) -> None:
         self.tracked_channel_values["log"] = []
+
+    def then(self) -> str:
+        return "next"
 
     def rename(self, label: str) -> None:
         self.label = label

@@ -266,6 +266,18 @@ async def test_a_click_calls_and_shows_the_result(show: Show) -> None:
     await wait_until(lambda: any("first: " in line for line in tab.console), "an empty field is not sent")
 
 
+async def test_names_that_mean_something_to_javascript_are_the_objects(show: Show) -> None:
+    tab = await show(
+        """<button wy-click="panel.then()" wy-result="#next">next</button><output id="next"></output>
+        <input wy-value="panel.constructor" aria-label="maker"><p wy-text="panel.constructor | upper"></p>"""
+    )
+    await wait_for_text(tab, "p", "ACME")
+    await tab.page.click("button")
+    await wait_for_text(tab, "#next", "next")
+    await enter(tab, "input", "mill")
+    await wait_for_text(tab, "p", "MILL")
+
+
 async def test_a_call_that_fails_is_told_and_a_good_one_takes_it_back(show: Show) -> None:
     tab = await show(
         """<button id="bad" wy-click="panel.divide(1, 0)">bad</button><p role="alert" wy-errors></p>

@@ -141,8 +141,9 @@ class ServedObject {
 
   /** @param {string[]} names */
   #attribute(names) {
+    const { owner, name } = memberAt(this.#remote, names);
     const read = (/** @type {Cell} */ cell) =>
-      memberAt(this.#remote, names).$get().then(
+      owner.$get(name).then(
         (/** @type {any} */ value) => cell.known(value),
         (/** @type {unknown} */ error) => cell.failed(error),
       );
@@ -186,8 +187,14 @@ class ServedObject {
   }
 }
 
-/** @param {any} proxy @param {string[]} names */
-const memberAt = (proxy, names) => names.reduce((member, name) => member[name], proxy);
+/**
+ * What has the member that a path names, and its name: asked by these, also what is called `then`, or `constructor`, is
+ * the object's, and not JavaScript's.
+ *
+ * @param {any} proxy @param {string[]} names
+ * @returns {{owner: any, name: string | undefined}}
+ */
+const memberAt = (proxy, names) => ({ owner: names.slice(0, -1).reduce((each, name) => each[name], proxy), name: names.at(-1) });
 
 /** The values of all objects, for the bindings of a page. */
 export class Sources {
@@ -220,14 +227,15 @@ export class Sources {
 
   /** @param {string[]} names @param {any} value */
   async set(names, value) {
-    await memberAt(this.#rpc, this.#checked(names)).$set(value);
+    const { owner, name } = memberAt(this.#rpc, this.#checked(names));
+    await owner.$set(name, value);
     this.#objects.get(/** @type {string} */ (names[0]))?.refresh();
   }
 
   /** @param {string[]} names @param {any[]} args @param {Record<string, any>} kwargs */
   async call(names, args, kwargs) {
-    const method = memberAt(this.#rpc, this.#checked(names));
-    const result = await (Object.keys(kwargs).length ? method.$call(args, kwargs) : method.$call(args));
+    const { owner, name } = memberAt(this.#rpc, this.#checked(names));
+    const result = await (Object.keys(kwargs).length ? owner.$call(name, args, kwargs) : owner.$call(name, args));
     this.#objects.get(/** @type {string} */ (names[0]))?.refresh();
     return result;
   }
