@@ -9,7 +9,8 @@
 
 /**
  * @typedef {{known: (value: any) => void, failed: (error: unknown) => void}} Listener
- * @typedef {{names: string[], listener: Listener, cell: Cell | null, inner: string[], isOver: boolean}} Watch
+ * @typedef {{names: string[], listener: Listener, cell: Cell | null, inner: string[], tries: number}} Watch
+ *   tries: how often it was attached or let go; what comes of an earlier time means nothing to it any more
  */
 
 const RETRY_MS = 2_000; // an object that is starting is there soon
@@ -76,10 +77,6 @@ class ServedObject {
   #cells = new Map();
   /** @type {Promise<Set<string>> | null} the names of its channels */
   #channels = null;
-  /** The names are known. */
-  #isListed = false;
-  /** How often all was looked up anew: what was asked for before is not heard any more. */
-  #restarts = 0;
   #remote;
 
   /** @param {import("../rpc.mjs").RemoteObject} remote */
@@ -90,26 +87,23 @@ class ServedObject {
   /** @param {Watch} watch */
   async attach(watch) {
     this.watches.add(watch);
-    const restarts = this.#restarts;
+    watch.tries += 1;
+    const { tries } = watch;
+    this.#channels ??= this.#remote.rpcWebsocket.listChannels().then((names) => new Set(names));
+    const asked = this.#channels;
     try {
-      this.#channels ??= this.#remote.rpcWebsocket.listChannels().then((names) => new Set(names));
-      const channels = await this.#channels;
-      if (restarts !== this.#restarts) {
-        return;
-      }
-      this.#isListed = true;
-      if (!watch.isOver && watch.cell === null) {
+      const channels = await asked;
+      if (tries === watch.tries) { // else it is over, or was attached anew
         this.#join(watch, channels);
       }
     } catch (error) {
-      if (restarts !== this.#restarts) {
-        return;
+      if (asked === this.#channels) {
+        this.#channels = null;
       }
-      this.#channels = null;
-      if (!watch.isOver) {
+      if (tries === watch.tries) {
         watch.listener.failed(error);
         if (/** @type {any} */ (error)?.retryable) {
-          setTimeout(() => !watch.isOver && this.attach(watch), RETRY_MS);
+          setTimeout(() => tries === watch.tries && this.attach(watch), RETRY_MS);
         }
       }
     }
@@ -142,19 +136,27 @@ class ServedObject {
   /** @param {string[]} names */
   #attribute(names) {
     const { owner, name } = memberAt(this.#remote, names);
-    const read = (/** @type {Cell} */ cell) =>
-      owner.$get(name).then(
-        (/** @type {any} */ value) => cell.known(value),
-        (/** @type {unknown} */ error) => cell.failed(error),
-      );
-    const cell = new Cell(() => {}, read);
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    let timer;
+    const read = async (/** @type {Cell} */ cell) => {
+      try {
+        cell.known(await owner.$get(name));
+      } catch (error) {
+        cell.failed(error);
+        if (/** @type {any} */ (error)?.retryable) {
+          clearTimeout(timer);
+          timer = setTimeout(() => cell.watches.size > 0 && read(cell), RETRY_MS);
+        }
+      }
+    };
+    const cell = new Cell(() => clearTimeout(timer), read);
     read(cell);
     return cell;
   }
 
   /** @param {Watch} watch */
   detach(watch) {
-    watch.isOver = true;
+    watch.tries += 1;
     this.watches.delete(watch);
     this.#leave(watch);
   }
@@ -176,11 +178,7 @@ class ServedObject {
 
   /** Looks everything up anew. */
   restart() {
-    if (this.#isListed) { // else the names are on their way, or will be
-      this.#restarts += 1;
-      this.#channels = null;
-      this.#isListed = false;
-    }
+    this.#channels = null;
     const watches = [...this.watches];
     watches.forEach((watch) => this.#leave(watch));
     watches.forEach((watch) => this.attach(watch));
@@ -220,7 +218,7 @@ export class Sources {
     }
     const object = this.#objectOf(names);
     /** @type {Watch} */
-    const watch = { names, listener, cell: null, inner: [], isOver: false };
+    const watch = { names, listener, cell: null, inner: [], tries: 0 };
     object.attach(watch);
     return () => object.detach(watch);
   }
