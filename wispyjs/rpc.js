@@ -667,6 +667,8 @@
     state = "wanted";
     /** It was live before: from then on it is never given up, whatever the server says. */
     established = false;
+    /** How often in a row it was refused for good, as it seemed. */
+    denials = 0;
     /** @type {Map<ChannelHandler, Listener>} */
     listeners = new Map();
     /** @type {unknown} the newest value, of a value channel */
@@ -788,7 +790,7 @@
     /** @param {Gap} gap */
     missed(gap) {
       const subscription = this.#subscriptions.get(gap.channel);
-      if (subscription) {
+      if (subscription?.state === "live") {
         subscription.at = gap.to;
         this.#events.emit("gap", gap);
         for (const { onGap } of [...subscription.listeners.values()]) {
@@ -841,6 +843,7 @@
       const changed = subscription.established && entry.at !== subscription.at;
       subscription.state = "live";
       subscription.established = true;
+      subscription.denials = 0;
       subscription.confirm();
       this.#backoff.reset();
       if ("value" in entry) {
@@ -864,6 +867,10 @@
         this.#subscriptions.delete(subscription.name);
         subscription.refuse(error);
         return;
+      }
+      subscription.denials += error.retryable ? 0 : 1;
+      if (subscription.denials === 2) { // told once; the first time a server may be just coming back
+        this.#events.report(error, `following ${subscription.name} failed`);
       }
       this.#retry ??= setTimeout(() => {
         this.#retry = undefined;

@@ -253,6 +253,40 @@ test("a refusal that may pass is tried again, and so is any of a channel that ha
   assert.deepEqual(lab.errors, []);
 });
 
+test("a channel that has worked, and is refused again and again, is told of once", (t) => {
+  const lab = new Lab(t);
+  lab.connect();
+  lab.rpc.sample.rpcWebsocket.addChannelHandlers({ a: recorder() });
+  lab.socket.answer(lab.socket.last, VALUE);
+  lab.socket.lose();
+  lab.pass(500);
+  lab.socket.open();
+  const error = { code: -32001, message: "no channel", data: { executed: "no", retryable: false } };
+  for (let asked = 0; asked < 4; asked += 1) {
+    lab.socket.answer(lab.socket.last, { "sample.a": { error } });
+    lab.pass(20_000);
+  }
+  assert.deepEqual(lab.errors.map(({ what }) => what), ["following sample.a failed"]);
+  assert.equal(lab.socket.received.length, 5); // and it is still asked for
+});
+
+test("a gap of a subscription that has ended is not the next one's", (t) => {
+  const lab = new Lab(t);
+  const socket = lab.connect();
+  const stop = lab.rpc.sample.$channel("alarm").subscribe(recorder());
+  socket.answer(socket.last, { "sample.alarm": { at: "e:1" } });
+  stop();
+  lab.rpc.sample.$channel("alarm").subscribe(recorder());
+  const again = socket.last;
+  socket.notify("rpc.gap", { channel: "sample.alarm", from: "e:2", to: "e:3" });
+  socket.answer(again, { "sample.alarm": { at: "e:9" } });
+  assert.deepEqual(lab.gaps, []);
+  socket.lose();
+  lab.pass(400);
+  lab.socket.open();
+  assert.deepEqual(lab.socket.last.params.since, { "sample.alarm": "e:9" });
+});
+
 test("a thousand channels are subscribed in batches", (t) => {
   const lab = new Lab(t);
   const handlers = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`c${i}`, recorder()]));

@@ -108,6 +108,8 @@ class _Subscription:
         self.state = _State.WANTED
         self.is_established = False
         """It was live before: from then on it is never given up, whatever the server says."""
+        self.denials = 0
+        """How often in a row it was refused for good, as it seemed."""
         self.is_retained = False
         """It has a current value."""
         self.value: Any = None
@@ -221,7 +223,7 @@ class Channels:
         """`rpc.gap`."""
         wire = msgspec.json.decode(params, type=_WireGap)
         subscription = self._subscriptions.get(wire.channel)
-        if subscription is None:
+        if subscription is None or subscription.state is not _State.LIVE:
             return
         subscription.at = wire.to
         gap = Gap(wire.channel, wire.from_, wire.to)
@@ -274,6 +276,7 @@ class Channels:
         has_changed = subscription.is_established and entry.at != subscription.at
         subscription.state = _State.LIVE
         subscription.is_established = True
+        subscription.denials = 0
         self._backoff.reset()
         if entry.value is not _ABSENT:
             subscription.is_retained = True
@@ -290,7 +293,11 @@ class Channels:
         subscription.state = _State.WANTED
         if not subscription.is_established and not error.retryable:
             self._refuse(subscription, error)
-        elif self._retry is None:
+            return
+        subscription.denials += not error.retryable
+        if subscription.denials == 2:  # told once; the first time a server may be just coming back
+            self._events.report(error, f"following {subscription.name} failed")
+        if self._retry is None:
             self._retry = self._loop.call_later(self._backoff.next_s(), self._ask_again)
 
     def _ask_again(self) -> None:
@@ -323,8 +330,9 @@ class Channels:
         if subscription.is_retained:
             subscription.value = value
         for listener in list(listeners):
-            listener.wants_current = False
-            self._guard(subscription, lambda call=listener.on_update: call(value, at))
+            if listener in subscription.listeners:  # else the one before has removed it
+                listener.wants_current = False
+                self._guard(subscription, lambda call=listener.on_update: call(value, at))
 
     def _guard(self, subscription: _Subscription, call: Callable[[], object]) -> None:
         try:

@@ -174,6 +174,40 @@ async def test_channels_continue_where_they_stopped(server: ScriptedServer, rpc:
     assert gaps == [Gap("sample.alarm", "1-a:7", "1-a:8")]
 
 
+async def test_a_channel_that_has_worked_and_is_refused_from_then_on_is_told_of_once(
+    server: ScriptedServer, rpc: Rpc
+) -> None:
+    reported: list[str] = []
+    rpc.on_error(lambda _, what: reported.append(what))
+    server.channels = {"sample.a": {"value": 1, "at": "1-a:1"}}
+    values: list[Any] = []
+    await rpc.add_channel_handlers("sample", {"a": values.append}, True)
+    absent = {"code": errors.NOT_FOUND.code, "message": "", "data": {"executed": "no", "retryable": False}}
+    server.channels["sample.a"] = {"error": absent}
+    server.cut()
+    await wait_until(lambda: reported, "the refusal is told")
+    server.channels["sample.a"] = {"value": 2, "at": "2-b:1"}
+    await wait_until(lambda: values == [1, 2], "it is asked for until it is there again")
+    assert reported == ["following sample.a failed"]
+
+
+async def test_what_a_handler_has_removed_is_not_called(server: ScriptedServer, rpc: Rpc) -> None:
+    server.channels = {"sample.a": {"value": 1, "at": "1-a:1"}, "sample.b": {"value": 1, "at": "1-a:1"}}
+    called: list[str] = []
+
+    def first(_: Any) -> None:
+        called.append("first")
+        rpc.remove_channel_handlers("sample", "a")
+
+    await rpc.add_channel_handlers("sample", {"a": first})
+    await rpc.add_channel_handlers("sample", {"a": lambda _: called.append("second")})
+    await rpc.add_channel_handlers("sample", {"b": lambda _: called.append("b")})
+    for channel in ("sample.a", "sample.b"):
+        await server.notify("rpc.update", channel=channel, value=2, at="1-a:2")
+    await wait_until(lambda: "b" in called, "the other channel goes on")
+    assert called == ["first", "b"]
+
+
 async def test_a_value_that_did_not_change_meanwhile_is_not_delivered_again(server: ScriptedServer, rpc: Rpc) -> None:
     server.channels = {"sample.a": {"value": 1, "at": "1-a:1"}}
     values: list[Any] = []
