@@ -14,7 +14,7 @@
 (() => {
   "use strict";
 
-  if (globalThis.httpReq) {
+  if (typeof globalThis.httpReq?.upload === "function") {
     return; // loaded twice
   }
 

@@ -28,7 +28,8 @@
 (() => {
   "use strict";
 
-  if (globalThis.wispyjs) {
+  // An element with this id is a global of this name, too.
+  if (typeof globalThis.wispyjs?.createRpc === "function") {
     return; // loaded twice: the first `rpc` stays, with its connection
   }
 

@@ -200,7 +200,8 @@ async def test_lists_within_lists(show: Show) -> None:
     tab = await show(
         """<p id="a"><template wy-each="row of panel.rows"><template wy-each="part of row.parts"><b wy-text="part"></b>
         </template></template></p>
-        <p id="b"><template wy-each="row of panel.rows"><i wy-each="part of row.parts" wy-text="part"></i></template></p>"""
+        <p id="b"><template wy-each="row of panel.rows"><i wy-each="part of row.parts" wy-text="part"></i></template>
+        </p>"""
     )
 
     async def shown(*lists: str) -> None:
@@ -371,6 +372,15 @@ async def test_elements_by_id(show: Show) -> None:
         script = "([name, value]) => { try { page.attribute('c', name, value) } catch (e) { return e.name } }"
         assert await tab.page.evaluate(script, [name, value]) == "TypeError"
     assert await tab.run("page.attribute('c', 'href', 'mailto:a@b')") == "mailto:a@b"
+
+
+async def test_elements_may_be_called_as_the_globals_are(show: Show) -> None:
+    names = ("rpc", "wispyjs", "page", "httpReq", "tooltip")
+    elements = "".join(f'<p id="{name}"></p>' for name in names)
+    tab = await show(f"""{elements}<b wy-text="panel.limits.high"></b><script src="../wispyjs/httpReq.js"></script>""")
+    await wait_for_text(tab, "b", "9")
+    script = f"{list(names)}.filter((name) => globalThis[name] instanceof Element)"
+    assert await tab.run(script) == []
 
 
 async def test_a_format_of_the_pages_own(show: Show) -> None:

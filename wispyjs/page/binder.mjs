@@ -266,7 +266,7 @@ export class Binder {
 
   get sources() {
     if (!this.#sources) {
-      if (!globalThis.wispyjs) {
+      if (typeof globalThis.wispyjs?.createRpc !== "function") { // an element may have this id
         throw new Error("rpc.js is not on this page: it must be loaded beside page.js");
       }
       this.#sources = new Sources(globalThis.wispyjs.rpc);
