@@ -10,5 +10,6 @@ from wispy.client.blocking import BlockingRpc, connect_blocking
 from wispy.client.channels import Gap
 from wispy.client.rpc import Rpc, connect
 from wispy.protocol.errors import RPCError
+from wispy.protocol.values import UnencodableError
 
-__all__ = ["BlockingRpc", "Gap", "RPCError", "Rpc", "connect", "connect_blocking"]
+__all__ = ["BlockingRpc", "Gap", "RPCError", "Rpc", "UnencodableError", "connect", "connect_blocking"]

@@ -172,7 +172,7 @@ class Rpc:
         return await self._about("rpc.get", names_in(path), timeout_s=timeout_s)
 
     async def set(self, path: Any, value: Any, /, *, timeout_s: float | None = None) -> None:
-        """Set an attribute; parameters and errors as those of `get`."""
+        """Set an attribute; all as for `get`, and `UnencodableError` where `value` cannot travel."""
         await self._about("rpc.set", names_in(path), {"value": value}, timeout_s=timeout_s)
 
     async def delete(self, path: Any, /, *, timeout_s: float | None = None) -> None:
@@ -194,6 +194,7 @@ class Rpc:
         Raises:
             RPCError: it failed; `executed` says whether it ran. For an exception of the object's own, `data["type"]`
                 is its class and `data["args"]` its arguments.
+            UnencodableError: an argument cannot travel; nothing was sent.
         """
         return await self._call(names_in(path), args, kwargs, timeout_s, idempotent)
 
@@ -383,6 +384,7 @@ def _listener(call: Callable[[Any], Any], wants_current: bool) -> Listener:
 
 
 def _checked_timeout(timeout_s: float | None) -> float | None:
-    if timeout_s is not None and not 0 < timeout_s <= MAX_TIMEOUT_S:
+    is_number = isinstance(timeout_s, int | float) and not isinstance(timeout_s, bool)
+    if timeout_s is not None and not (is_number and 0 < timeout_s <= MAX_TIMEOUT_S):
         raise ValueError(f"a time-out is a number of seconds above 0, not {timeout_s!r}")
     return timeout_s

@@ -13,7 +13,7 @@ import wispy
 from tests.support.stack import Frontend, clean_stack, free_port
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.client import Rpc, RPCError, channels
+from wispy.client import Rpc, RPCError, UnencodableError, channels
 from wispy.protocol import errors
 
 
@@ -39,6 +39,20 @@ async def test_a_method_is_called_with_positional_and_named_arguments(rpc: Rpc) 
 async def test_values_travel_unchanged(rpc: Rpc) -> None:
     value = {"big": 2**80, "tag": {"$float": "no number"}, "infinite": math.inf, "text": "ä"}
     assert await rpc.sample.echo(value) == value
+
+
+async def test_what_cannot_travel_is_told_before_anything_is_sent(rpc: Rpc) -> None:
+    before = await rpc.sample.ran
+    for value in (print, rpc.sample.a, "\ud800"):
+        with pytest.raises(UnencodableError):
+            await rpc.sample.echo(value)
+    assert await rpc.sample.ran == before
+
+
+@pytest.mark.parametrize("timeout_s", [0, -1, math.nan, math.inf, "5", True])
+async def test_what_is_no_time_out_is_told(rpc: Rpc, timeout_s: Any) -> None:
+    with pytest.raises(ValueError, match="a time-out is a number of seconds above 0, not "):
+        await rpc.call("sample.echo", 1, timeout_s=timeout_s)
 
 
 async def test_paths_reach_nested_objects_and_keys_with_dots(rpc: Rpc) -> None:
