@@ -1,0 +1,3 @@
+/** The ES module `svg-favicon.mjs`: importing it defines `<svg-favicon>`. */
+
+export class SvgFavicon extends HTMLElement {}
