@@ -10,7 +10,8 @@ export interface Page {
   text(target: string | Element, text?: unknown): string;
   /**
    * What a field says, changed first if there is a second argument: a number (or null) of number fields and sliders, a boolean
-   * of a checkbox, the chosen value (or null) of a group of radio buttons, a list of a multiple selection, else a text.
+   * of a checkbox, the chosen value (or null) of a group of radio buttons, a list of a multiple selection, else a text; that
+   * of a time has its seconds, as Python wants it.
    */
   value(target: string | Element, value?: any): any;
   show(target: string | Element, isShown?: boolean): void;

@@ -59,6 +59,9 @@
         return Number.isNaN(input.valueAsNumber) ? null : input.valueAsNumber;
       case "radio":
         return radios(input).find(({ checked }) => checked)?.value ?? null;
+      case "time":
+      case "datetime-local":
+        return /(^|T)\d\d:\d\d$/.test(input.value) ? `${input.value}:00` : input.value; // as Python reads it
       default:
         return input.value;
     }
@@ -84,7 +87,9 @@
 
   /** @param {Field} target @param {any} value */
   function write(target, value) {
-    const text = value === null || value === undefined ? "" : String(value);
+    const whole = value === null || value === undefined ? "" : String(value);
+    // A field for times takes milliseconds, and nothing that has Python's microseconds.
+    const text = /^(time|datetime-local)$/.test(target.type) ? whole.replace(/(:\d\d\.\d{3})\d+$/, "$1") : whole;
     if (target instanceof HTMLInputElement && target.type === "checkbox") {
       target.checked = Boolean(value);
     } else if (target instanceof HTMLInputElement && target.type === "radio") {

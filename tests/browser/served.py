@@ -1,6 +1,7 @@
 """What `wispy serve` and `wispy-worker` serve here: the quickstart's class, whose own module starts an app."""
 
 import asyncio
+from datetime import datetime, time
 from typing import Annotated, ClassVar
 
 from wispy import roles
@@ -50,6 +51,8 @@ class Panel:
     label: str = "first"
     serial: int = 2**60 + 1
     constructor: str = "acme"
+    start: datetime = datetime(2026, 3, 1, 12, 30, 5, 123456)
+    noon: time = time(12, 30)
 
     tracked_channel_values: ClassVar = {"level": level, "on": on, "mode": mode}
 
@@ -59,6 +62,7 @@ class Panel:
     def reset(self) -> None:
         self.level, self.on, self.mode, self.label = 0.5, False, "auto", "first"
         self.serial, self._power, self.constructor = 2**60 + 1, 1.0, "acme"
+        self.start, self.noon = Panel.start, Panel.noon
         self.rows = [{"name": "a", "done": False}, {"name": "b", "done": True}]
         self.tracked_channel_values.update(log=["started"], limits={"low": 1, "high": 9}, rows=self.rows, link="../x")
 

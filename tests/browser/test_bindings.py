@@ -126,6 +126,26 @@ async def test_a_long_integer_keeps_its_digits(show: Show) -> None:
     await wait_for_value(tab, "serial", 2**60 + 3)
 
 
+async def test_dates_and_times_are_pythons(show: Show) -> None:
+    tab = await show(
+        """<input id="start" type="datetime-local" step="0.001" wy-value="panel.start" aria-label="start">
+        <input id="noon" type="time" wy-value="panel.noon" aria-label="noon">"""
+    )
+    await wait_until(lambda: tab.run("page.value('start') === '2026-03-01T12:30:05.123'"), "the start is shown")
+    await wait_until(lambda: tab.run("page.value('noon') === '12:30:00'"), "noon is shown")
+    for field, value in {"start": "2027-01-31T08:15", "noon": "08:15"}.items():
+        await tab.run(
+            f"""(() => {{
+                const field = page.element({field!r});
+                field.value = {value!r};
+                field.dispatchEvent(new Event('input', {{bubbles: true}}));
+                field.dispatchEvent(new Event('change', {{bubbles: true}}));
+            }})()"""
+        )
+        await wait_for_value(tab, field, f"{value}:00")
+    assert not [line for line in tab.console if "wy-value" in line]
+
+
 async def test_what_is_being_typed_is_not_overwritten(show: Show) -> None:
     tab = await show('<input id="a" aria-label="a" wy-value="panel.mode"><p wy-text="panel.mode"></p>')
     await wait_until(lambda: _value_is(tab, "a", "auto"), "the field shows the value")
@@ -265,6 +285,19 @@ async def test_a_click_calls_and_shows_the_result(show: Show) -> None:
     await tab.page.fill("#first", "")
     await tab.page.click("#add")
     await wait_until(lambda: any("first: " in line for line in tab.console), "an empty field is not sent")
+
+
+async def test_a_click_in_a_form_that_goes_nowhere_does_not_load_the_page_again(show: Show) -> None:
+    tab = await show(
+        """<form><input name="q" aria-label="q"><button wy-click="panel.note('clicked')">note</button></form>
+        <p wy-text="panel.log | join"></p>"""
+    )
+    await wait_for_text(tab, "p", "started")
+    await tab.run("window.isTheSame = true")
+    await tab.page.click("button")
+    await wait_for_text(tab, "p", "started, clicked")
+    assert await tab.run("window.isTheSame")
+    assert "?" not in tab.page.url
 
 
 async def test_names_that_mean_something_to_javascript_are_the_objects(show: Show) -> None:

@@ -195,11 +195,17 @@ function bindAction(binding, event) {
   }
 
   binding.listen(event, (happened) => {
-    if (event === "submit" || element.localName === "a") {
+    if (event === "submit" || element.localName === "a" || isReload(element)) {
       happened.preventDefault();
     }
     run();
   });
+}
+
+/** Whether a click on it would also submit a form that goes nowhere, which only loads the page again. @param {Element} element */
+function isReload(element) {
+  const { type, form } = /** @type {HTMLButtonElement} */ (element);
+  return type === "submit" && Boolean(form) && !form?.hasAttribute("action") && !form?.hasAttribute("wy-submit");
 }
 
 /** @param {Binding} binding @param {Expression} expression */
