@@ -2,6 +2,7 @@
 
 import threading
 import time
+from datetime import datetime
 from typing import Any, ClassVar
 
 WIDTH = 200
@@ -26,6 +27,7 @@ class Hostile:
     """<img src=x onerror="window.attacked = 1"> `<b>bold</b>`"""
 
     tracked_channel_values: ClassVar[dict[str, Any]] = {"text": "<script>window.attacked = 1</script><b>bold</b>"}
+    seen: datetime = datetime(2026, 3, 1, 12, 30, 5, 123456)
 
     def repeat(self, text: str) -> str:
         """<b>bold</b>"""

@@ -251,6 +251,18 @@ async def test_an_attribute_is_set_and_deleted(start: Start, open_console: OpenC
     await expect(tab.page.get_by_role("complementary")).to_contain_text("del cryostat.sample")
 
 
+async def test_a_time_with_microseconds_is_set_from_what_it_is(
+    start: Start, open_console: OpenConsole, tmp_path: Path
+) -> None:
+    tab = await open_console(serve(start, tmp_path, ""), "#/hostile")
+    seen = row(tab, "seen")
+    await seen.get_by_role("button", name="Set").click()
+    await expect(seen.get_by_label("New value of seen")).to_have_value("2026-03-01T12:30:05.123")
+    await seen.get_by_label("New value of seen").fill("2027-01-31T08:15")
+    await seen.get_by_role("button", name="Set", exact=True).click()
+    await expect(seen.locator(".value")).to_have_text('"2027-01-31T08:15:00"')
+
+
 # --- what lives -------------------------------------------------------------------------------------------------------
 
 

@@ -183,6 +183,8 @@ function showInput(input, widget, value) {
     input.value = text;
     input.rows = Math.min(12, text.split("\n").length);
   } else {
-    input.value = value === null ? "null" : String(value ?? "");
+    const text = value === null ? "null" : String(value ?? "");
+    // A field for times takes milliseconds, and nothing that has Python's microseconds.
+    input.value = /^(time|datetime-local)$/.test(input.type) ? text.replace(/(:\d\d\.\d{3})\d+$/, "$1") : text;
   }
 }
