@@ -1253,7 +1253,10 @@
 
     /** @param {number} now */
     #lookForLife(now) {
-      if (this.#environment.wallClock() - now - this.#wallOffset > Connection.SLEEP_MS) {
+      const wallOffset = this.#environment.wallClock() - now;
+      const gainedMs = wallOffset - this.#wallOffset;
+      this.#wallOffset = Math.min(wallOffset, this.#wallOffset); // a calendar that was put back must hide no later sleep
+      if (gainedMs > Connection.SLEEP_MS) {
         this.#lose("the computer slept"); // a new hello reads the clock again
       } else if (this.#probedAt !== null && now - this.#probedAt > Connection.ANSWER_MS) {
         this.#lose("the server fell silent");
@@ -1435,7 +1438,7 @@
       throw new TypeError(`there is no option ${wrong}; there are timeout, signal, idempotent`);
     }
     // setTimeout takes 31 bits, and would fire at once beyond them.
-    if (timeout !== undefined && !(timeout > 0 && timeout < 2 ** 31)) {
+    if (timeout !== undefined && !(typeof timeout === "number" && timeout > 0 && timeout < 2 ** 31)) {
       throw new TypeError("timeout is a number of milliseconds, above 0 and below 2 ** 31");
     }
     return options;

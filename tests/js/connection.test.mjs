@@ -146,6 +146,17 @@ test("a probe that nothing answers ends the connection", (t) => {
   assert.equal(lab.socket.received[0].method, "sample.f");
 });
 
+test("a calendar that is put back hides no sleep that follows", (t) => {
+  const lab = new Lab(t);
+  lab.connect();
+  lab.asleepMs = -3_600_000;
+  lab.pass(5_000);
+  assert.equal(lab.rpc.$state, "connected");
+  lab.asleepMs += 60_000;
+  lab.pass(5_000);
+  assert.equal(lab.rpc.$state, "connecting");
+});
+
 test("after sleep the connection is made anew, because the clock it read is of no use", (t) => {
   const lab = new Lab(t);
   const socket = lab.connect();

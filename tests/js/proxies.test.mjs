@@ -130,6 +130,7 @@ test("mistakes are told clearly", async (t) => {
   assert.throws(() => Object.freeze(rpc.sample), TypeError);
   assert.throws(() => rpc.$options({ timeOut: 3 }), /no option timeOut/);
   assert.throws(() => rpc.$options({ timeout: -1 }), /milliseconds/);
+  assert.throws(() => rpc.$options({ timeout: "300" }), /milliseconds/);
 });
 
 test("replacing an object is reported, not sent", async (t) => {
