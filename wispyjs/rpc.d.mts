@@ -62,7 +62,7 @@ export interface RpcWebsocket {
   listChannels(): Promise<string[]>;
   /**
    * Subscribes, and calls each handler on every update; with `callNow` also at once with the current value.
-   * Resolves when the server has confirmed all of them, and rejects if it refuses one.
+   * Resolves when the server has confirmed all of them, and rejects if it refuses one; the others are followed.
    */
   addChannelHandlers(handlers: { [channel: string]: ChannelHandler }, callNow?: boolean): Promise<void>;
   /** Removes these handlers, or every handler of the named channels. */

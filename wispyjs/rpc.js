@@ -1588,7 +1588,7 @@
         case "toJSON":
           return () => String(path);
         case "valueOf":
-          return () => proxy;
+          return () => this.#asOperand(proxy);
         case "constructor":
           return Function;
         case "then":
@@ -1630,6 +1630,14 @@
     defineProperty = () => false;
     setPrototypeOf = () => false;
     preventExtensions = () => false;
+
+    /** What reckons with a member, as `rpc.sample.a += 1` does, would set a text, or NaN. @param {any} proxy */
+    #asOperand(proxy) {
+      if (this.#path.names.length > 1) {
+        throw new TypeError(`${this.#path} is not its value: await it`);
+      }
+      return proxy;
+    }
 
     /** @param {"then" | "catch" | "finally"} name @returns {(...handlers: any[]) => Promise<any>} */
     #promiseMethod(name) {

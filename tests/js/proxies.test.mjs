@@ -44,6 +44,16 @@ for (const [name, [use, method, params]] of Object.entries(CASES)) {
   test(`sends: ${name}`, async (t) => assert.deepEqual(await sentBy(t, use), [[method, params]]));
 }
 
+test("a member that is taken for its value says so, and nothing is sent", async (t) => {
+  const sent = await sentBy(t, async ({ sample }) => {
+    const mistakes = [() => (sample.a += 1), () => sample.a++, () => sample.a > 3, () => sample.a == 2, () => "is " + sample.a];
+    for (const mistake of mistakes) {
+      assert.throws(mistake, { name: "TypeError", message: "rpc.sample.a is not its value: await it" });
+    }
+  });
+  assert.deepEqual(sent, []);
+});
+
 test("looking never sends: rpc and objects are not promises, symbols and locals are local", async (t) => {
   const sent = await sentBy(t, async (rpc) => {
     const { sample } = rpc;
