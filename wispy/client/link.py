@@ -133,6 +133,11 @@ class Link:
 
     # --- life -------------------------------------------------------------------------------------------------------
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a connection, and a session on it."""
+        return self.state in ("connected", "resumed")
+
     def start(self) -> None:
         """Begin to connect, and stay connected from then on."""
         self._session.start(boottime())
@@ -197,7 +202,7 @@ class Link:
             if self._socket is socket:  # else `close` ends it, politely
                 self._socket = None
                 socket.abort()
-            was_open = self.state in ("connected", "resumed")
+            was_open = self.is_open
             self._on_down()
             self._session.detach("the connection was lost", boottime())
             self._rearm()
@@ -236,6 +241,8 @@ class Link:
         """The server does not take the session, or the token."""
         if error.code == errors.UNAUTHENTICATED.code and not self.first.done():
             self.first.set_exception(error)
+        elif self.first.done() and not error.retryable:  # an expired token: nobody waits for this connection
+            self._events.report(error, "the server refused the connection")
         self._end(f"the server refused the session: {error}")
 
     def renew(self, token: str) -> None:
@@ -274,7 +281,7 @@ class Link:
     def flush(self) -> None:
         """Send what may be sent."""
         self._send(self._session.flush(boottime()))
-        if self.state not in ("connected", "resumed"):
+        if not self.is_open:
             self._rearm()
 
     def local(self, method: str, params: bytes, on_settled: Callable[[Call], None]) -> None:

@@ -142,11 +142,16 @@ class Rpc:
     async def authenticate(self, token: str) -> None:
         """Show a newer token of the same user, without a new connection; later connections show this one, too.
 
+        Where the one before has expired, and connections are refused (`on_error` tells it), the next one shows this.
+
         Raises:
-            RPCError: the token is no good.
+            RPCError: the token is no good, or there is no connection.
         """
+        link, _ = self._opened()
+        if not link.is_open:
+            link.renew(token)
         await self._request(AUTHENTICATE, {"token": token}, "", None)
-        self._opened()[0].renew(token)
+        link.renew(token)
 
     @property
     def state(self) -> str:

@@ -149,6 +149,32 @@ async def test_a_closing_frontend_answers_what_it_has_and_gets_nothing_new(
     assert states == ["connecting", "connected", "connecting", "resumed"]
 
 
+async def test_a_token_that_has_expired_is_told_and_a_newer_one_helps(server: ScriptedServer) -> None:
+    rpc = wispy.connect(server.url, token="first")
+    reported: list[BaseException] = []
+    rpc.on_error(lambda error, _: reported.append(error))
+    user = {"user": "ann", "roles": []}
+    opened = asyncio.create_task(rpc.open())
+    (login,) = await server.wait_for("rpc.authenticate", 1)
+    await login.answer(user)
+    await opened
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(rpc.close)
+        server.cut()
+        (login,) = await server.wait_for("rpc.authenticate", 2)
+        await login.fail(errors.UNAUTHENTICATED.code, "it has expired", retryable=False)
+        await wait_until(lambda: reported, "the refusal is told")
+        renewal = asyncio.create_task(rpc.authenticate("newer"))
+        (login,) = await server.wait_for("rpc.authenticate", 3)
+        assert login.data["params"] == {"token": "newer"}
+        await login.answer(user)
+        _, renewed = await server.wait_for("rpc.authenticate", 3, count=2)
+        await renewed.answer(user)
+        await renewal
+        assert rpc.state == "connected"
+    assert [error.code for error in reported if isinstance(error, RPCError)] == [errors.UNAUTHENTICATED.code]
+
+
 async def test_channels_continue_where_they_stopped(server: ScriptedServer, rpc: Rpc) -> None:
     server.resume()
     server.channels = {"sample.a": {"value": 1, "at": "1-a:1"}, "sample.alarm": {"at": "1-a:5"}}
