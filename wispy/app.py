@@ -1,7 +1,7 @@
 """All of wispy in one program: objects in this process, frontends beside it, and Redis where none is named.
 
 Rules:
-- `run` blocks, in the main thread, and ends on Ctrl-C or SIGTERM.
+- `run` blocks, in the main thread, and ends on Ctrl-C, SIGTERM, or with its terminal.
 - `start` serves from threads of its own, so that it works in a notebook and beside a running loop.
 - Whatever was started is ended (`wispy.parts`).
 """
@@ -26,6 +26,7 @@ from wispy.loops import new_event_loop
 from wispy.parts import Parts, run_parts
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
+from wispy.surroundings import open_standard_streams
 from wispy.worker.source import ObjectSource, from_instances, is_importing
 
 log = logging.getLogger("wispy.app")
@@ -64,7 +65,7 @@ class RPCWebApp:
         return self._parts.url if self._parts is not None else ""
 
     def run(self) -> None:
-        """Serve until Ctrl-C or SIGTERM; call it in the main thread.
+        """Serve until Ctrl-C or SIGTERM, or until its terminal is closed; call it in the main thread.
 
         With `autoreload` the program is started anew from its first line whenever one of its files changes. Where a
         command imports the program for an object in it (`wispy-worker --object quickstart:sample`), this does nothing.
@@ -137,6 +138,7 @@ class RPCWebApp:
 
 def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Handover | None = None) -> None:
     """Serve these objects with frontends and, where none is named, a private Redis; print the URL."""
+    open_standard_streams()
     logs.configure(config.logging_config, config.audit)
     parts = Parts(config, sources, has_web=True, handover=handover)
     is_again = handover is not None and handover.given.is_again

@@ -1,7 +1,7 @@
 """What one process runs: objects, frontends, or both, and Redis where none is named.
 
 Rules:
-- The first Ctrl-C or SIGTERM never raises inside object code, a second one ends the process at once.
+- The first Ctrl-C, SIGTERM or SIGHUP never raises inside object code, a second one ends the process at once.
 - Whatever was started is ended: frontends, the private server, threads; also when starting fails half-way, and the
   children also when this process is killed.
 """
@@ -31,6 +31,7 @@ from wispy.metrics import Snapshot
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
 from wispy.scrape import Tell
+from wispy.surroundings import ending_signals
 from wispy.timing import wait_until
 from wispy.worker.process import Worker
 from wispy.worker.source import ObjectSource
@@ -244,8 +245,8 @@ class _Web:
 
 
 def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:
-    """Run the parts in the main thread until Ctrl-C or SIGTERM."""
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Run the parts in the main thread until a signal ends them."""
+    former = {number: signal.getsignal(number) for number in ending_signals()}
     asked: dict[int, float] = {}
     """Signal to when it came first."""
     is_over = threading.Event()

@@ -32,6 +32,7 @@ from wispy.errors import StartError
 from wispy.reload.files import Files, own_folders
 from wispy.reload.handover import VARIABLE, Given, Handover, Told, receive, send, taken
 from wispy.resources import module_path
+from wispy.surroundings import ending_signals
 
 LOOK_S: Final = 0.2
 """Between two looks at the files. A change is acted on when a further look finds no more: an editor saves several."""
@@ -113,7 +114,7 @@ class Watcher:
 
     def run(self) -> int:
         """Watch until the program ends well, or a signal says so."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in ending_signals():
             signal.signal(number, self._asked_to_end)
         server = RevivedServer() if self._plan.needs_redis else None
         if server is not None:

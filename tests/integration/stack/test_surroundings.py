@@ -1,0 +1,59 @@
+"""Programs that are started and ended in other ways than at a prompt: streams closed, the terminal gone, no `stop`."""
+
+import signal
+import sys
+
+import httpx
+import pytest
+
+from tests.integration.stack.conftest import MakeStack
+from tests.support.stack import SERVED, free_port
+from tests.support.waiting import wait_until_blocking
+
+OUTLIVING = """
+import signal, sys
+from wispy import RPCWebApp, on_release
+
+class Lamp:
+    @on_release
+    def close(self):
+        print("the lamp is off", flush=True)
+
+signal.signal(signal.SIGHUP, getattr(signal, sys.argv[1]))
+RPCWebApp({"port": 0, "launch": "never"}, lamp=Lamp()).run()
+"""
+
+
+def test_who_closes_the_terminal_ends_the_program_well(make_stack: MakeStack) -> None:
+    program = make_stack().run([sys.executable, "-c", OUTLIVING, "SIG_DFL"])
+    program.wait_until_says("wispy serves lamp")
+    program.send(signal.SIGHUP)
+    assert program.wait() == 0
+    assert program.says("the lamp is off")
+
+
+def test_under_nohup_it_goes_on(make_stack: MakeStack) -> None:
+    program = make_stack().run([sys.executable, "-c", OUTLIVING, "SIG_IGN"])
+    url = program.wait_until_says(r"wispy serves lamp at (\S+)")[1]
+    program.send(signal.SIGHUP)
+    assert httpx.get(f"{url}healthz", trust_env=False, timeout=30).status_code == 200
+    assert program.stop() == 0
+    assert program.says("the lamp is off")
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_may_be_closed(make_stack: MakeStack, closed: str) -> None:
+    """The sockets that got their numbers had the program aborted, at its end or before."""
+    port = free_port()
+    served = [sys.executable, "-m", "wispy", "serve", "--object", "served:quiet", "--port", str(port)]
+    program = make_stack().run(["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *served], env={"PYTHONPATH": str(SERVED)})
+
+    def is_served() -> bool:
+        assert program.is_running, program.output
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_until_blocking(is_served, lambda: f"it serves: {program.output}")
+    assert program.stop() == 0, program.output
