@@ -7,6 +7,7 @@ Rules:
 """
 
 import asyncio
+import atexit
 import logging
 import os
 import sys
@@ -71,11 +72,14 @@ class RPCWebApp:
         command imports the program for an object in it (`wispy-worker --object quickstart:sample`), this does nothing.
 
         Raises:
-            StartError: the port is in use, or an object cannot be served.
+            StartError: the port is in use, an object cannot be served, or this is not the place to block.
         """
         if is_importing():
             log.info("RPCWebApp.run() does nothing here: the program was imported for an object in it")
             return
+        if self._parts is not None:
+            raise StartError("it is running already")
+        _check_may_block()
         run_all_in_one(self._config, self._sources, enter(self._config, self._files))
 
     def start(self) -> Self:
@@ -94,6 +98,7 @@ class RPCWebApp:
         started = threading.Event()
         self._thread = threading.Thread(target=self._serve, args=(started,), name="wispy-objects", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)
         if not started.wait(START_S):
             self._parts.ask_to_stop()
             self._parts = self._thread = None  # the thread ends by itself, once the object that holds it lets it
@@ -120,12 +125,20 @@ class RPCWebApp:
             started.set()
 
     def stop(self) -> None:
-        """End what `start` has started, and wait for it. It may be called again."""
-        if self._parts is not None and self._thread is not None:
-            self._parts.ask_to_stop()
-            self._thread.join()
+        """End what `start` has started, and wait for it. It may be called again.
+
+        The end of the program calls it, too. An object's own code asks for the end, and does not wait: it would be
+        for itself.
+        """
+        if self._parts is None or self._thread is None:
+            return
+        self._parts.ask_to_stop()
+        if self._thread is threading.current_thread():
+            return
+        self._thread.join()
         self._parts = None
         self._thread = None
+        atexit.unregister(self.stop)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -156,6 +169,17 @@ def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Ha
             webbrowser.open(parts.url)
 
     run_parts(parts, announce)
+
+
+def _check_may_block() -> None:
+    """Raise `StartError` where `run` cannot work: signals come to the main thread, and a loop runs in no other."""
+    if threading.current_thread() is not threading.main_thread():
+        raise StartError("run() is for the main thread: here, call start(), and stop() at the end")
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise StartError("run() would block the event loop that runs here, as in a notebook: call start(), later stop()")
 
 
 def has_desktop() -> bool:

@@ -8,6 +8,7 @@ Rules:
 
 import asyncio
 import logging
+import math
 import os
 import signal
 import socket
@@ -115,7 +116,7 @@ class Parts:
             await self._stop.wait()
         finally:
             if web is not None:
-                await asyncio.to_thread(web.stop)
+                await web.stop()
             if self._worker is not None:
                 await self._worker.stop()
             if server is not None:
@@ -235,13 +236,13 @@ class _Web:
             log.exception("the frontends failed")
             self._on_failure(error)
 
-    def stop(self) -> None:
-        """Drain and end; blocks."""
+    async def stop(self) -> None:
+        """Drain and end. No thread of a pool waits for it: there is none any more where the interpreter ends."""
         try:
             self._loop.call_soon_threadsafe(self._stop.set)
         except RuntimeError:
             log.debug("the frontends have ended already")
-        self._thread.join()
+        await wait_until(lambda: not self._thread.is_alive(), math.inf)
 
 
 def run_parts(parts: Parts, on_started: Callable[[], None]) -> None:

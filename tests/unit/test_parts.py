@@ -1,5 +1,6 @@
 """What one process runs, as far as it can be had without running it."""
 
+import asyncio
 import threading
 from pathlib import Path
 
@@ -26,7 +27,7 @@ def test_frontends_that_fail_can_be_ended_before_their_thread_is_over(tmp_path: 
     web = _Web(with_session_secret(config), Listening([], []), fail, nobody)
     assert is_told.wait(10)
     threading.Timer(0.05, may_end.set).start()
-    web.stop()
+    asyncio.run(web.stop())
     assert [str(error) for error in failures] == [
         f"auth.tokens = {tmp_path}/absent: cannot be read: No such file or directory"
     ]

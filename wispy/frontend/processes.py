@@ -9,13 +9,14 @@ Rules:
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
 import socket
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import Final
 
 import msgspec
@@ -124,10 +125,7 @@ def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) ->
 
 async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
     """Wait until the child has ended by itself, or has been told to, and has."""
-    # A thread of its own: the loop's are few more than the machine has cores, and there may be more children than that.
-    waiting = ThreadPoolExecutor(1, "wispy-child")
-    ended = asyncio.get_running_loop().run_in_executor(waiting, child.wait)
-    waiting.shutdown(wait=False)
+    ended = _end_of(child)
     stopping = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +142,25 @@ async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> 
             child.kill()
         if child.stdin is not None:
             _close(child)
+
+
+def _end_of(child: subprocess.Popen[bytes]) -> asyncio.Future[None]:
+    """Done once the child has ended."""
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def tell() -> None:
+        if not ended.done():
+            ended.set_result(None)
+
+    def wait() -> None:
+        child.wait()
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(tell)
+
+    # Not in a pool: a program that comes to its end waits for a pool's threads, and the child for the program's end.
+    threading.Thread(target=wait, name="wispy-child", daemon=True).start()
+    return ended
 
 
 def _close(child: subprocess.Popen[bytes]) -> None:

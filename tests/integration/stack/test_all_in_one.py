@@ -1,5 +1,6 @@
 """RPCWebApp and `wispy serve`: one program that serves, ends when it is told to, and leaves nothing behind."""
 
+import asyncio
 import gc
 import shutil
 import signal
@@ -378,3 +379,27 @@ def test_what_ends_it_later_is_told(caplog: pytest.LogCaptureFixture) -> None:
         assert app._parts is not None
         app._parts._fail(StartError("the server is none that can be used"))
         wait_until_blocking(lambda: "the server is none that can be used" in caplog.text, "it is told")
+
+
+@MODES
+async def test_an_object_may_end_it(multiprocessed: str) -> None:
+    class Switch:
+        def off(self) -> str:
+            app.stop()
+            return "it is off"
+
+    with RPCWebApp(config(multiprocessed), switch=Switch()) as app:
+        async with Client(websocket_url(app)) as client:
+            assert await client.call("switch.off") == "it is off"
+            assert await client.wait_until_closed() == 1001
+    assert app.url == ""
+
+
+async def test_run_is_refused_where_it_cannot_work() -> None:
+    app = RPCWebApp(config("false"), quiet=Quiet())
+    with pytest.raises(StartError, match=r"as in a notebook: call start\(\)"):
+        app.run()
+    with pytest.raises(StartError, match=r"for the main thread: here, call start\(\)"):
+        await asyncio.to_thread(app.run)
+    with app, pytest.raises(StartError, match="running already"):
+        app.run()

@@ -57,3 +57,25 @@ def test_standard_streams_may_be_closed(make_stack: MakeStack, closed: str) -> N
 
     wait_until_blocking(is_served, lambda: f"it serves: {program.output}")
     assert program.stop() == 0, program.output
+
+
+UNSTOPPED = """
+import sys
+from wispy import RPCWebApp, on_release
+
+class Lamp:
+    @on_release
+    def close(self):
+        print("the lamp is off", flush=True)
+
+RPCWebApp({"port": 0, "launch": "never", "multiprocessed": sys.argv[1] == "true"}, lamp=Lamp()).start()
+raise ValueError("a mistake of the program's own")
+"""
+
+
+@pytest.mark.parametrize("multiprocessed", ["true", "false"])
+def test_the_end_of_a_program_ends_what_it_has_started(make_stack: MakeStack, multiprocessed: str) -> None:
+    program = make_stack().run([sys.executable, "-c", UNSTOPPED, multiprocessed])
+    assert program.wait() == 1
+    assert program.says("a mistake of the program's own")
+    assert program.says("the lamp is off")
