@@ -16,7 +16,7 @@ import webbrowser
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from wispy import log as logs
 from wispy.config.load import load
@@ -47,10 +47,11 @@ class RPCWebApp:
 
     Raises:
         ConfigError: a key is unknown, or a value impossible.
-        StartError: a name cannot be an object's.
+        StartError: there is no object, or something given as one cannot be served.
     """
 
     def __init__(self, config: str | Path | Mapping[str, Any] | Config | None = None, /, **objects: object) -> None:
+        _check_objects(objects)
         self._config = prepared(_loaded(config), is_all_in_one=True)
         self._files = [config] if isinstance(config, str | Path) else []
         self._sources = from_instances(objects)
@@ -189,9 +190,27 @@ def has_desktop() -> bool:
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")) and sys.stdout.isatty()
 
 
-def _loaded(config: str | Path | Mapping[str, Any] | Config | None) -> Config:
+def _loaded(config: object) -> Config:
     if isinstance(config, Config):
         return config
     if isinstance(config, Mapping):
-        return load(data=config).config
-    return load(config).config
+        return load(data=cast(Mapping[str, Any], config)).config
+    if config is None or isinstance(config, str | Path):
+        return load(config).config
+    kind = type(config).__name__
+    raise StartError(
+        f"what comes first is the configuration, a YAML file or a dict, and not an instance of {kind}; "
+        "an object has a name: RPCWebApp(sample=sample)"
+    )
+
+
+def _check_objects(objects: Mapping[str, object]) -> None:
+    """Raise `StartError` where a setting is meant: a configuration that is served would show its secrets."""
+    for name, target in objects.items():
+        is_config = name == "config" and isinstance(target, str | Path | Mapping)
+        is_setting = name in Config.__struct_fields__ and isinstance(target, str | int | float)
+        if is_config or is_setting:
+            raise StartError(
+                f"{name} would be an object; settings come first, as a YAML file or a dict: "
+                "RPCWebApp({'port': 8000}, sample=sample)"
+            )

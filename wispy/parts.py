@@ -102,6 +102,7 @@ class Parts:
                 sockets.public.extend(self._listen())
                 sockets.metrics.extend(listen_for_metrics(self.config))
             self._warn_without_secret()
+            self._warn_of_settings_for_none()
             server = self._start_redis()
             if self.has_web:
                 self.url = url_of(self.config, sockets.public)
@@ -146,6 +147,13 @@ class Parts:
                 "no session.secret is set: a page cannot go on with its session at another frontend of this Redis, and "
                 "what it had sent is `maybe` there; give all of them the same secret"
             )
+
+    def _warn_of_settings_for_none(self) -> None:
+        """With a private server nobody else can own what `instance_configs` names: a misspelt name would do nothing."""
+        served = [source.name for source in self.sources]
+        for name in self.config.instance_configs:
+            if self._is_private and name not in served:
+                log.warning("instance_configs.%s is for no object that is served: %s", name, ", ".join(served))
 
     def _start_redis(self) -> RevivedServer | None:
         """Start a private server, where no Redis is named and no watcher has one."""

@@ -126,6 +126,8 @@ def _source(name: str, target: object) -> ObjectSource:
         raise StartError(f"{name!r} is a module: name an object in it, MODULE:OBJECT")
     if target is None:
         raise StartError(f"the object {name} is None: does the function that makes it return it?")
+    if type(target) in (str, bytes, bool, int, float):
+        raise StartError(f"the object {name} is a plain {type(target).__name__}: nothing of it could be served")
     if inspect.isclass(target) or inspect.isroutine(target) or isinstance(target, functools.partial):
         make = cast(Callable[[], object], target)
         return ObjectSource(name, functools.partial(_made, name, make), is_instance=False)

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from tests.integration.stack.conftest import MakeStack
-from tests.support.stack import SERVED, free_port
+from tests.support.stack import SERVED, command, free_port
 from tests.support.waiting import wait_until_blocking
 
 OUTLIVING = """
@@ -79,3 +79,13 @@ def test_the_end_of_a_program_ends_what_it_has_started(make_stack: MakeStack, mu
     assert program.wait() == 1
     assert program.says("a mistake of the program's own")
     assert program.says("the lamp is off")
+
+
+def test_settings_for_no_object_are_told(make_stack: MakeStack) -> None:
+    settings = ["--set", "instance_configs.qiet.add_attributes=false", "--set", "instance_configs.quiet.shared=false"]
+    served = ["serve", "--object", "served:quiet", "--port", "0", *settings]
+    program = make_stack().run([command("wispy"), *served])
+    program.wait_until_says("wispy serves quiet")
+    assert program.says(r"WARNING .*: instance_configs\.qiet is for no object that is served: quiet\n")
+    assert not program.says(r"instance_configs\.quiet is for no object")
+    assert program.stop() == 0

@@ -156,6 +156,8 @@ async def make_later() -> object:
 def test_what_is_no_object_is_refused() -> None:
     with pytest.raises(StartError, match="the object sample is None"):
         from_instances({"sample": None})
+    with pytest.raises(StartError, match="the object sample is a plain str: nothing of it could be served"):
+        from_instances({"sample": "config.yaml"})
     for factory, returned in ((print, "None"), (make_later, "a coroutine")):
         (source,) = from_instances({"sample": factory})
         with pytest.raises(StartError, match=f"the object sample cannot be served: its factory returned {returned}"):
