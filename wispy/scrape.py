@@ -3,6 +3,7 @@
 They are for use inside a deployment: they name objects, take nothing, and have no authentication and no TLS.
 """
 
+import errno
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
@@ -38,10 +39,12 @@ def bind(address: str, port: int, hint: str, backlog: int = 128) -> list[socket.
     """
     try:
         return bind_sockets(port, address or None, backlog=backlog)
-    except (OSError, OverflowError) as error:
+    except (OSError, UnicodeError) as error:  # the latter: a part of a name is too long
         place = f"{address or 'any address'}, port {port}"
         text = getattr(error, "strerror", None) or error
-        raise StartError(f"cannot listen on {place}: {text}; {hint}") from error
+        is_port = isinstance(error, OSError) and error.errno in (errno.EADDRINUSE, errno.EACCES)
+        advice = hint if is_port else "`address` is one of this machine's, or empty for all of them"
+        raise StartError(f"cannot listen on {place}: {text}; {advice}") from error
 
 
 def url_of(sockets: Sequence[socket.socket], path: str) -> str:

@@ -29,8 +29,15 @@ logger = logging.getLogger("wispy.app")
 def serve(arguments: argparse.Namespace) -> None:
     """`wispy serve [CONFIG] [--object ...]`."""
     file = arguments.file
+    if file is not None and arguments.config is not None:
+        raise CommandError(f"two configuration files are given: {file} and --config {arguments.config}")
     if file is not None and is_spec(file) and not Path(file).exists():
         raise CommandError(f"there is no configuration file {file}; an object is named with --object {file}")
+    if file is not None and file.endswith(".py"):
+        raise CommandError(
+            f"{file} is a program, and no configuration: run it with python {file}, or name an object in it with "
+            f"--object {Path(file).stem}:OBJECT"
+        )
     config = prepared(_load(arguments).config, is_all_in_one=True)
     if not arguments.objects:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")

@@ -137,9 +137,9 @@ class _Reader:
             for name, value in content.items():
                 self._refuse_unknown(node, replace(given, value=value), (*unknown, str(name)))
             return
-        key = ".".join(nearest)
         given = replace(given, key=(*given.key, *unknown))
-        self._refuse(given, f"unknown key; the nearest valid key is {key}", key)
+        meant = sources.written(nearest, given.source)
+        self._refuse(given, f"unknown key; the nearest valid key is {meant}", nearest[-1])
 
     def _convert(self, setting: Setting, given: Given) -> None:
         try:
@@ -150,6 +150,7 @@ class _Reader:
             self.values[given.key] = replace(given, value=value)
 
     def _refuse(self, given: Given, reason: str, nearest: str = "") -> None:
+        """Note a problem; `nearest` is the last part of the key that may be meant."""
         key = ".".join(given.key) or "configuration"
         self.problems.append(f"{given.source}: {key} = {values.shown(given.key, given.value, nearest)}: {reason}")
 

@@ -14,6 +14,7 @@ from wispy.config.fields import Group, GroupMap, Key, Node, Setting
 from wispy.errors import ConfigError
 
 ENVIRONMENT_PREFIX = "WISPY_"
+_ENVIRONMENT = "environment "
 
 CLIENT_URL = "WISPY_URL"
 """Names the server that the commands of `wispy.cli` use; it is no setting of a server."""
@@ -72,7 +73,8 @@ def read_yaml(file: Path) -> Any:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader's child  # nosec B506
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
-        raise ConfigError(f"file {file}, line {line}: {error.problem}") from None
+        problem = ", ".join(filter(None, (error.context, error.problem)))
+        raise ConfigError(f"file {file}, line {line}: {problem}") from None
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         raise ConfigError(f"file {file}: is not YAML: {error}") from None
     return {} if content is None else content
@@ -86,7 +88,13 @@ def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:
         if _SERVICE_NAME.search(name) or (name.endswith("_PORT") and _SERVICE_VALUE.match(text)):
             continue
         key = tuple(name.removeprefix(ENVIRONMENT_PREFIX).lower().split("__"))
-        yield Given(key, text, f"environment {name}", is_text=True)
+        yield Given(key, text, f"{_ENVIRONMENT}{name}", is_text=True)
+
+
+def written(key: Key, source: str) -> str:
+    """A key as people write it in a source: dotted, and in the environment also as a variable."""
+    variable = f" ({ENVIRONMENT_PREFIX}{'__'.join(key).upper()})" if source.startswith(_ENVIRONMENT) else ""
+    return f"{'.'.join(key)}{variable}"
 
 
 def from_flags(overrides: Mapping[str, Any]) -> Iterator[Given]:
@@ -105,10 +113,14 @@ def nearest(unknown: Key, section: Key, group: Group) -> Key:
         group: the section.
     """
     name, *inner = unknown
+    everywhere = list(_paths(fields.root(), ()))
+    words = "_".join((*section, *unknown))
+    for path in everywhere:
+        if words == "_".join(path):  # WISPY_REDIS_URL, as many programs have it
+            return path
     here = difflib.get_close_matches(name, group.members, n=1, cutoff=0.7)
     if here:
         return _nearest_below((*section, here[0]), group.members[here[0]], tuple(inner))
-    everywhere = list(_paths(fields.root(), ()))
     # The same word elsewhere is most likely a key put one level too high or too low.
     for word, rest in ((name, tuple(inner)), (unknown[-1], ())):
         by_name = difflib.get_close_matches(word, {path[-1] for path in everywhere}, n=1, cutoff=0.7)

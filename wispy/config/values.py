@@ -65,10 +65,10 @@ def shown(key: Key, value: Any, nearest: str = "") -> str:
     Args:
         key: where it stands.
         value: as written.
-        nearest: the valid key it may have been meant for.
+        nearest: the last part of the valid key that it may have been meant for.
     """
     name = key[-1] if key else ""
-    if is_secret(name) or resembles_secret(name) or is_secret(nearest.rpartition(".")[2]):
+    if is_secret(name) or resembles_secret(name) or is_secret(nearest):
         return MASK
     # The content of a section that is unknown may hold secrets under any name.
     if isinstance(value, Mapping):

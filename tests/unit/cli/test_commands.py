@@ -83,3 +83,10 @@ def test_an_object_in_the_place_of_the_configuration_is_told(capsys: pytest.Capt
     assert capsys.readouterr().err == (
         "there is no configuration file thermostat:Thermostat; an object is named with --object thermostat:Thermostat\n"
     )
+    assert main(["serve", "lab/thermostat.py"]) == 2
+    assert capsys.readouterr().err == (
+        "lab/thermostat.py is a program, and no configuration: run it with python lab/thermostat.py, "
+        "or name an object in it with --object thermostat:OBJECT\n"
+    )
+    assert main(["serve", "lab.yaml", "--config", "other.yaml"]) == 2
+    assert capsys.readouterr().err == "two configuration files are given: lab.yaml and --config other.yaml\n"

@@ -214,8 +214,11 @@ def test_unknown_names_in_the_environment_and_in_flags() -> None:
     said = "sesion.secret = ***: unknown key; the nearest valid key is session.secret"
     assert said in problems(environ={"WISPY_SESION__SECRET": "hunter2"})
     assert said in problems(overrides={"sesion.secret": "hunter2"})
-    assert "environment WISPY_PROT: prot = '1': unknown key; the nearest valid key is port" in problems(
+    assert "environment WISPY_PROT: prot = '1': unknown key; the nearest valid key is port (WISPY_PORT)" in problems(
         environ={"WISPY_PROT": "1"}
+    )
+    assert "the nearest valid key is redis.tls.ca (WISPY_REDIS__TLS__CA)" in problems(
+        environ={"WISPY_REDIS_TLS_CA": "a"}
     )
     assert "environment WISPY_PORT__X: port = '1': has no key x: it is set as a whole" in problems(
         environ={"WISPY_PORT__X": "1"}

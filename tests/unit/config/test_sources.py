@@ -10,7 +10,8 @@ from wispy.errors import ConfigError
     ("text", "said"),
     [
         ("a: 1\nport: 1\nport: 2\n", "line 3: the key 'port' stands twice in its section"),
-        ("a: [1\n", "line 2: "),
+        ("a: [1\n", "line 2: while parsing a flow sequence, expected"),
+        ("port: 1\n---\nport: 2\n", "line 2: expected a single document in the stream, but found another document"),
         ("a: !!python/object/apply:os.getpid []\n", "line 1: could not determine a constructor"),
         ("a: \x01\n", "is not YAML"),
         ("[" * 5000, "is not YAML"),
