@@ -232,8 +232,11 @@ def _made_again(directory: Path) -> Path:
 
 
 def _make_directory() -> Path:
-    directory = Path(tempfile.mkdtemp(prefix="wispy-"))  # 0700
-    if len(bytes(directory / "s")) <= _MAX_SOCKET_PATH:
-        return directory
-    shutil.rmtree(directory)
-    return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp chooses name and rights
+    try:
+        directory = Path(tempfile.mkdtemp(prefix="wispy-"))  # 0700
+        if len(bytes(directory / "s")) <= _MAX_SOCKET_PATH:
+            return directory
+        shutil.rmtree(directory)
+        return Path(tempfile.mkdtemp(prefix="wispy-", dir="/tmp"))  # mkdtemp chooses name and rights
+    except OSError as error:  # a read-only file system, say
+        raise StartError(f"the embedded Redis server has no directory: {error}") from error

@@ -2,7 +2,8 @@
 
 Rules:
 - Nothing is overwritten: the folder is new, or empty.
-- The project's module has a name that hides none of Python's or wispy's own: a script's folder comes first on its path.
+- The project's module has a name that hides no module of Python's, wispy's or an installed package's: a script's folder
+  comes first on its path.
 - The files are those in `template/`, where `PROJECT_MODULE`, `PROJECT_CLASS` and `PROJECT_VERSION` stand for the
   project's own; each has `.txt` at the end of its name, so that no tool takes it for one of wispy's.
 """
@@ -12,6 +13,7 @@ import keyword
 import sys
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -43,9 +45,14 @@ def module_name(name: str) -> str:
         raise CommandError(f"{name!r} cannot be a project's name: use small letters, digits, - and _, as in my-lab")
     if len(module) > LONGEST_OBJECT_NAME:
         raise CommandError(f"the project's name has more than {LONGEST_OBJECT_NAME} characters")
-    if keyword.iskeyword(module) or module in sys.stdlib_module_names or module in TAKEN:
+    if keyword.iskeyword(module) or module in sys.stdlib_module_names or module in TAKEN or _is_installed(module):
         raise CommandError(f"{name!r} cannot be a project's name: in Python, {module} is something else already")
     return module
+
+
+def _is_installed(module: str) -> bool:
+    spec = find_spec(module)
+    return spec is not None and spec.origin is not None  # a mere folder, such as one in the working directory, has none
 
 
 def create(folder: Path, module: str) -> None:

@@ -221,3 +221,10 @@ def test_the_socket_path_fits_although_the_temporary_directory_is_deep(
     server.stop()
     assert list(deep.iterdir()) == []
     assert len(server.url) < embedded._MAX_SOCKET_PATH + len("unix://")
+
+
+def test_says_where_it_has_no_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container with a read-only file system and without `/tmp`, say."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    with pytest.raises(StartError, match=r"the embedded Redis server has no directory: .*No such file or directory"):
+        EmbeddedServer.start()

@@ -8,7 +8,7 @@ from wispy.cli.project import module_name
 
 
 @pytest.mark.parametrize(
-    "name", ["json", "class", "wispy", "rpc", "get", "Lab", "1st", "_x", "a b", "", ".", "a.b", "é"]
+    "name", ["json", "redis", "class", "wispy", "rpc", "get", "Lab", "1st", "_x", "a b", "", ".", "a.b", "é"]
 )
 def test_names_that_mean_something_else_are_refused(name: str) -> None:
     with pytest.raises(CommandError, match="cannot be a project's name"):
