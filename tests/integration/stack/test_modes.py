@@ -1,5 +1,6 @@
 """How methods are run, end to end: order, pool, lock, deadlines, cancellation, hangs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,19 @@ async def hasty(hasty_stack: Stack) -> AsyncIterator[Client]:
         yield client
 
 
+async def begin(client: Client, method: str, gate: Gate, *more: Any) -> "asyncio.Future[dict[str, Any]]":
+    """Start a call, again where it could not begin within so short a delay; it runs."""
+    calls: list[asyncio.Future[dict[str, Any]]] = []
+
+    async def runs() -> bool:
+        if not gate.is_reached and (not calls or calls[-1].done()):
+            calls.append(await client.start(method, [gate.path, *more]))
+        return gate.is_reached
+
+    await wait_until(runs, "the call runs")
+    return calls[-1]
+
+
 def gates(tmp_path: Path, number: int) -> list[Gate]:
     return [Gate(tmp_path / f"gate{each}") for each in range(number)]
 
@@ -87,8 +101,7 @@ async def test_locking_calls_run_one_after_the_other(client: Client, frontend: F
 
 async def test_a_call_behind_a_blocking_one_is_not_started_in_time(hasty: Client, gate: Gate) -> None:
     """And it does not run later either."""
-    held = await hasty.start("sample.hold", [gate.path])
-    await gate.wait_until_reached()
+    held = await begin(hasty, "sample.hold", gate)
     error = await hasty.error("sample.note_run", ["late"])
     assert error.code == -32002
     assert error.data == {"executed": "no", "retryable": True}
@@ -110,7 +123,7 @@ async def test_a_blocking_call_costs_the_object_neither_lease_nor_frontend(
     hasty: Client, hasty_worker: Service, gate: Gate
 ) -> None:
     """It lasts longer than a lease, and its caller has his answer at the deadline."""
-    held = await hasty.start("sample.hold", [gate.path])
+    held = await begin(hasty, "sample.hold", gate)
     error = RemoteError((await held)["error"])
     assert (error.code, error.data["executed"]) == (-32003, "maybe")
     await wait_until(lambda: hasty_worker.says(r"WARNING.*sample\.hold"), "the call that hangs is named in the log")
@@ -136,7 +149,7 @@ async def test_a_caller_may_set_a_shorter_deadline(client: Client, gate: Gate) -
 
 async def test_a_method_may_have_a_longer_deadline_than_the_default(hasty: Client, gate: Gate) -> None:
     """Also longer than the frontend would wait by itself: start delay, default time-out and its grace, 3.6 s."""
-    waiting = await hasty.start("sample.patient", [gate.path, 4.5])
+    waiting = await begin(hasty, "sample.patient", gate, 4.5)
     assert result(await waiting) == "done"
 
 

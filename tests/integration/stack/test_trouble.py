@@ -36,7 +36,8 @@ async def wait_until_served(client: Client) -> None:
 
 
 async def test_without_a_worker_there_is_an_error_in_time_and_success_once_there_is_one(make_stack: MakeStack) -> None:
-    stack = make_stack(**{"func_caller.max_start_delay_default": "2s"})
+    start_delay_s = 4.0
+    stack = make_stack(**{"func_caller.max_start_delay_default": start_delay_s})
     frontend = stack.frontend()
     async with Client(frontend.websocket_url) as client:
         assert (await client.error("sample.test_sum", [1, 2])).code == -32001, "nobody has ever heard of it"
@@ -46,7 +47,7 @@ async def test_without_a_worker_there_is_an_error_in_time_and_success_once_there
 
         began = time.monotonic()
         error = await client.error("sample.note_run", ["too early"])
-        assert time.monotonic() - began < 2 + 4
+        assert time.monotonic() - began < start_delay_s + 5
         assert (error.code, error.data) == (-32005, {"executed": "no", "retryable": True})
         assert frontend.post("sample.note_run", "too early")["error"]["code"] == -32005
 
@@ -66,7 +67,7 @@ async def test_a_request_that_waits_for_a_worker_is_taken_up_by_it(make_stack: M
 
 
 async def test_a_worker_that_ends_hands_over_without_a_failed_call(make_stack: MakeStack) -> None:
-    stack = make_stack()
+    stack = make_stack(**{"lease.duration": "10s"})  # nobody waits for any part of it, nor is held for dead
     owner = stack.worker(SAMPLE)
     stack.standby(SAMPLE)
     frontend = stack.frontend()
