@@ -31,8 +31,9 @@ class Ledger:
         return worker
 
     async def note_and_wait(self, path: str, key: str, gate: str) -> int:
+        """Note a key, and the process beside the gate; wait until that is there."""
         worker = self.note(path, key)
-        Path(f"{gate}.{key}").touch()  # noqa: ASYNC240 -- it is one quick call
+        Path(f"{gate}.{key}").write_text(str(worker))  # noqa: ASYNC240 -- it is one quick call
         while not Path(gate).exists():  # noqa: ASYNC110, ASYNC240 -- another process makes it
             await asyncio.sleep(0.005)
         return worker
