@@ -210,15 +210,15 @@ async def test_who_never_logs_in_has_to_go() -> None:
     await door.gate.close()
 
 
-async def test_an_expired_login_ends_within_a_second(door: Door) -> None:
-    door.users.add("brief", lifetime_s=0.3)
+async def test_an_expired_login_ends_with_the_next_sweep(door: Door) -> None:
+    door.users.add("brief", lifetime_s=2)  # long enough to log in, on a busy machine
     door.users.add("long")
     (brief, brief_end), (long, long_end) = door.come(), door.come()
     await log_in(brief, brief_end, "brief")
     await log_in(long, long_end, "long")
     began = time.monotonic()
     await wait_until(lambda: brief_end.closed, "it is closed")
-    assert time.monotonic() - began < 5  # 0.3 s and at most one sweep of 0.5 s, on a busy machine
+    assert time.monotonic() - began < 7  # 2 s and at most one sweep of 0.5 s, on a busy machine
     assert brief_end.closed == [(CloseCode.UNAUTHENTICATED, "the login has expired")]
     assert not long_end.closed
 
