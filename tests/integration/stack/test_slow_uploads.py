@@ -19,7 +19,8 @@ from wispy.frontend.incoming import IncomingFile
 from wispy.frontend.rpc_post import Rpc
 from wispy.frontend.upload_rules import RefusedError
 
-BODY_TIME_S = 2
+BODY_TIME_S = 1
+"""For the test that waits until it is over."""
 
 
 class Thing:
@@ -27,12 +28,13 @@ class Thing:
 
 
 @pytest.fixture
-def address(tmp_path: Path) -> Iterator[str]:
+def address(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A server's; its parameter is the time that bodies have, in seconds."""
     config = {
         "port": 0,
         "launch": "never",
         "multiprocessed": False,
-        "limits": {"http_body_time": BODY_TIME_S},
+        "limits": {"http_body_time": getattr(request, "param", 60)},
         "upload": {
             "folders": {"in": str(tmp_path / "in")},
             "rules": {"accepted_filetypes": ["png"], "file_creation_whitelist": ["*"]},
@@ -64,10 +66,10 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 async def test_an_upload_that_stalls_is_ended(
     address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(uploads, "GRACE_S", 0.2)
     monkeypatch.setattr(uploads, "LOOK_EVERY_S", 0.05)
     reader, writer = await begin(address, "x.png")
     await wait_until(lambda: list((tmp_path / "in").iterdir()), "the upload has begun")
+    monkeypatch.setattr(uploads, "GRACE_S", 0.2)  # now that it was seen
     text = await answer(reader, writer)
     assert b" 408 " in text.splitlines()[0]
     assert b"too slowly" in text
@@ -198,6 +200,7 @@ async def test_a_body_that_nobody_wants_is_not_kept(address: str) -> None:
     await writer.wait_closed()
 
 
+@pytest.mark.parametrize("address", [BODY_TIME_S], indirect=True)
 @pytest.mark.parametrize(
     ("start", "host"),
     [("GET /", None), ("GET /in/x.png", None), ("PUT /in/x.png", "evil.example"), ("POST /rpc", None)],
