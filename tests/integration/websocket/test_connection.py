@@ -21,8 +21,14 @@ WRITE_BUFFER = 256 * 1024
 @pytest.fixture
 def settings(shell: str) -> WebSocketSettings:
     return WebSocketSettings(
-        shell=shell, max_message_size=1024 * 1024, write_buffer=WRITE_BUFFER, close_timeout_s=0.5, ping_interval_s=0
+        shell=shell, max_message_size=1024 * 1024, write_buffer=WRITE_BUFFER, close_timeout_s=20, ping_interval_s=0
     )
+
+
+@pytest.fixture
+def hasty(settings: WebSocketSettings) -> WebSocketSettings:
+    """With a time-out that can be waited for."""
+    return dataclasses.replace(settings, close_timeout_s=0.5)
 
 
 @asynccontextmanager
@@ -240,8 +246,8 @@ async def test_the_client_closes_with_a_reason(settings: WebSocketSettings) -> N
     assert handler.lost == [(4000, "grüß")]
 
 
-async def test_a_close_that_is_not_answered_times_out(settings: WebSocketSettings) -> None:
-    async with serve(settings) as server, open_websocket(server.port) as client:
+async def test_a_close_that_is_not_answered_times_out(hasty: WebSocketSettings) -> None:
+    async with serve(hasty) as server, open_websocket(server.port) as client:
         handler = await server.handler()
         handler.open.close(CloseCode.TRY_AGAIN_LATER, "busy")
         await client.expect("close=03f5" + b"busy".hex())
@@ -250,8 +256,8 @@ async def test_a_close_that_is_not_answered_times_out(settings: WebSocketSetting
         assert handler.lost == [(1013, "busy")]
 
 
-async def test_a_close_behind_a_full_buffer_times_out(settings: WebSocketSettings) -> None:
-    async with serve(settings) as server, slow_reader(server):
+async def test_a_close_behind_a_full_buffer_times_out(hasty: WebSocketSettings) -> None:
+    async with serve(hasty) as server, slow_reader(server):
         handler = await server.handler()
         await fill(handler)
         handler.open.close(CloseCode.POLICY, "slow reader")
@@ -305,7 +311,7 @@ async def test_too_large_a_message(settings: WebSocketSettings) -> None:
 
 @pytest.mark.parametrize("call", ["connection_made", "message_received", "writable", "connection_lost"])
 async def test_an_exception_ends_this_connection_only(
-    settings: WebSocketSettings, call: str, caplog: pytest.LogCaptureFixture
+    hasty: WebSocketSettings, call: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Failing(NotingHandler):
         pass
@@ -320,7 +326,7 @@ async def test_an_exception_ends_this_connection_only(
         return handler
 
     server_box: list[Server] = []
-    async with serve(settings, bystander_or_failing) as server:
+    async with serve(hasty, bystander_or_failing) as server:
         server_box.append(server)
         async with open_websocket(server.port) as neighbour, open_websocket(server.port) as client:
             failing = server.handlers[1]
