@@ -19,6 +19,9 @@ MASTERS: Final = 3
 NODE_TIMEOUT_MS: Final = 1000
 """A node that is silent for this long is down: a failover takes one to two seconds more."""
 
+UNFAILING_TIMEOUT_MS: Final = 15_000
+"""The same where no replica could take its place: a stall is no reason to call a node down."""
+
 
 class ClusterDeployment(Deployment):
     """Three masters that share the slots.
@@ -62,9 +65,10 @@ class ClusterDeployment(Deployment):
         wait_until_blocking(self._is_whole, "the Cluster is whole", FAILOVER_S)
 
     def _start_node(self, port: int) -> None:
+        timeout_ms = NODE_TIMEOUT_MS if self._has_replicas else UNFAILING_TIMEOUT_MS
         self._spawn_server(
             port,
-            "--cluster-enabled", "yes", "--cluster-node-timeout", str(NODE_TIMEOUT_MS),
+            "--cluster-enabled", "yes", "--cluster-node-timeout", str(timeout_ms),
             "--repl-diskless-sync-delay", "0", "--cluster-require-full-coverage", "no",
         )  # fmt: skip
 

@@ -9,8 +9,8 @@ from wispy.broker.link import Link
 from wispy.broker.store import Acquired, ObjectStore, Update
 
 
-async def own(store: ObjectStore, *, nonce: str = "a1", lease_ms: int = 1500) -> Acquired:
-    """Take the lease, whoever has it."""
+async def own(store: ObjectStore, *, nonce: str = "a1", lease_ms: int = 60_000) -> Acquired:
+    """Take the lease, whoever has it; by itself it does not end within a test."""
     acquired = await store.acquire(await store.read_record(), nonce=nonce, lease_ms=lease_ms, holder="a test")
     assert acquired is not None
     return acquired

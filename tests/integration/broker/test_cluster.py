@@ -259,7 +259,7 @@ async def test_a_time_on_one_nodes_clock_is_never_later_on_anothers(link: Cluste
             if sender is not owner:  # all of them read this machine's clock: a true shift is 0
                 shift_ms = link.clocks.shift_ms(sender.run_id, owner, now)
                 assert shift_ms is not None
-                assert -500 < shift_ms <= 0
+                assert -10_000 < shift_ms <= 0  # as late as answers were on their way
     assert link.clocks.shift_ms("another", next(iter(servers.values())), now) is None
 
 

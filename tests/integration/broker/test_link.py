@@ -109,7 +109,8 @@ async def test_knows_the_server_and_its_clock(link: Link) -> None:
     before = time.monotonic()
     seconds, microseconds = await link.call("TIME")
     server_ms = int(seconds) * 1000 + int(microseconds) // 1000
-    assert server.now_ms(before) <= server_ms <= server.now_ms(time.monotonic()) + 1000
+    # As late as the answer by which it was made: that may have been on its way for a while.
+    assert server.now_ms(before) <= server_ms <= server.now_ms(time.monotonic()) + 10_000
 
 
 async def test_introduces_itself_to_people(open_link: OpenLink) -> None:
@@ -330,14 +331,14 @@ async def test_a_reply_that_does_not_come_ends_the_connection(open_link: OpenLin
 
 
 async def test_steady_traffic_does_not_hide_a_late_reply_nor_cause_one(link: Link, open_link: OpenLink) -> None:
-    busy = await open_link(command_timeout_s=1.0)  # a busy server needs more than a moment, too
-    until = time.monotonic() + 2.5
+    busy = await open_link(command_timeout_s=2.5)  # a busy server needs more than a moment, too
+    until = time.monotonic() + 4.0
     while time.monotonic() < until:
         await busy.call("ECHO", 1)
     assert busy.connection == 1
     # A link for blocking reads needs a longer deadline than their block time; this one has too short a one.
     with pytest.raises(CommandTimeout):
-        await busy.call("BLPOP", "nothing", 3)
+        await busy.call("BLPOP", "nothing", 5)
 
 
 async def test_a_pause_of_this_process_is_no_late_reply(open_link: OpenLink) -> None:

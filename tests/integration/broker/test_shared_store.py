@@ -10,7 +10,11 @@ from wispy.broker.link import Link
 from wispy.broker.shared_store import Joined, SharedStore
 
 KEYS = Keys().of("sample")
-LEASE_MS = 1500
+LEASE_MS = 60_000
+"""It does not end by itself within a test."""
+
+SHORT_LEASE_MS = 3000
+"""For the test that waits for its end."""
 
 
 class Worker:
@@ -18,11 +22,12 @@ class Worker:
 
     def __init__(self, link: Link, name: str) -> None:
         self.store = SharedStore(link, KEYS, name)
+        self.lease_ms = LEASE_MS
         self._link = link
 
     async def join(self) -> Joined:
         record = await self.store.read_record()
-        joined = await self.store.join(record, nonce="n", lease_ms=LEASE_MS, holder="here")
+        joined = await self.store.join(record, nonce="n", lease_ms=self.lease_ms, holder="here")
         assert joined is not None
         self.epoch = joined.epoch
         return joined
@@ -36,11 +41,11 @@ class Worker:
         return await finish(self.store, self.epoch, entries=entries)
 
     async def beat(self) -> list[str] | None:
-        beat = await self.store.beat(self.epoch, LEASE_MS)
+        beat = await self.store.beat(self.epoch, self.lease_ms)
         return None if beat is None else [entry_id for entry_id, _ in beat.claimed]
 
     async def workers(self) -> int:
-        beat = await self.store.beat(self.epoch, LEASE_MS)
+        beat = await self.store.beat(self.epoch, self.lease_ms)
         assert beat is not None
         return beat.workers
 
@@ -70,6 +75,7 @@ async def test_who_does_not_beat_is_dead_and_its_entries_are_taken_over(
     pair: tuple[Worker, Worker], link: Link
 ) -> None:
     one, two = pair
+    two.lease_ms = SHORT_LEASE_MS
     await one.join()
     await two.join()
     mine, its = [await add_entry(link, one.store, b"e") for _ in range(2)]

@@ -32,7 +32,7 @@ async def test_an_owner_is_one_until_it_releases(statuses: ObjectStatuses, store
 
 
 async def test_an_owner_that_does_not_renew_is_none_after_a_lease(statuses: ObjectStatuses, store: ObjectStore) -> None:
-    acquired = await own(store, lease_ms=1000)
+    acquired = await own(store, lease_ms=3000)
 
     async def is_free() -> bool:
         return (await statuses.of("sample")).epoch is None

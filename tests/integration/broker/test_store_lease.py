@@ -31,7 +31,8 @@ async def test_the_first_owner_of_an_object(store: ObjectStore, link: Link) -> N
     assert acquired.cursor == "0-0"
     assert acquired.since == f"{link.server.run_id}:{acquired.server_ms}"
     assert acquired.group == acquired.epoch
-    assert 0 <= acquired.server_ms - link.server.now_ms(time.monotonic()) + 1000 <= 2000
+    # An estimate, which is as late as the answer by which it was made: that may have been on its way for a while.
+    assert abs(acquired.server_ms - link.server.now_ms(time.monotonic())) < 10_000
 
 
 async def test_of_two_who_saw_the_same_record_one_acquires(store: ObjectStore) -> None:

@@ -86,7 +86,7 @@ async def test_a_fault_while_it_serves_ends_that_tenure_and_begins_another(
     valkey: EmbeddedServer, kind: type[Owner], caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of the renewals or the beats: else it would go on as an owner that is none."""
-    config = Config(redis=RedisConfig(url=valkey.url), lease=LeaseConfig(duration=Seconds(0.5)))
+    config = Config(redis=RedisConfig(url=valkey.url), lease=LeaseConfig(duration=Seconds(3)))
     deployment = Deployment(config.redis)
     commands = deployment.commands("worker")
     await commands.start()
