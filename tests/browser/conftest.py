@@ -162,7 +162,7 @@ def show(pages: tuple[Program, Path], open_in_each: OpenTab) -> Show:
 
     async def show(body: str, head: str = "", **options: Any) -> Tab:
         reset = {"jsonrpc": "2.0", "id": 1, "method": "panel.reset", "params": []}
-        async with httpx.AsyncClient() as client:
+        async with httpx.AsyncClient(timeout=30) as client:
             answer = await client.post(f"{program.url}/rpc", json=reset)
         assert "result" in answer.json(), answer.text
         page = f'<!DOCTYPE html><html lang="en"><head><title>t</title>{head}</head><body>{body}{scripts}</body></html>'

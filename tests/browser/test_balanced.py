@@ -81,7 +81,7 @@ class Balanced:
 
     def is_ready(self) -> bool:
         try:
-            answers = [httpx.get(f"{self.url}/readyz", trust_env=False) for _ in self.frontends]
+            answers = [httpx.get(f"{self.url}/readyz", trust_env=False, timeout=15) for _ in self.frontends]
         except httpx.TransportError:
             return False
         return {answer.headers.get(SERVED_BY) for answer in answers} == {"f0", "f1"}

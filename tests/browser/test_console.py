@@ -386,7 +386,7 @@ async def test_the_overview_shows_what_was_denied(start: Start, open_console: Op
     main = tab.page.locator("main")
     await expect(main.get_by_role("heading", name="Frontends")).to_be_visible()
     await expect(main.get_by_role("heading", name="Denied of late")).to_have_count(0)
-    async with httpx.AsyncClient() as http:
+    async with httpx.AsyncClient(timeout=30) as http:
         await http.post(f"{program.url}/rpc", json={"jsonrpc": "2.0", "id": 1, "method": f"cryostat.{HOSTILE}"})
     row = main.get_by_role("region", name="Denied of late").locator("tbody tr")
     await expect(row).to_have_count(1)
@@ -542,7 +542,7 @@ async def test_the_theme_can_be_chosen_and_is_kept(start: Start, open_console: O
 
 
 async def fetch(url: str) -> httpx.Response:
-    async with httpx.AsyncClient(follow_redirects=True) as client:
+    async with httpx.AsyncClient(follow_redirects=True, timeout=30) as client:
         return await client.get(url)
 
 

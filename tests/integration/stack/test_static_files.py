@@ -119,7 +119,11 @@ def test_ranges(site: Site) -> None:
 
 def test_text_is_compressed_where_it_pays(site: Site) -> None:
     with httpx.stream(
-        "GET", f"{site.frontend.url}/pages/index.html", headers={"Accept-Encoding": "br, gzip"}, trust_env=False
+        "GET",
+        f"{site.frontend.url}/pages/index.html",
+        headers={"Accept-Encoding": "br, gzip"},
+        trust_env=False,
+        timeout=30,
     ) as response:
         raw = b"".join(response.iter_raw())
     assert response.headers["Content-Encoding"] == "gzip"
@@ -138,7 +142,7 @@ def test_text_is_compressed_where_it_pays(site: Site) -> None:
 
 def test_head_tells_what_get_would(site: Site) -> None:
     url = f"{site.frontend.url}/pages/index.html"
-    response = httpx.head(url, headers={"Accept-Encoding": "identity"}, trust_env=False, verify=False)
+    response = httpx.head(url, headers={"Accept-Encoding": "identity"}, trust_env=False, verify=False, timeout=30)
     assert (response.status_code, response.content) == (200, b"")
     assert response.headers["Content-Length"] == str(len(PAGE))
 
