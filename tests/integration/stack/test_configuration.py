@@ -126,7 +126,8 @@ def test_multiprocessed(make_stack: MakeStack, multiprocessed: str) -> None:
 def test_address(make_stack: MakeStack, address: str, listens: set[str]) -> None:
     frontend = make_stack().frontend(address=address)
     connections = psutil.Process(frontend.pid).net_connections("tcp")
-    assert {each.laddr[0] for each in connections if each.status == psutil.CONN_LISTEN} <= listens
+    found = {each.laddr[0] for each in connections if each.status == psutil.CONN_LISTEN}
+    assert set() < found <= listens, "on a machine without IPv6 it is one of the two"
     assert (frontend.says("other machines can connect") is not None) is (address == "")
 
 
