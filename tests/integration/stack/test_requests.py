@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.support.rpc_client import Client, RemoteError, result
@@ -198,8 +199,6 @@ async def test_requests_of_one_connection_start_in_order(client: Client) -> None
 
 
 async def test_the_http_pages(frontend: Frontend) -> None:
-    import httpx
-
     async with httpx.AsyncClient(base_url=frontend.url, trust_env=False, timeout=30) as http:
         assert (await http.get("/healthz")).text == "ok\n"
         assert (await http.get("/readyz")).text == "ready\n"
