@@ -3,7 +3,7 @@
 import itertools
 import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,10 @@ IDLE_WATCH_S = 10.0
 FRONTEND_SHARE = 0.2
 """Of one core, for each frontend process of the scaling: the generator then takes less than half of the machine."""
 
+
+HERE_AND_THERE = ("here", "there")
+WITH_AND_WITHOUT_CHECKS = ("checked", "unchecked")
+"""The two sides of each kind of comparison."""
 
 WORKER_SHARE = 0.2
 """Of one core, for each worker that shares an object: four of them then take less than one of two cores."""
@@ -158,6 +162,26 @@ class Results(msgspec.Struct):
     shared: list[Shared] = msgspec.field(default_factory=list[Shared])
     comparisons: list[Comparison] = msgspec.field(default_factory=list[Comparison])
     checks: list[Comparison] = msgspec.field(default_factory=list[Comparison])
+
+    def measures(self) -> Iterator[tuple[str, list[Measure]]]:
+        """All rounds of each load, with what it is."""
+        for row in self.rows:
+            yield f"{row.contest}, {row.entry}", row.ours
+        for contest, baseline in {row.contest: row.baseline for row in self.rows}.items():
+            yield f"{contest}, tornado", baseline
+        if self.scaling is not None:
+            yield "one frontend process", self.scaling.one
+            yield "two frontend processes", self.scaling.two
+        if self.slow is not None:
+            yield "all subscribers read", self.slow.without
+            yield "some subscribers read nothing", self.slow.beside
+        for shared in self.shared:
+            for workers, measures in shared.measures.items():
+                yield f"a shared object, {shared.title}, workers: {workers}", measures
+        for (ours, theirs), compared in ((HERE_AND_THERE, self.comparisons), (WITH_AND_WITHOUT_CHECKS, self.checks)):
+            for each in compared:
+                yield f"{each.title}, {ours}", each.ours
+                yield f"{each.title}, {theirs}", each.theirs
 
 
 Progress = Callable[[str], None]

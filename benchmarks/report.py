@@ -5,7 +5,17 @@ from statistics import median
 
 import msgspec
 
-from benchmarks.harness import Comparison, Idle, Results, Row, Scaling, Shared, Slow
+from benchmarks.harness import (
+    HERE_AND_THERE,
+    WITH_AND_WITHOUT_CHECKS,
+    Comparison,
+    Idle,
+    Results,
+    Row,
+    Scaling,
+    Shared,
+    Slow,
+)
 from benchmarks.jobs import Measure
 from benchmarks.scenarios import BESIDE_STALLED
 from benchmarks.targets import Verdict, judge
@@ -41,10 +51,10 @@ def tables(results: Results) -> list[Table]:
     if results.shared:
         made.append(_shared_table(results.shared))
     if results.comparisons:
-        made.append(_comparison_table("A call here and in the other tree", "here", "there", results.comparisons))
+        made.append(_comparison_table("A call here and in the other tree", *HERE_AND_THERE, results.comparisons))
     if results.checks:
-        made.append(_comparison_table("A call with and without checks", "checked", "unchecked", results.checks))
-    closing = [_verdict_table(judge(results)), _problem_table(results.rows, results.slow)]
+        made.append(_comparison_table("A call with and without checks", *WITH_AND_WITHOUT_CHECKS, results.checks))
+    closing = [_verdict_table(judge(results)), _problem_table(results)]
     return made + [table for table in closing if table.body]
 
 
@@ -257,16 +267,14 @@ def _verdict_table(verdicts: Sequence[Verdict]) -> Table:
     return Table("Targets", ["what", "measured", "target", ""], body)
 
 
-def _problem_table(rows: Sequence[Row], slow: Slow | None) -> Table:
+def _problem_table(results: Results) -> Table:
     body: list[list[str]] = []
-    for measure in [*slow.without, *slow.beside] if slow is not None else ():
-        body += [["subscribers that read nothing", "", what, str(count)] for what, count in measure.errors.items()]
-    for row in rows:
-        for measure in row.ours:
-            body += [[row.contest, row.entry, what, str(count)] for what, count in measure.errors.items()]
+    for load, measures in results.measures():
+        for measure in measures:
+            body += [[load, what, str(count)] for what, count in measure.errors.items()]
             if measure.skipped:
-                body.append([row.contest, row.entry, "updates skipped for slow subscribers", str(measure.skipped)])
-    return Table("Not as it should be", ["load", "", "what", "how often"], body)
+                body.append([load, "updates skipped for slow subscribers", str(measure.skipped)])
+    return Table("Not as it should be", ["load", "what", "how often"], body)
 
 
 def text(results: Results) -> str:

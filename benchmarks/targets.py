@@ -49,9 +49,6 @@ def _judge(results: Results) -> Iterator[Verdict]:
             )
         if row.scenario == "fairness":
             yield _fairness(row)
-        wrong = sum(sum(measure.errors.values()) for measure in row.ours)
-        if wrong:
-            yield Verdict(f"{row.contest}, {row.entry}: wrong or missing answers", wrong, "at most", 0)
     if results.scaling is not None:
         yield _scaling(results.scaling)
     for shared in results.shared:
@@ -62,6 +59,10 @@ def _judge(results: Results) -> Iterator[Verdict]:
         yield from _idle(results.idle)
     for comparison in results.checks:
         yield from _checks(comparison)
+    for load, measures in results.measures():
+        wrong = sum(sum(measure.errors.values()) for measure in measures)
+        if wrong:
+            yield Verdict(f"{load}: wrong or missing answers", wrong, "at most", 0)
 
 
 def _fairness(row: Row) -> Verdict:
@@ -84,17 +85,11 @@ def _shared(shared: Shared) -> Iterator[Verdict]:
         most = max(shared.measures)
         gain, target = median(shared.gains(most)), SHARED_SCALING[shared.title]
         yield Verdict(f"{what}: {most} workers, calls/s", gain, "at least", target, "x those of one")
-    wrong = sum(sum(measure.errors.values()) for measures in shared.measures.values() for measure in measures)
-    if wrong:
-        yield Verdict(f"{what}: wrong or missing answers", wrong, "at most", 0)
 
 
 def _slow(slow: Slow) -> Iterator[Verdict]:
     what = "beside subscribers that read nothing"
     yield Verdict(f"{what}: p99", median(slow.p99_ratios), "at most", NEIGHBOUR_P99_RATIO, "x that without them")
-    wrong = sum(sum(measure.errors.values()) for measure in [*slow.without, *slow.beside])
-    if wrong:
-        yield Verdict(f"{what}: wrong or missing updates", wrong, "at most", 0)
     grown = median(measure.bytes_grown["frontend"] / len(measure.stalled_got) for measure in slow.beside)
     yield Verdict(
         f"{what}: frontend's memory for each of them",
@@ -106,11 +101,8 @@ def _slow(slow: Slow) -> Iterator[Verdict]:
 
 
 def _checks(comparison: Comparison) -> Iterator[Verdict]:
-    what = f"{comparison.title}, with checks"
-    yield Verdict(f"{what}: cost", median(comparison.ratios), "at most", CHECKS, "x that without them")
-    wrong = sum(sum(measure.errors.values()) for measure in [*comparison.ours, *comparison.theirs])
-    if wrong:
-        yield Verdict(f"{what}: wrong or missing answers", wrong, "at most", 0)
+    what = f"{comparison.title}, with checks: cost"
+    yield Verdict(what, median(comparison.ratios), "at most", CHECKS, "x that without them")
 
 
 def _idle(idle: Idle) -> Iterator[Verdict]:
