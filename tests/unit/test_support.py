@@ -8,7 +8,7 @@ import sys
 import pytest
 import redis
 
-from tests.support.leaks import ProcessLeaks, keys_without_end, unfinished_tasks
+from tests.support.leaks import ProcessLeaks, clients, keys_without_end, unfinished_tasks
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import EmbeddedServer
 
@@ -41,6 +41,14 @@ def test_finds_a_key_without_a_time_to_live(valkey: EmbeddedServer) -> None:
         client.set("lasts", 1)
         assert keys_without_end(path) == ["lasts"]
         client.delete("lasts")
+
+
+def test_finds_a_client_that_is_connected(valkey: EmbeddedServer) -> None:
+    path = valkey.url.removeprefix("unix://")
+    with redis.Redis(unix_socket_path=path, protocol=2, client_name="left-behind") as client:
+        client.ping()
+        assert clients(path) == ["left-behind: ping"]
+    wait_until_blocking(lambda: clients(path) == [], "it is gone")
 
 
 async def test_waiting_says_for_what() -> None:
