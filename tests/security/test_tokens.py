@@ -12,7 +12,7 @@ from tests.security.attack import SESSION_SECRET, check_no_leak, each, expected,
 from tests.security.conftest import FOLDER, Target
 from tests.security.tokens import Issuer, resuming_token
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, Stack, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 
 CALL = message_of("vault.add", [1])
@@ -43,13 +43,10 @@ def guarded(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFact
     keys = tmp_path_factory.mktemp("keys") / "keys.json"
     auth = {"kind": "jwt", "cookie": "login", "jwt.keys": keys, "jwt.issuer": "issuer", "jwt.audience": "lab"}
     config: dict[str, Any] = {"session.secret": SESSION_SECRET, **{f"auth.{key}": value for key, value in auth.items()}}
-    stack = Stack(valkey_server.url, folder=FOLDER, logs=tmp_path_factory.mktemp("logs"), **config)
-    try:
+    with clean_stack(valkey_server, tmp_path_factory, folder=FOLDER, **config) as stack:
         guarded = Guarded(stack, keys)
         yield guarded
         guarded.http.close()
-    finally:
-        stack.close()
 
 
 def check_refused(response: httpx.Response) -> None:
