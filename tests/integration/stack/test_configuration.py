@@ -4,7 +4,6 @@ import asyncio
 import signal
 import socket
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from tests.integration.stack.attacks import raw_request
 from tests.integration.stack.conftest import MakeStack
+from tests.support.certificates import Authority
 from tests.support.rpc_client import Client
 from tests.support.stack import SERVED, Frontend, Service, clean_stack, command
 from tests.support.waiting import wait_until
@@ -181,24 +181,15 @@ async def test_trusted_proxies(make_stack: MakeStack) -> None:
     assert b" 421 " in forged, "a proxy's host is checked like any other"
 
 
-@pytest.fixture
-def certificate(tmp_path: Path) -> tuple[Path, Path]:
-    """For 127.0.0.1, and its key."""
-    certificate, key = tmp_path / "certificate.pem", tmp_path / "key.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "2"]
-    made += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
-    subprocess.run(made, check=True, capture_output=True)
-    return certificate, key
-
-
-async def test_tls(make_stack: MakeStack, certificate: tuple[Path, Path]) -> None:
-    file, key = certificate
+async def test_tls(make_stack: MakeStack, tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    file, key = authority.sign("server", "IP:127.0.0.1")
     stack = make_stack()
     stack.worker("quiet=served:quiet")
     config: dict[str, Any] = {"tls.certificate": file, "tls.key": key}
     frontend = stack.frontend(**config)
     assert frontend.url.startswith("https://127.0.0.1:")
-    trusting = ssl.create_default_context(cafile=str(file))
+    trusting = ssl.create_default_context(cafile=str(authority.ca))
     async with httpx.AsyncClient(trust_env=False, verify=trusting, timeout=30) as client:
         page = await client.get(f"{frontend.url}/wispyjs/rpc.js")
         assert page.status_code == 200

@@ -1,15 +1,14 @@
 """What only Tornado's shell does: permessage-deflate, and TLS that ends in this process."""
 
 import ssl
-import subprocess
 import zlib
 from pathlib import Path
 
-import pytest
 from websockets.asyncio.client import connect as connect_client
 
 from tests.integration.websocket.servers import NotingHandler, echo, serve
 from tests.integration.websocket.wire import connect, encode
+from tests.support.certificates import Authority
 from tests.support.waiting import wait_until
 from wispy.frontend.websocket.connection import DetachedConnection
 from wispy.frontend.websocket.seam import PreparedMessages, WebSocketSettings
@@ -77,26 +76,12 @@ async def test_compressed_messages_count_until_they_are_written() -> None:
         assert handler.open.buffered == 0
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate and its key in one file."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = (
-        "openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1"
-    )
-    subprocess.run(
-        [*command.split(), "-keyout", "key.pem", "-out", "cert.pem"], cwd=folder, check=True, capture_output=True
-    )
-    both = folder / "both.pem"
-    both.write_text((folder / "cert.pem").read_text() + (folder / "key.pem").read_text())
-    return both
-
-
-async def test_tls_ends_in_tornados_shell(certificate: Path) -> None:
+async def test_tls_ends_in_tornados_shell(tmp_path: Path) -> None:
     """Without being asked: a detached connection would speak past TLS."""
+    authority = Authority(tmp_path)
     server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(certificate)
-    client_side = ssl.create_default_context(cafile=str(certificate))
+    server_side.load_cert_chain(*authority.sign("server", "IP:127.0.0.1"))
+    client_side = ssl.create_default_context(cafile=str(authority.ca))
     async with (
         serve(WebSocketSettings(), lambda: NotingHandler(echo), ssl_options=server_side) as server,
         connect_client(f"wss://127.0.0.1:{server.port}/", ssl=client_side) as client,
