@@ -233,7 +233,7 @@ async def raw_subscriber(frontend: Frontend, channel: str) -> asyncio.StreamWrit
 
 
 async def test_a_take_over_is_counted_by_the_next_owner(make_stack: MakeStack) -> None:
-    stack = make_stack()
+    stack = make_stack(**{"lease.duration": "4s"})  # the owner is not held for dead before it is
     worker, standby = stack.worker(SAMPLE), stack.standby(SAMPLE)
     before = await scrape(standby)
     assert before.of("wispy_object_takeovers_total") == before.of("wispy_object_owned") == 0

@@ -1,6 +1,7 @@
 """How methods are run, end to end: order, pool, lock, deadlines, cancellation, hangs."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from tests.support.rpc_client import Client, RemoteError, result
 from tests.support.stack import Frontend, Service, Stack
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
+from wispy.config.schema import Config
 
 
 @pytest.fixture(scope="module")
@@ -124,9 +126,11 @@ async def test_a_blocking_call_costs_the_object_neither_lease_nor_frontend(
 ) -> None:
     """It lasts longer than a lease, and its caller has his answer at the deadline."""
     held = await begin(hasty, "sample.hold", gate)
+    began = time.monotonic()
     error = RemoteError((await held)["error"])
     assert (error.code, error.data["executed"]) == (-32003, "maybe")
     await wait_until(lambda: hasty_worker.says(r"WARNING.*sample\.hold"), "the call that hangs is named in the log")
+    await wait_until(lambda: time.monotonic() - began > 1.5 * Config().lease.duration, "its lease would be over")
     gate.open()
     await wait_until(lambda: serves(hasty), "the object serves again")
     assert not hasty_worker.says("not owned by this process any more")
