@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import math
 import os
 import random
 import secrets
@@ -25,6 +24,7 @@ from wispy.frontend.guard import Guard
 from wispy.frontend.hub import Hub
 from wispy.frontend.logging_dispatcher import LoggingDispatcher
 from wispy.frontend.methods import Methods
+from wispy.frontend.open_requests import OpenRequests
 from wispy.frontend.quotas import Quotas
 from wispy.frontend.relay import Relay
 from wispy.frontend.session import Session, SessionLimits
@@ -131,12 +131,7 @@ class Core:
             )
             methods[AUTHENTICATE] = self.gate.authenticate
         self._started_at = self.websockets.loop.time()
-        self.posts_in_flight = 0
-        """`POST /rpc` requests and uploads that are not answered."""
-        self.posted_at = -math.inf
-        """When the last `POST /rpc` came, on the loop's clock."""
-        self.files_in_flight = 0
-        """Files that are on their way to somebody."""
+        self.requests = OpenRequests()
         self.is_draining = False
         self._partings: list[asyncio.TimerHandle] = []
         """When those who do not leave by themselves are ended with."""
@@ -314,10 +309,8 @@ class Core:
 
     def _is_idle(self) -> bool:
         """Whether nobody is here any more who waits for an answer; who left with some open asks for it elsewhere."""
-        drain_s = self.config.websocket.drain
-        # Whoever ends a program on his own machine does not wait for a film that is paused in a page of his.
-        is_busy = self.sessions or self.posts_in_flight or (self.files_in_flight and drain_s)
-        return not is_busy and self.websockets.loop.time() - self.posted_at >= drain_s
+        now_s = self.websockets.loop.time()
+        return not self.sessions and self.requests.are_over(now_s, self.config.websocket.drain)
 
     async def stop(self) -> None:
         """Close everything."""

@@ -147,12 +147,12 @@ class Rpc(BodyHandler):
 
     async def _answers(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
         core = self._core
-        core.posted_at = core.websockets.loop.time()
-        core.posts_in_flight += 1
+        core.requests.posted_at = core.websockets.loop.time()
+        core.requests.posts += 1
         try:
             return await self._ask(requests)
         finally:
-            core.posts_in_flight -= 1
+            core.requests.posts -= 1
 
     async def _ask(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
         sink = _Sink(len(requests))

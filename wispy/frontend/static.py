@@ -70,7 +70,7 @@ class StaticFiles(Handler, StaticFileHandler):
         if any(part.startswith(".") and part != ".well-known" for part in re.split(r"[/\\]", path)) or "\0" in path:
             raise HTTPError(404)
         self._copy = await self._compressed(path)
-        self._core.files_in_flight += 1  # a page that is loading when this process is to end gets its files whole
+        self._core.requests.files += 1  # a page that is loading when this process is to end gets its files whole
         try:
             await super().get(path, include_body)
         except OSError as error:
@@ -78,7 +78,7 @@ class StaticFiles(Handler, StaticFileHandler):
             log.warning("%s cannot be served: %s", self.request.path, error)
             raise HTTPError(404) from error
         finally:
-            self._core.files_in_flight -= 1
+            self._core.requests.files -= 1
 
     def validate_absolute_path(self, root: str, absolute_path: str) -> str | None:
         if self.path.endswith(("/", os.sep)) and Path(absolute_path).is_file():

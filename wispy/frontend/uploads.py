@@ -128,7 +128,7 @@ class Uploads(BodyHandler, StaticFiles):
         if "Content-Range" in headers:  # else the part would be stored as the whole
             raise RefusedError(HTTPStatus.BAD_REQUEST, "send the whole file: no part of one (Content-Range) is taken")
         self._place.take()
-        self._core.posts_in_flight += 1
+        self._core.requests.posts += 1
         loop = asyncio.get_running_loop()
         self._started = loop.time()
         self._watch = loop.call_later(LOOK_EVERY_S, self._look)
@@ -192,7 +192,7 @@ class Uploads(BodyHandler, StaticFiles):
             self._watch.cancel()
             self._watch = None
             self._place.give_back()
-            self._core.posts_in_flight -= 1
+            self._core.requests.posts -= 1
         reading, self._reading = self._reading, None
         if reading is not None:
             reading.discard()
