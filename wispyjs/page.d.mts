@@ -17,7 +17,7 @@ export interface Page {
   show(target: string | Element, isShown?: boolean): void;
   hide(target: string | Element): void;
   setClass(target: string | Element, name: string, isOn?: boolean): void;
-  /** An attribute; null takes it away. Throws a TypeError for what would be code: `on...`, `srcdoc`, `style`, `javascript:` */
+  /** An attribute; null takes it away. Throws a TypeError for what would be code: `on...`, `srcdoc`, `style`, `javascript:`, any of a `<script>` */
   attribute(target: string | Element, name: string, value?: unknown): string | null;
   /** Returns how to stop listening. */
   on(target: string | Element, event: string, listener: (event: Event) => void): () => void;

@@ -163,7 +163,7 @@
         found.removeAttribute(name);
       } else if (value.length) {
         const text = String(value[0]);
-        if (isUnsafe(name, text)) {
+        if (found.localName === "script" || isUnsafe(name, text)) {
           throw new TypeError(`${name}="${text}" is refused: a value must not become code or style`);
         }
         if (found.getAttribute(name) !== text) {

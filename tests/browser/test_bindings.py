@@ -393,7 +393,10 @@ async def test_a_field_that_was_changed_back_by_hand_follows_again(show: Show) -
 
 
 async def test_elements_by_id(show: Show) -> None:
-    tab = await show('<p id="a" class="x">text</p><input id="b" type="number" value="3"><a id="c" href="#">c</a>')
+    tab = await show(
+        """<p id="a" class="x">text</p><input id="b" type="number" value="3"><a id="c" href="#">c</a>
+        <script id="d"></script>"""
+    )
     assert await tab.run("[page.text('a'), page.value('b'), page.element('#a').className]") == ["text", 3, "x"]
     await tab.run("page.text('a', '<b>'); page.value('b', 4); page.hide('c'); page.setClass('a', 'y')")
     assert await tab.run("page.element('a').outerHTML") == '<p id="a" class="x y">&lt;b&gt;</p>'
@@ -406,6 +409,7 @@ async def test_elements_by_id(show: Show) -> None:
         script = "([name, value]) => { try { page.attribute('c', name, value) } catch (e) { return e.name } }"
         assert await tab.page.evaluate(script, [name, value]) == "TypeError"
     assert await tab.run("page.attribute('c', 'href', 'mailto:a@b')") == "mailto:a@b"
+    assert await tab.page.evaluate(script.replace("'c'", "'d'"), ["src", "/elsewhere.js"]) == "TypeError"
 
 
 async def test_elements_may_be_called_as_the_globals_are(show: Show) -> None:
