@@ -3,6 +3,8 @@
 from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
+from wispy.config.secrets import mask_url
+
 _SCHEMES: Final = {"http": "ws", "https": "wss", "ws": "ws", "wss": "wss"}
 
 
@@ -20,10 +22,12 @@ def websocket_url(url: str) -> str:
         parts = urlsplit(given)
         host, _ = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{url!r} is no address: {error}") from error
+        raise ValueError(f"{mask_url(url)!r} is no address: {error}") from error
     scheme = _SCHEMES.get(parts.scheme)
     if scheme is None or not host:
-        raise ValueError(f"{url!r} is no address of a wispy: one looks like http://host:port or ws://host:port/ws")
+        raise ValueError(
+            f"{mask_url(url)!r} is no address of a wispy: one looks like http://host:port or ws://host:port/ws"
+        )
     path = parts.path.rstrip("/")
     if not path.endswith("/ws"):
         path += "/ws"

@@ -17,6 +17,7 @@ import msgspec
 
 from wispy.client.events import Events
 from wispy.client.socket import RefusedError, Socket, open_socket
+from wispy.config.secrets import mask_urls
 from wispy.protocol import errors, values
 from wispy.protocol.client_calls import Backoff, Call, Hello
 from wispy.protocol.client_session import ClientSession
@@ -158,7 +159,7 @@ class Link:
         self.first.cancel()
 
     async def _stay_connected(self) -> None:
-        self._become("connecting", f"to {self._url}")
+        self._become("connecting", mask_urls(f"to {self._url}"))
         try:
             while True:
                 opened_at = self._loop.time()

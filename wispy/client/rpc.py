@@ -25,6 +25,7 @@ from wispy.client.channels import INBOX, Channels, Gap, Inbox, Listener
 from wispy.client.events import Events
 from wispy.client.link import AUTHENTICATE, Link
 from wispy.client.proxies import Names, Proxy, names_in, wire_path
+from wispy.config.secrets import mask_urls
 from wispy.protocol import errors, values
 from wispy.protocol.client_calls import Call
 from wispy.protocol.client_session import ClientSession
@@ -85,7 +86,7 @@ class Rpc:
         return Proxy(self, (name,))
 
     def __repr__(self) -> str:
-        return f"<wispy connection to {self._url}: {self.state}>"
+        return mask_urls(f"<wispy connection to {self._url}: {self.state}>")
 
     # --- life -------------------------------------------------------------------------------------------------------
 
@@ -127,7 +128,7 @@ class Rpc:
             trouble = link.trouble or "the server did not answer"
             message = f"no connection to {self._url} within {self._connect_timeout_s:g} s: {trouble}"
             await self.close()
-            raise errors.UNAVAILABLE(message) from None
+            raise errors.UNAVAILABLE(mask_urls(message)) from None
         except BaseException:
             await self.close()
             raise

@@ -13,6 +13,8 @@ from typing import Final
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import WebSocketClientConnection, WebSocketClosedError, websocket_connect
 
+from wispy.config.secrets import mask_urls
+
 PING_INTERVAL_S: Final = 20.0
 PING_TIMEOUT_S: Final = 10.0
 """A connection that answered no ping for so long is dead: with the interval, a client notices within half a minute."""
@@ -135,7 +137,7 @@ async def open_socket(
         raise
     except HTTPClientError as error:
         if 400 <= error.code < 500 and error.code not in (408, 425, 429):
-            raise RefusedError(f"the server at {url} refused the connection: {error}") from error
+            raise RefusedError(mask_urls(f"the server at {url} refused the connection: {error}")) from error
         raise
     socket.attach(connection)
     return socket

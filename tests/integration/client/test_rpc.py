@@ -210,6 +210,20 @@ async def test_no_server_is_told_within_the_connect_time_out() -> None:
     assert "refused" in caught.value.message
 
 
+async def test_no_password_of_an_address_is_told(frontend: Frontend) -> None:
+    told: list[Any] = []
+    for address in (frontend.url, f"{frontend.url}/elsewhere", f"http://127.0.0.1:{free_port()}"):
+        rpc = wispy.connect(address.replace("://", "://ann:s3cret@"), connect_timeout_s=0.3)
+        rpc.on_state(lambda *state: told.append(state))
+        try:
+            async with rpc:
+                told.append(repr(rpc))
+        except RPCError as error:
+            told.append(str(error))
+    assert len([each for each in told if "ann:***@127.0.0.1" in str(each)]) == 6
+    assert "s3cret" not in str(told)
+
+
 async def test_another_kind_of_server_is_told_at_once(frontend: Frontend) -> None:
     with pytest.raises(RPCError, match="404"):
         async with wispy.connect(f"{frontend.url}/elsewhere"):

@@ -25,3 +25,9 @@ def test_every_address_leads_to_the_websocket(given: str, expected: str) -> None
 def test_what_is_no_address_is_refused(given: str) -> None:
     with pytest.raises(ValueError, match="is no address"):
         websocket_url(given)
+
+
+def test_no_password_is_told() -> None:
+    with pytest.raises(ValueError, match="is no address") as caught:
+        websocket_url("http://ann:s3cret@host:port")
+    assert "s3cret" not in str(caught.value)
