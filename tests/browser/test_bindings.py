@@ -313,6 +313,15 @@ async def test_names_that_mean_something_to_javascript_are_the_objects(show: Sho
     await wait_for_text(tab, "p", "MILL")
 
 
+async def test_the_index_of_an_item_is_a_number(show: Show) -> None:
+    tab = await show(
+        """<p wy-each="index, row of panel.rows"><button wy-click="panel.add(index, 1)" wy-result="#sum"
+        wy-text="row.name"></button></p><output id="sum"></output>"""
+    )
+    await tab.page.get_by_role("button", name="b").click()
+    await wait_for_text(tab, "#sum", "2")
+
+
 async def test_a_call_that_fails_is_told_and_a_good_one_takes_it_back(show: Show) -> None:
     tab = await show(
         """<button id="bad" wy-click="panel.divide(1, 0)">bad</button><p role="alert" wy-errors></p>

@@ -23,7 +23,8 @@ const BOUND = NAMES.map((name) => `[${name}]`).join(",");
  * @typedef {import("./expressions.mjs").Expression} Expression
  * @typedef {{names: string[]} | {constant: any}} Meaning of a name that a loop gives
  * @typedef {Map<string, Meaning>} Scope
- * @typedef {{key: string, nodes: Node[]}} Row
+ * @typedef {string | number} Key of a dict's item, or the index of a list's
+ * @typedef {{key: Key, nodes: Node[]}} Row
  */
 
 /** One binding attribute of one element. */
@@ -135,9 +136,9 @@ export class Binding {
     template.removeAttribute(this.attribute);
     this.#binder.anchors.set(template, anchor);
     const list = this.#absolute(names);
-    const loop = new Loop(this.#binder, anchor, template, (name) => {
-      const scope = new Map(this.#scope).set(item, { names: [...list, name] });
-      return key === undefined ? scope : scope.set(key, { constant: name });
+    const loop = new Loop(this.#binder, anchor, template, (of) => {
+      const scope = new Map(this.#scope).set(item, { names: [...list, String(of)] });
+      return key === undefined ? scope : scope.set(key, { constant: of });
     });
     this.#binder.own(anchor, this);
     this.#stops.push(() => { // what is put back into the page later is bound again
@@ -148,7 +149,7 @@ export class Binding {
     });
     let fits = true;
     this.show({ operand: { kind: "path", names }, formats: [] }, (value) => {
-      const keys = typeof value === "object" && value !== null ? Object.keys(value) : [];
+      const keys = keysOf(value);
       loop.show(keys.slice(0, MAX_ROWS));
       const fitted = fits;
       fits = keys.length <= MAX_ROWS;
@@ -205,6 +206,14 @@ export class Binding {
   }
 }
 
+/** What a loop goes through. @param {any} value @returns {Key[]} */
+function keysOf(value) {
+  if (Array.isArray(value)) {
+    return [...value.keys()];
+  }
+  return typeof value === "object" && value !== null ? Object.keys(value) : [];
+}
+
 /** The rows of a `wy-each`, before its anchor. A row stays while there is an item of its key. */
 class Loop {
   /** @type {Row[]} */
@@ -214,7 +223,7 @@ class Loop {
   #template;
   #scopeOf;
 
-  /** @param {Binder} binder @param {Comment} anchor @param {Element} template @param {(key: string) => Scope} scopeOf */
+  /** @param {Binder} binder @param {Comment} anchor @param {Element} template @param {(key: Key) => Scope} scopeOf */
   constructor(binder, anchor, template, scopeOf) {
     this.#binder = binder;
     this.#anchor = anchor;
@@ -222,7 +231,7 @@ class Loop {
     this.#scopeOf = scopeOf;
   }
 
-  /** @param {string[]} keys */
+  /** @param {Key[]} keys */
   show(keys) {
     const same = this.#rows.findIndex(({ key }, index) => key !== keys[index]);
     const kept = same < 0 ? this.#rows.length : same;
@@ -234,7 +243,7 @@ class Loop {
     keys.slice(kept).forEach((key) => this.#add(key));
   }
 
-  /** @param {string} key */
+  /** @param {Key} key */
   #add(key) {
     const template = this.#template;
     const isTemplate = template instanceof HTMLTemplateElement;
