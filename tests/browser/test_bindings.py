@@ -243,6 +243,36 @@ async def test_lists_within_lists(show: Show) -> None:
     await shown("n", "m")
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        '<b wy-each="value of $path"><i wy-text="value"></i>$unit </b>',
+        '<template wy-each="value of $path"><b><i wy-text="value"></i>$unit </b></template>',
+    ],
+)
+async def test_a_loop_in_a_template_follows_its_parameters(show: Show, loop: str) -> None:
+    tab = await show(
+        f"""<custom-template type="x-list" title="" path="" unit=""><h4>$title</h4><p>{loop}</p></custom-template>
+        <x-list title="all" path="panel.limits" unit="V"></x-list>"""
+    )
+
+    async def shows(text: str) -> None:
+        script = f"document.querySelector('x-list').textContent.trim() === '{text}'"
+        await wait_until(lambda: tab.run(script), f"it shows {text}")
+
+    await shows("all1V 9V")
+    for name, value, text in (
+        ("title", "both", "both1V 9V"),
+        ("unit", "A", "both1A 9A"),
+        ("path", "panel.log", "bothstartedA"),
+        ("title", "log", "logstartedA"),
+    ):
+        await tab.run(f"document.querySelector('x-list').setAttribute('{name}', '{value}')")
+        await shows(text)
+    await tab.run("rpc.panel.note('more')")
+    await shows("logstartedA moreA")
+
+
 async def test_a_list_that_is_too_long_is_told_of_once_until_it_fits_again(show: Show) -> None:
     tab = await show(
         """<ol><li wy-each="entry of panel.log" wy-text="entry"></li></ol>

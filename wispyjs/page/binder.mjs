@@ -93,10 +93,10 @@ export class Binding {
     this.#stops.push(() => target.removeEventListener(event, listener));
   }
 
-  /** @param {MutationObserverInit} what @param {() => void} changed */
-  observe(what, changed) {
+  /** @param {MutationObserverInit} what @param {() => void} changed @param {Node} [target] */
+  observe(what, changed, target = this.element) {
     const observer = new MutationObserver(changed);
-    observer.observe(this.element, what);
+    observer.observe(target, what);
     this.#stops.push(() => observer.disconnect());
   }
 
@@ -133,7 +133,6 @@ export class Binding {
     const anchor = document.createComment(` ${this.attribute}="${this.text.replaceAll("--", "- -")}" `);
     const template = this.element;
     template.replaceWith(anchor);
-    template.removeAttribute(this.attribute);
     this.#binder.anchors.set(template, anchor);
     const list = this.#absolute(names);
     const loop = new Loop(this.#binder, anchor, template, (of) => {
@@ -144,9 +143,17 @@ export class Binding {
     this.#stops.push(() => { // what is put back into the page later is bound again
       loop.show([]);
       this.#binder.anchors.delete(template);
-      template.setAttribute(this.attribute, this.text);
       anchor.replaceWith(template);
     });
+    const renew = () => { // parameters of a custom-template that it stands in reach it here, too
+      this.#binder.release(anchor);
+      this.#binder.scan(template);
+    };
+    const all = { attributes: true, childList: true, characterData: true, subtree: true };
+    this.observe(all, renew);
+    if (template instanceof HTMLTemplateElement) {
+      this.observe(all, renew, template.content);
+    }
     let fits = true;
     this.show({ operand: { kind: "path", names }, formats: [] }, (value) => {
       const keys = keysOf(value);
@@ -249,6 +256,9 @@ class Loop {
     const isTemplate = template instanceof HTMLTemplateElement;
     const copy = document.importNode(isTemplate ? template.content : template, true);
     const nodes = isTemplate ? [...copy.childNodes] : [copy];
+    if (copy instanceof Element) {
+      copy.removeAttribute("wy-each");
+    }
     const scope = this.#scopeOf(key);
     nodes.forEach((node) => this.#binder.scopes.set(node, scope));
     this.#anchor.before(...nodes);
