@@ -26,6 +26,11 @@
   ]);
   const HARMLESS_ADDRESS = /^((https?|wss?|ftp|mailto|tel|sms|blob):|data:(image\/(?!svg)|audio\/|video\/|text\/plain\b|[,;]))/;
 
+  /** `hidden` alone hides nothing within an SVG, and nothing with a `display` of the page's own. */
+  const HIDDEN = `
+    [wy-show][hidden], [wy-hide][hidden] { display: none !important; }
+    svg[hidden], svg [hidden] { display: none; }`;
+
   /** @param {Target} target */
   function element(target) {
     const found = typeof target === "string" ? document.getElementById(target.replace(/^#/, "")) : target;
@@ -116,6 +121,10 @@
     return !HARMLESS_ADDRESS.test(url) && !url.startsWith(`${document.baseURI.split(":", 1)}:`);
   }
 
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(HIDDEN);
+  document.adoptedStyleSheets.push(sheet);
+
   const bindings = import("./page/binder.mjs").then(async ({ Binder }) => {
     if (document.readyState === "loading") {
       await new Promise((ready) => document.addEventListener("DOMContentLoaded", ready, { once: true }));
@@ -146,7 +155,7 @@
     },
 
     show(target, isShown = true) {
-      /** @type {HTMLElement} */ (element(target)).hidden = !isShown;
+      element(target).toggleAttribute("hidden", !isShown);
     },
 
     hide(target) {

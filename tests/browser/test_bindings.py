@@ -194,6 +194,21 @@ async def test_classes_visibility_and_attributes(show: Show) -> None:
     assert await page.locator("#e").get_attribute("href") == "../x"
 
 
+async def test_parts_of_a_drawing_are_bound(show: Show) -> None:
+    tab = await show(
+        """<svg viewBox="0 0 10 10" width="100"><g id="needle" wy-attr="transform: panel.level | as 'rotate({})'">
+        <circle id="lamp" r="4" cx="5" cy="5" wy-show="panel.on"></circle></g>
+        <rect id="frame" width="4" height="4"></rect></svg>"""
+    )
+    page = tab.page
+    await wait_until(lambda: page.locator("#needle[transform='rotate(0.5)']").count(), "the needle is turned")
+    await wait_until(lambda: page.locator("#lamp").is_hidden(), "the lamp is off")
+    await tab.run("rpc.panel.$set('on', true)")
+    await wait_until(lambda: page.locator("#lamp").is_visible(), "the lamp is on")
+    await tab.run("page.hide('frame')")
+    assert await page.locator("#frame").is_hidden()
+
+
 async def test_lists_and_dicts_repeat(show: Show) -> None:
     tab = await show(
         """<ul><li wy-each="row of panel.rows"><b wy-text="row.name"></b>

@@ -26,7 +26,7 @@ function bindText(binding) {
 /** @param {Binding} binding @param {boolean} wanted */
 function bindHidden(binding, wanted) {
   binding.show(parseExpression(binding.text), (value) => {
-    /** @type {HTMLElement} */ (binding.element).hidden = isTrue(value) === wanted;
+    binding.page.show(binding.element, isTrue(value) !== wanted);
   });
 }
 

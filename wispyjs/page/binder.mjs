@@ -10,9 +10,6 @@ import { parseLoop } from "./expressions.mjs";
 import { formatter } from "./formats.mjs";
 import { Sources } from "./sources.mjs";
 
-/** A page's own `display: flex` would be stronger than `hidden`. */
-const HIDDEN = "[wy-show][hidden], [wy-hide][hidden] { display: none !important; }";
-
 /** More rows than anyone reads, and few enough to make within a second. */
 const MAX_ROWS = 1_000;
 
@@ -297,9 +294,6 @@ export class Binder {
   }
 
   start() {
-    const sheet = new CSSStyleSheet();
-    sheet.replaceSync(HIDDEN);
-    document.adoptedStyleSheets.push(sheet);
     this.scan(document);
     new MutationObserver((changes) => this.#changed(changes)).observe(document, {
       subtree: true,
