@@ -177,6 +177,7 @@ async def test_classes_visibility_and_attributes(show: Show) -> None:
         """<p id="a" class="own" wy-class="is-lit: panel.on; hand: panel.mode | is hand">a</p>
         <p id="b" style="display: flex" wy-show="panel.on">b</p><p id="c" wy-hide="panel.on">c</p>
         <meter id="d" max="1" aria-label="d" wy-attr="value: panel.level; data-on: panel.on"></meter>
+        <button id="f" wy-attr="aria-pressed: panel.on">f</button>
         <a id="e" wy-attr="href: panel.link; title: panel.mode">link</a>"""
     )
     page = tab.page
@@ -185,9 +186,11 @@ async def test_classes_visibility_and_attributes(show: Show) -> None:
     assert await page.locator("#c").is_visible()
     await wait_until(lambda: page.locator('#d[value="0.5"]:not([data-on])').count(), "the attribute is there")
     await wait_until(lambda: page.locator('#e[href="../x"][title=auto]').count(), "the link leads somewhere")
+    await wait_until(lambda: page.locator("#f[aria-pressed=false]").count(), "a state is told when it is off, too")
     await tab.run("(async () => { await rpc.panel.$set('on', true); await rpc.panel.$set('mode', 'hand'); })()")
     await wait_until(lambda: page.locator("#a.own.is-lit.hand").count(), "the classes are there")
     await wait_until(lambda: page.locator("#b:not([hidden])").is_visible(), "b is shown")
+    await wait_until(lambda: page.locator("#f[aria-pressed=true]").count(), "the state has changed")
     await wait_until(lambda: page.locator("#d[data-on='']").count(), "true is an empty attribute")
     await tab.run("rpc.panel.lead('javascript:window.hit=1')")
     await wait_until(lambda: any("is refused" in line for line in tab.console), "the address is refused")

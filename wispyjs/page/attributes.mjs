@@ -43,9 +43,10 @@ function bindAttributes(binding) {
     if (Object.hasOwn(ATTRIBUTES, name)) {
       throw new TypeError(`${name} is no attribute for a value: it would become a binding`);
     }
+    const isState = /^aria-/i.test(name); // these say true and false in words
     binding.show(expression, (value) => {
-      const off = value === null || value === undefined || value === false;
-      binding.page.attribute(binding.element, name, off ? null : value === true ? "" : textOf(value));
+      const shown = value === true && !isState ? "" : value === false && !isState ? null : value;
+      binding.page.attribute(binding.element, name, shown === null || shown === undefined ? null : textOf(shown));
     });
   }
 }
