@@ -9,7 +9,7 @@ export interface Page {
   /** An element's text; with a second argument it is changed first. Markup in it is shown, not obeyed. */
   text(target: string | Element, text?: unknown): string;
   /**
-   * What a field says, changed first if there is a second argument: a number (or null) of number fields and sliders, a boolean
+   * What a field says, changed first if there is a second argument: a number (or null, or a BigInt beyond 2 ** 53) of number fields and sliders, a boolean
    * of a checkbox, the chosen value (or null) of a group of radio buttons, a list of a multiple selection, else a text; that
    * of a time has its seconds, as Python wants it.
    */

@@ -61,7 +61,7 @@
         return input.checked;
       case "number":
       case "range":
-        return Number.isNaN(input.valueAsNumber) ? null : input.valueAsNumber;
+        return Number.isNaN(input.valueAsNumber) ? null : wholeNumber(input.value) ?? input.valueAsNumber;
       case "radio":
         return radios(input).find(({ checked }) => checked)?.value ?? null;
       case "time":
@@ -70,6 +70,11 @@
       default:
         return input.value;
     }
+  }
+
+  /** An integer of which a number would not keep all digits. @param {string} text */
+  function wholeNumber(text) {
+    return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)) ? BigInt(text) : undefined;
   }
 
   /** @param {HTMLInputElement} input */

@@ -18,6 +18,7 @@ const EXPRESSIONS = {
   "$state": path("$state"),
   "#my-field": field("my-field"),
   "-1.5e3": constant(-1500),
+  "-12345678901234567890": constant(-12345678901234567890n),
   "'it''s'": null,
   "'it\\'s'": constant("it's"),
   '"a | b"': constant("a | b"),

@@ -140,7 +140,8 @@ class Reader {
 
   #takeConstant() {
     if (this.is("number")) {
-      return Number(this.take("number", ""));
+      const text = this.take("number", "");
+      return /^-?\d+$/.test(text) && !Number.isSafeInteger(Number(text)) ? BigInt(text) : Number(text); // all of its digits
     }
     if (this.is("text")) {
       return this.take("text", "");
