@@ -10,7 +10,7 @@ Rules:
 import asyncio
 import sys
 from asyncio import Future
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from tornado.escape import utf8
 from tornado.http1connection import HTTP1Connection
@@ -40,6 +40,9 @@ class BodyHandler(Handler):
     everything in `release`. The first two may refuse it: they raise what `Handler` knows how to answer.
     """
 
+    body_methods: ClassVar[tuple[str, ...]] = ("POST",)
+    """Of requests whose body is taken."""
+
     refusal: Exception | None = None
     """Why the request is refused."""
     is_over = False
@@ -68,7 +71,7 @@ class BodyHandler(Handler):
     # --- Tornado's calls ----------------------------------------------------------------------------------------------
 
     async def prepare(self) -> None:
-        if self.request.method not in ("POST", "PUT"):
+        if self.request.method not in self.body_methods:
             self.is_over = True  # what comes is no body that anybody asked for: Tornado has bounds for it
             super().prepare()
             await self.learn_who()

@@ -67,8 +67,6 @@ class Rpc(BodyHandler):
         self._share = Share(core.websockets.room)
 
     async def begin(self) -> None:
-        if self.request.method != "POST":
-            raise HTTPError(405)
         headers = self.request.headers
         if "Content-Encoding" in headers:
             # What is small and becomes large is not unpacked here, for nobody needs it.

@@ -74,6 +74,8 @@ class Place:
 class Uploads(BodyHandler, StaticFiles):
     """An upload folder at its route; with the files of the static folder at the same route, if there is one."""
 
+    body_methods = ("POST", "PUT")
+
     def initialize(self, core: Core, folder: UploadFolder, static: str | None, place: Place, shared: Shared) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         StaticFiles.initialize(self, core, static or str(folder.folder), shared)
         self._folder = folder
