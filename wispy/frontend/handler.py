@@ -7,6 +7,7 @@ Rules:
 - An answer to a client never holds a traceback or a path of the server's.
 """
 
+import logging
 import math
 from asyncio import Future
 from collections.abc import Awaitable, Callable, Mapping
@@ -24,6 +25,8 @@ from wispy.frontend.security_headers import Headers, Kind
 from wispy.protocol.denials import Reason
 from wispy.protocol.errors import RPCError
 from wispy.protocol.identity import ANONYMOUS, Identity
+
+log = logging.getLogger("wispy.frontend")
 
 JSON: Final = "application/json"
 
@@ -163,6 +166,14 @@ class Handler(RequestHandler):
         headers: Headers = self.settings["security_headers"]  # Tornado calls this before `initialize`
         for name, value in headers[self.kind]:
             self.set_header(name, value)
+
+    def log_exception(self, typ: Any, value: BaseException | None, tb: Any) -> None:
+        """Log by wispy's own rules: Tornado's text may hold line ends of a path, and goes to a logger of its own."""
+        request = self.request
+        if isinstance(value, HTTPError):
+            log.debug("refused %s %s of %s: %s", request.method, request.path, request.remote_ip, value)
+        elif typ is not None:
+            log.error("%s %s of %s failed", request.method, request.path, request.remote_ip, exc_info=value)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         self.set_ways_out(status_code, kwargs)

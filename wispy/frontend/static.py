@@ -15,6 +15,7 @@ import logging
 import os
 import re
 from collections.abc import Generator, Iterable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -25,9 +26,10 @@ from wispy.frontend import media_types
 from wispy.frontend.compressed import Compressed, Copy, accepts_gzip, etag_of
 from wispy.frontend.core import Core
 from wispy.frontend.folders import real_file
-from wispy.frontend.handler import Handler, finish
+from wispy.frontend.handler import CHANGING_METHODS, Handler, finish
 from wispy.frontend.landing import landing_page
 from wispy.protocol import errors
+from wispy.protocol.denials import Reason
 
 log = logging.getLogger("wispy.frontend")
 
@@ -64,6 +66,10 @@ class StaticFiles(Handler, StaticFileHandler):
         Handler.initialize(self, core)
         StaticFileHandler.initialize(self, path, default_filename)
         self._shared = shared
+
+    def denial(self, status: int) -> Reason | None:
+        is_origin = self.request.method in CHANGING_METHODS and self._core.guard.refuses_origin(self.request)
+        return "file" if status == HTTPStatus.FORBIDDEN and not is_origin else super().denial(status)
 
     async def get(self, path: str | None, include_body: bool = True) -> None:
         path = path or ""

@@ -88,8 +88,6 @@ class Uploads(BodyHandler, StaticFiles):
         """Runs as long as this upload has a place."""
 
     def denial(self, status: int) -> Reason | None:
-        if status == HTTPStatus.FORBIDDEN and not self._core.guard.refuses_origin(self.request):
-            return "file"
         return "file" if status == HTTPStatus.BAD_REQUEST else super().denial(status)
 
     @property

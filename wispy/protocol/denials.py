@@ -34,7 +34,7 @@ MEANINGS: Final[dict[Reason, str]] = {
     "host": "the Host header names none of `allowed_hosts`",
     "origin": "a page of an origin that is not in `allowed_origins`",
     "session": "a session was to be gone on with, and the token is not that session's and user's",
-    "file": "a file that the rules for uploads do not allow, or a name that is no file's",
+    "file": "a file that the rules for uploads do not allow, a name that is no file's, a path out of a folder",
 }
 
 DENIED: Final = "denied"

@@ -12,6 +12,7 @@ import pytest
 import redis
 from websockets.exceptions import InvalidStatus
 
+from tests.integration.stack.attacks import raw_request
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.test_auth import LOGIN, SECRET, bearer, call, settings, write_tokens
 from tests.support.rpc_client import Client
@@ -141,6 +142,18 @@ async def test_what_is_too_large_is_written(secured: Callable[..., tuple[Service
         ("limit", "bob", "message", ""),
         ("limit", "bob", "message", ""),
     ]
+
+
+async def test_a_path_out_of_a_folder_is_written_on_one_line(make_stack: MakeStack, tmp_path: Path) -> None:
+    config: dict[str, Any] = {"static.folders": f"{{pages: {tmp_path}}}"}
+    frontend = make_stack().frontend(**config)
+    foreign = "Origin: http://evil.example"
+    for method, path in (("GET", "/pages//%0AFORGED%1B%5B2J"), ("POST", "/pages/x")):
+        assert (await raw_request(frontend.address, method, path, b"", foreign)).startswith(b"HTTP/1.1 403"), method
+    await wait_until(lambda: len(said(frontend)) == 2, lambda: f"both are written: {frontend.output}")
+    assert said(frontend, "reason", "operation") == [("file", "GET"), ("origin", "POST")]
+    assert "\nFORGED" not in frontend.output
+    assert "\x1b" not in frontend.output
 
 
 async def test_a_login_that_ends_is_written(secured: Callable[..., tuple[Service, Frontend]], tmp_path: Path) -> None:
