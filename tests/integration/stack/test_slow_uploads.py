@@ -181,13 +181,14 @@ async def test_a_post_that_breaks_off_is_over(address: str) -> None:
     await wait_until(lambda: posts() == 0, "it has ended")
 
 
-async def test_a_body_that_nobody_wants_is_not_kept(address: str) -> None:
+@pytest.mark.parametrize(("start", "status"), [("POST /nowhere", 404), ("GET /ws", 426), ("POST /ws", 405)])
+async def test_a_body_that_nobody_wants_is_not_kept(address: str, start: str, status: int) -> None:
     size = 8 << 20
     body = bytes(size)
     reader, writer = await asyncio.open_connection(*address.split(":"))
     tracemalloc.start()
     try:
-        writer.write(f"POST /nowhere HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size + 1}\r\n\r\n".encode() + body)
+        writer.write(f"{start} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {size + 1}\r\n\r\n".encode() + body)
         del body
         await writer.drain()
         before = tracemalloc.get_traced_memory()[0]
@@ -195,7 +196,7 @@ async def test_a_body_that_nobody_wants_is_not_kept(address: str) -> None:
     finally:
         tracemalloc.stop()
     writer.write(b"x")
-    assert b" 404 " in await asyncio.wait_for(reader.readline(), 10)
+    assert f" {status} ".encode() in await asyncio.wait_for(reader.readline(), 10)
     writer.close()
     await writer.wait_closed()
 

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 from tornado.http1connection import HTTP1Connection
 from tornado.iostream import SSLIOStream
+from tornado.web import stream_request_body
 from tornado.websocket import WebSocketHandler, WebSocketProtocol13
 
 from wispy.frontend.websocket.handshake import accept, agreed, check_upgrade
@@ -13,6 +14,7 @@ from wispy.frontend.websocket.service import WebSocketService
 from wispy.frontend.websocket.tornado_shell import NotingProtocol, TornadoConnection
 
 
+@stream_request_body
 class WebSocketEndpoint(WebSocketHandler):
     """Base of the handler at `/ws`: a subclass says in `admit` who may come in, and what sits on the websocket.
 
@@ -34,6 +36,9 @@ class WebSocketEndpoint(WebSocketHandler):
 
         Nothing else checks the Origin. The session must not count as open before its `connection_made`.
         """
+
+    def data_received(self, chunk: bytes) -> None:
+        """A handshake has no body: what comes all the same passes by, and is not kept."""
 
     async def get(self, *args: Any, **kwargs: Any) -> None:
         refusal = check_upgrade(self.request)
