@@ -124,6 +124,23 @@ async def test_an_interval_of_zero_means_no_pings() -> None:
     assert open_peer.pings_s == []
 
 
+async def test_what_goes_wrong_with_one_peer_concerns_no_other(keepalive: Keepalive) -> None:
+    class Broken(Peer):
+        def seems_alive(self) -> bool:
+            raise ValueError("broken")
+
+    failures: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: failures.append(str(context.get("exception")))
+    )
+    peers = [Peer(keepalive), Broken(keepalive), Peer(keepalive)]
+    for peer in peers:
+        keepalive.add(peer)
+    await wait_until(lambda: peers[0].cut_s is not None and peers[2].cut_s is not None, "the others are cut off")
+    assert failures == ["broken"]
+    assert len(keepalive) == 0
+
+
 async def test_a_timer_only_runs_while_there_is_something_to_watch(keepalive: Keepalive) -> None:
     peer = Peer(keepalive)
     keepalive.add(peer)

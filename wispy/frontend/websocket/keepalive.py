@@ -14,6 +14,7 @@ it for ever.
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Protocol
 
 from wispy.frontend.websocket.seam import WebSocketSettings
@@ -139,12 +140,10 @@ class Keepalive:
         connection.look_at_message(now)
 
 
-def _take_due(queue: dict[Watched, float], now: float) -> list[Watched]:
-    due: list[Watched] = []
-    for connection, deadline in queue.items():
+def _take_due(queue: dict[Watched, float], now: float) -> Iterator[Watched]:
+    while queue:
+        connection, deadline = next(iter(queue.items()))
         if deadline > now:
-            break
-        due.append(connection)
-    for connection in due:
+            return
         del queue[connection]
-    return due
+        yield connection
