@@ -16,19 +16,48 @@ from typing import Any, Final, cast
 
 import msgspec
 
+if sys.version_info >= (3, 14):
+    import annotationlib
+
 log = logging.getLogger("wispy.worker")
 
 UNKNOWN: Final[Any] = object()
 """There is no annotation, or it cannot be evaluated."""
 
 
-def own_annotations(cls: type) -> dict[str, Any]:
-    """The annotations in the body of a class, not of its bases, as they stand there."""
+def own_annotations(holder: Any) -> dict[str, Any]:
+    """The annotations of a function, or in the body of a class and not of its bases, as they stand there."""
     try:
-        return inspect.get_annotations(cls)
-    except Exception as error:  # Python 3.14 evaluates them here, and the author's text may raise anything
-        log.warning("the annotations of %s cannot be read, values are not checked against them: %s", cls, error)
+        return _raw_annotations(holder)
+    except Exception as error:  # the author's text may raise anything
+        log.warning("the annotations of %s cannot be read, values are not checked against them: %s", holder, error)
         return {}
+
+
+def signature_of(function: Any) -> inspect.Signature:
+    """The signature of a function.
+
+    Raises:
+        Exception: it does not tell; Python 3.14 evaluates annotations here, and the author's text may raise anything.
+    """
+    try:
+        return inspect.signature(function)
+    except Exception:
+        if sys.version_info < (3, 14):
+            raise
+        return inspect.signature(function, annotation_format=annotationlib.Format.STRING)
+
+
+def _raw_annotations(holder: Any) -> dict[str, Any]:
+    """Before Python 3.14 each is there as it was evaluated, or as a text. Since then all are evaluated together when
+    somebody asks; where one cannot be, all are had as texts, to be evaluated one by one.
+    """
+    try:
+        return inspect.get_annotations(holder)
+    except Exception:
+        if sys.version_info < (3, 14):
+            raise
+        return annotationlib.get_annotations(holder, format=annotationlib.Format.STRING)
 
 
 def evaluate(annotation: Any, owner: type) -> Any:
@@ -55,8 +84,8 @@ def _evaluated(annotation: Any, names: dict[str, Any], local: dict[str, Any] | N
 def parameters_of(function: Any) -> list[inspect.Parameter]:
     """The parameters of a function; none where it does not tell them."""
     try:
-        return list(inspect.signature(function).parameters.values())
-    except (TypeError, ValueError, NameError):
+        return list(signature_of(function).parameters.values())
+    except Exception:
         return []
 
 

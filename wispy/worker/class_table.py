@@ -38,7 +38,9 @@ DENIED: Final = frozenset(
         "__init_subclass__ __subclasshook__ __instancecheck__ __subclasscheck__ __prepare__ __set_name__",
         "__parameters__ __type_params__",
         # the object's and the class' namespaces, past every other rule
-        "__dict__ __slots__ __weakref__ __annotations__ __annotate__ __module__ __qualname__ __name__ __match_args__",
+        "__dict__ __slots__ __weakref__ __module__ __qualname__ __name__ __match_args__ __firstlineno__",
+        "__annotations__ __annotate__ __annotate_func__ __annotations_cache__ __conditional_annotations__",
+        "__static_attributes__ __classcell__ __classdict__ __classdictcell__",
         "__getattr__ __getattribute__ __setattr__ __delattr__ __dir__ __get__ __set__ __delete__",
         # making and ending the object anew
         "__new__ __init__ __post_init__ __del__ __copy__ __deepcopy__ __replace__",

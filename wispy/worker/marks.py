@@ -25,6 +25,8 @@ from typing import Annotated, Any, ClassVar, Final, Literal, TypeVar, cast
 
 import msgspec
 
+from wispy.worker.annotations import own_annotations
+
 log = logging.getLogger("wispy.worker")
 
 MarkedT = TypeVar("MarkedT")
@@ -236,7 +238,7 @@ def function_marks(function: Any) -> Marks:
 
 def returned_marks(function: Any) -> Marks:
     """The marks in `-> Annotated[..., mark]`. Only this annotation is evaluated: others may name types not imported."""
-    annotations = cast(dict[str, Any], getattr(function, "__annotations__", None) or {})
+    annotations = own_annotations(function)
     if "return" not in annotations:
         return NO_MARKS
     holder = types.SimpleNamespace(__annotations__={"return": annotations["return"]})

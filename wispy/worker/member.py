@@ -85,5 +85,5 @@ def property_type(static: Any) -> Any:
         if parameters and parameters[0].annotation is not inspect.Parameter.empty:
             return annotations.evaluate_in(parameters[0].annotation, setter)
     getter = getattr(static, "fget", None) or getattr(static, "func", None)
-    given = getattr(getter, "__annotations__", {}).get("return", UNKNOWN)
+    given = UNKNOWN if getter is None else annotations.own_annotations(getter).get("return", UNKNOWN)
     return given if given is UNKNOWN else annotations.evaluate_in(given, getter)

@@ -56,12 +56,8 @@ class Signature:
     def __init__(self, function: Callable[..., Any], *, is_bound: bool) -> None:
         self.function = function
         try:
-            signature = inspect.signature(function)
-        except (
-            TypeError,
-            ValueError,
-            NameError,
-        ):  # one that does not tell, or Python 3.14 and a name for type checkers only
+            signature = annotations.signature_of(function)
+        except Exception:  # it does not tell
             signature = inspect.signature(_anything)
         parameters = list(signature.parameters.values())
         self._implicit: str | None = None

@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from wispy.config.schema import InterfaceConfig
+from wispy.protocol.errors import RPCError
 from wispy.worker.class_table import DENIED, ClassTable, ClassTables
 from wispy.worker.member import Kind
 from wispy.worker.statics import home_of
@@ -336,3 +337,40 @@ def test_kinds_of_members() -> None:
     assert members["both"].annotation is float
     assert members["read_only"].annotation is int
     assert members["both"].kind is Kind.PROPERTY
+
+
+FOR_TYPE_CHECKERS = """
+from typing import Annotated
+
+from wispy import hide
+
+class Lamp:
+    level: int = 1
+    colour: NotImported = None
+    key: Annotated[str, hide] = "secret"
+    other: Annotated[NotImported, hide] = None
+
+    def dim(self, by: int, to: NotImported = None) -> NotImported: ...
+    def open(self) -> Annotated[int, hide]: ...
+    def close(self) -> Annotated[NotImported, hide]: ...
+
+    @property
+    def power(self) -> NotImported: ...
+"""
+
+
+def test_names_that_are_imported_for_type_checkers_alone_spoil_no_other_annotation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Python 3.14 evaluates annotations when somebody asks for them, and all of them then."""
+    future = "from __future__ import annotations\n" if sys.version_info < (3, 14) else ""
+    lamps = module("wispylamps", future + FOR_TYPE_CHECKERS)
+    monkeypatch.setitem(sys.modules, "wispylamps", lamps)
+    served = table(lamps.Lamp)
+    assert set(served.members) == {"level", "colour", "dim", "power"}
+    assert served.members["level"].annotation is int
+    dim = served.members["dim"].signature
+    assert dim is not None
+    assert dim.bind([1], {"to": "any"}) == ([1], {"to": "any"})
+    with pytest.raises(RPCError, match="expected int, got str"):
+        dim.bind(["one"], {})
