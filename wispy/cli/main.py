@@ -11,7 +11,7 @@ import msgspec
 from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command, overview
 from wispy.cli.outcome import DONE, INTERRUPTED, MISUSED, READER_GONE, CommandError
 from wispy.errors import ConfigError, StartError
-from wispy.surroundings import open_standard_streams
+from wispy.surroundings import escape_output, open_standard_streams
 from wispy.version import __version__
 
 
@@ -47,6 +47,7 @@ def worker(argv: Sequence[str] | None = None) -> int:
 
 def _run(command: Command, argv: Sequence[str] | None) -> int:
     open_standard_streams()
+    escape_output()
     arguments = _parsed(command, argv)
     module, _, function = command.place.partition(":")
     try:

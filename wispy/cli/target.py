@@ -27,4 +27,4 @@ def url_of(arguments: argparse.Namespace, environ: Mapping[str, str] = os.enviro
         raise CommandError("the configuration says port 0, any free one: name the server with --url http://host:port")
     host = "127.0.0.1" if config.address in _ANY else config.address
     host = f"[{host}]" if ":" in host else host
-    return f"http://{host}:{config.port}{config.base_path}"
+    return f"{'https' if config.tls.is_on else 'http'}://{host}:{config.port}{config.base_path}"

@@ -16,7 +16,7 @@ from wispy.cli import printing
 from wispy.cli.exposing import exposed_text, is_spec
 from wispy.cli.outcome import NO_SERVER, NOT_LET_IN, OF_EXECUTED, CommandError
 from wispy.cli.target import url_of
-from wispy.cli.words import arguments_of, path_of, value_of
+from wispy.cli.words import arguments_of, path_of, text_of, value_of
 from wispy.client.proxies import Names
 from wispy.client.rpc import Rpc, connect
 from wispy.config.sources import CLIENT_TOKEN
@@ -124,7 +124,7 @@ def asked(arguments: argparse.Namespace, names: Names, work: Work) -> int:
 
 async def _asked(arguments: argparse.Namespace, url: str, names: Names, work: Work) -> int:
     try:
-        token = arguments.token or os.environ.get(CLIENT_TOKEN)
+        token = text_of(arguments.token or os.environ.get(CLIENT_TOKEN) or "") or None
         rpc = connect(url, connect_timeout_s=CONNECT_S, timeout_s=arguments.timeout, token=token)
     except ValueError as error:
         raise CommandError(f"{error}") from error

@@ -16,18 +16,35 @@ from wispy.protocol import values
 
 
 def value_of(word: str) -> Any:
-    """The value that a word stands for."""
+    """The value that a word stands for.
+
+    Raises:
+        CommandError: it is no text.
+    """
     try:
-        return values.decode(word.encode())
-    except (values.DecodeError, UnicodeEncodeError):  # a byte that is no text in this locale cannot be JSON
+        return values.decode(text_of(word).encode())
+    except values.DecodeError:
         return word
+
+
+def text_of(word: str) -> str:
+    """The word.
+
+    Raises:
+        CommandError: it has bytes that are no text in this locale.
+    """
+    try:
+        word.encode()
+    except UnicodeEncodeError:
+        raise CommandError(f"{word!a} has bytes that are no text in this locale") from None
+    return word
 
 
 def arguments_of(words: Sequence[str]) -> tuple[list[Any], dict[str, Any]]:
     """The arguments of a call, by position and by name.
 
     Raises:
-        CommandError: a name is given twice.
+        CommandError: a name is given twice, or a word is no text.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -52,7 +69,7 @@ def path_of(word: str, least: int = 2) -> Names:
     Raises:
         CommandError: it is no path, or too short.
     """
-    path = value_of(word) if word.startswith("[") else word
+    path = value_of(word) if word.startswith("[") else text_of(word)
     try:
         return names_in(path, least)
     except ValueError as error:

@@ -200,3 +200,26 @@ def test_a_reader_that_goes_is_no_error(frontend: Frontend) -> None:
         wait_until_blocking(has_ended, "the command ends when its reader does", 20)
     out, err = shell.communicate()
     assert (out.splitlines()[-1], err) == ("141", "")
+
+
+def test_what_the_output_has_no_characters_for_is_escaped(run: Wispy) -> None:
+    text = "Grüße → 😀"
+    done(run("set", "sample.note", text, env={"PYTHONUTF8": "1"}))
+    output = {"PYTHONUTF8": "1", "PYTHONIOENCODING": "ascii"}
+    assert done(run("get", "sample.note", env=output)) == r"Gr\u00fc\u00dfe \u2192 \ud83d\ude00" + "\n"
+    assert json.loads(done(run("get", "sample.note", "--json", env=output))) == text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("get", "sample.\udcff"),
+        ("describe", "\udcff"),
+        ("watch", "sample.\udcff"),
+        ("set", "sample.note", "\udcff"),
+        ("call", "sample.test_sum", "a=\udcff"),
+        ("get", "sample.a", "--token", "\udcff"),
+    ],
+)
+def test_bytes_that_are_no_text_are_refused(run: Wispy, arguments: tuple[str, ...]) -> None:
+    assert "has bytes that are no text in this locale" in failed(run(*arguments), 2)

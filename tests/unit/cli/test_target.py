@@ -18,6 +18,7 @@ def test_the_strongest_says_where_the_server_is(tmp_path: Path) -> None:
     assert url({}) == "http://127.0.0.1:5000"
     assert url({}, config=file) == "http://127.0.0.1:80/lab"
     assert url({"WISPY_PORT": "8000"}, config=file) == "http://127.0.0.1:8000/lab"
+    assert url({"WISPY_TLS__CERTIFICATE": "a.pem", "WISPY_TLS__KEY": "a.key"}) == "https://127.0.0.1:5000"
     assert url({"WISPY_ADDRESS": "::1"}) == "http://[::1]:5000"
     assert url({"WISPY_PORT": "8000", "WISPY_URL": "http://far"}, config=file) == "http://far"
     assert url({"WISPY_URL": "http://far"}, given="http://near") == "http://near"
