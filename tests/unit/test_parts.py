@@ -4,11 +4,14 @@ import asyncio
 import threading
 from pathlib import Path
 
+import pytest
+
 from wispy.config.prepare import with_redis_url
 from wispy.config.schema import AuthConfig, Config
+from wispy.errors import StartError
 from wispy.frontend.kin import nobody
 from wispy.frontend.processes import with_session_secret
-from wispy.frontend.server import Listening
+from wispy.frontend.server import Listening, listen
 from wispy.parts import _Web
 
 
@@ -31,3 +34,9 @@ def test_frontends_that_fail_can_be_ended_before_their_thread_is_over(tmp_path: 
     assert [str(error) for error in failures] == [
         f"auth.tokens = {tmp_path}/absent: cannot be read: No such file or directory"
     ]
+
+
+def test_a_proxy_has_to_be_named_before_it_is_believed() -> None:
+    """Else nobody would be let in, and nobody told why."""
+    with pytest.raises(StartError, match=r"auth\.kind needs trusted_proxies"):
+        listen(Config(port=0, auth=AuthConfig(kind="proxy")))

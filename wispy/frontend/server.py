@@ -58,10 +58,13 @@ def listen(config: Config) -> list[socket.socket]:
         StartError: the port is in use, the address is none of this machine's, or the certificate or what `auth` needs
             cannot be used.
     """
-    tls_context(config)  # told here, where someone reads it, rather than by each process that serves
+    # Told here, where someone reads it, rather than by each process that serves, and before a socket is open.
+    tls_context(config)
+    verifier_of(config.auth)
+    if config.auth.kind == "proxy" and not config.trusted_proxies:
+        raise StartError("auth.kind needs trusted_proxies, whose headers are believed")
     hint = "choose another one with --port N or `port: N`; 0 takes any free one"
     sockets = scrape.bind(config.address, config.port, hint, BACKLOG)
-    verifier_of(config.auth)
     if config.address not in LOOPBACK_NAMES and not config.auth.is_on:
         log.warning(
             "other machines can connect, and no authentication is configured (auth.kind): "

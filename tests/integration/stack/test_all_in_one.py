@@ -20,7 +20,7 @@ from tests.integration.stack.gate import Gate
 from tests.integration.stack.served import Quiet, Sample
 from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, result
-from tests.support.stack import SERVED, Service, command
+from tests.support.stack import SERVED, Service, command, free_port
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy import RPCWebApp
 from wispy.errors import StartError
@@ -342,6 +342,13 @@ def test_a_start_that_fails_leaves_nothing(multiprocessed: str) -> None:
         app = RPCWebApp({**config(multiprocessed), "port": taken.getsockname()[1]}, quiet=Quiet())
         with pytest.raises(StartError, match="in use"):
             app.start()
+    failing = {**config(multiprocessed), "port": free_port(), "auth": {"kind": "tokens", "tokens": "/nowhere"}}
+    app = RPCWebApp(failing, quiet=Quiet())
+    failures: list[StartError] = []  # a notebook keeps the last one, too, with all that its traceback holds
+    for _ in range(2):
+        with pytest.raises(StartError, match=r"auth\.tokens = /nowhere: cannot be read") as caught:
+            app.start()
+        failures.append(caught.value)
     gc.collect()  # Tornado leaves the socket that it could not bind to the exception's traceback
     with pytest.raises(StartError, match="rpc"):
         RPCWebApp(config(multiprocessed), rpc=Quiet())
