@@ -91,6 +91,7 @@ class RPCWebApp:
         """
         if self._parts is not None:
             raise StartError("it is running already")
+        open_standard_streams()
         logs.configure(self._config.logging_config, self._config.audit)
         if self._config.autoreload or self._config.debug:
             log.warning("autoreload is for programs that call run(): what start() has started is not started again")
