@@ -24,7 +24,7 @@ from wispy.worker.conversion import Converter
 from wispy.worker.describing import Describer
 from wispy.worker.member import Kind, Member
 from wispy.worker.modes import Mode
-from wispy.worker.resolver import PLAIN, PathResolver, Place
+from wispy.worker.resolver import PLAIN, PathResolver, Place, RaisedByObjectError, touched
 from wispy.worker.resolver import Interface as ResolverInterface
 from wispy.worker.rights import NO_ROLES, Limiter, in_all, role_lists
 from wispy.worker.statics import is_awaitable
@@ -57,14 +57,6 @@ class BoundMethod:
         """Counts its calls, where it has a rate."""
         self.bind = member.signature.bind
         """Checks arguments: `bind(args, kwargs)` returns those to call the function with, or raises INVALID_PARAMS."""
-
-
-class RaisedByObjectError(Exception):
-    """The object's own code has raised an `RPCError`, of a client of its own, say: it is no refusal of this request."""
-
-    def __init__(self, error: RPCError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class PendingValue:
@@ -137,10 +129,7 @@ class Access:
             raise errors.INVALID_PARAMS(f"{place.name} is a method: call it", denied="operation")
         if not member.rights.readable:
             raise errors.INVALID_PARAMS(f"{place.name} is write-only", denied="operation")
-        try:
-            value = getattr(place.holder, place.name)
-        except RPCError as error:
-            raise RaisedByObjectError(error) from error
+        value = touched(place.holder, place.name)
         if type(value) not in PLAIN and member.kind is Kind.PROPERTY and is_awaitable(value):
             return PendingValue(value, lambda awaited: self._whole(awaited, roles))
         return self._whole(value, roles)

@@ -22,10 +22,11 @@ from typing import Any, Final, Literal
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
 from wispy.worker import answers
-from wispy.worker.access import Access, PendingValue, RaisedByObjectError
+from wispy.worker.access import Access, PendingValue
 from wispy.worker.calls import Call, Outcome
 from wispy.worker.counts import ObjectCounts
 from wispy.worker.modes import Kind
+from wispy.worker.resolver import RaisedByObjectError
 from wispy.worker.running import Running, label
 from wispy.worker.statics import is_awaitable
 from wispy.worker.threads import ThreadPool

@@ -13,6 +13,7 @@ Rules:
 from typing import Any, Final, Protocol
 
 from wispy.protocol import errors
+from wispy.protocol.errors import RPCError
 from wispy.worker import containers
 from wispy.worker.annotations import UNKNOWN
 from wispy.worker.class_table import ClassTable, ClassTables
@@ -36,6 +37,26 @@ class Interface(Protocol):
     def max_interface_depth(self) -> int: ...
     @property
     def roles(self) -> tuple[str, ...] | None: ...
+
+
+class RaisedByObjectError(Exception):
+    """The object's own code has raised an `RPCError`, of a client of its own, say: it is no refusal of this request."""
+
+    def __init__(self, error: RPCError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+def touched(holder: Any, name: str) -> Any:
+    """What an attribute gives, after all that is asked before it is touched; what it raises passes through.
+
+    Raises:
+        RaisedByObjectError: it has raised an `RPCError`.
+    """
+    try:
+        return getattr(holder, name)
+    except RPCError as error:
+        raise RaisedByObjectError(error) from error
 
 
 class Place:
@@ -130,7 +151,7 @@ class PathResolver:
             if is_in_class and place.name not in place.table.namespace(place.holder):
                 place.origin = place
             place.member = member
-            value = getattr(place.holder, place.name)
+            value = touched(place.holder, place.name)
         if type(value) in CONTAINERS:
             return place.into(value, name)
         table = self._tables.of_value(value)

@@ -263,7 +263,7 @@ class Stage:
 
     def do(self, op: Any, name: str, params: bytes = b"", session: str = "s") -> Call:
         self._ids += 1
-        return Call(session, self._ids, op, (name,), params)
+        return Call(session, self._ids, op, tuple(name.split(".")), params)
 
     async def answer(self, call: Call) -> Any:
         """Run it, wait, and return its outcome's JSON."""
@@ -374,6 +374,9 @@ async def test_what_a_property_gives_later_is_looked_at_as_what_one_gives_at_onc
         ("set", "failing", b"1"),
         ("delete", "failing", b""),
         ("get", "failing_later", b""),
+        ("get", "failing.part", b""),
+        ("set", "failing.part", b"1"),
+        ("call", "failing.part", b""),
     ],
 )
 async def test_what_a_property_raises_is_the_object_s_own(
