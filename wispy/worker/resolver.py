@@ -81,12 +81,6 @@ class Place:
         self.depth = 0
         """How deep below that it is: 1 for the attribute's own value."""
 
-    def into(self, container: Any, name: str) -> "Place":
-        """An item of a dict or list that stands at this place."""
-        place = Place(container, None, name)
-        place.origin, place.member, place.depth = self.origin, self.member, self.depth + 1
-        return place
-
 
 class PathResolver:
     """The ways into one object.
@@ -141,6 +135,7 @@ class PathResolver:
 
     def _next(self, place: Place, name: str, roles: frozenset[str]) -> Place:
         """One name further: enter what is at a place."""
+        origin, member = place.origin, place.member
         if place.table is None:
             value = containers.get_item(place.holder, place.name)
         else:
@@ -149,11 +144,12 @@ class PathResolver:
                 raise errors.NOT_FOUND()
             is_in_class = member.static is not UNKNOWN and member.kind is Kind.ATTRIBUTE
             if is_in_class and place.name not in place.table.namespace(place.holder):
-                place.origin = place
-            place.member = member
+                origin = place
             value = touched(place.holder, place.name)
         if type(value) in CONTAINERS:
-            return place.into(value, name)
+            inner = Place(value, None, name)
+            inner.origin, inner.member, inner.depth = origin, member, place.depth + 1
+            return inner
         table = self._tables.of_value(value)
         if table is None or table.is_restricted(value):
             raise errors.NOT_FOUND()
