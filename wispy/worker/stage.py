@@ -33,6 +33,9 @@ log = logging.getLogger("wispy.worker")
 
 ResultT = TypeVar("ResultT")
 
+LAST_NEWS_S: Final = 0.5
+"""For what an object has published to come from its thread, if that is free: it takes some milliseconds."""
+
 _MISSING: Final = object()
 
 
@@ -144,15 +147,17 @@ class Stage:
         if not self._is_acquired:
             return
         self._is_acquired = False
+        until = self._io_loop.time() + self._config.lease.hook_timeout
         try:
             await self._hook(HookKind.ON_RELEASE)
         except HookError as error:
             log.error("%s: %s", self.name, error)
         if self.occupation() is not None:
             return  # a call that does not end; the lease is not held back for it
-        # Other objects' calls and hooks may hold the thread, too, and are given the time that hooks have.
+        # Other objects' calls and hooks may hold the thread, too, and are given the time that hooks have. This object's
+        # own hook has had it, if it is what holds the thread.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._config.lease.hook_timeout):
+            async with asyncio.timeout_at(max(until, self._io_loop.time() + LAST_NEWS_S)):
                 await self._in_objects_thread(lambda: None)  # what it has published comes before this does
 
     @property

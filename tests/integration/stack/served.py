@@ -311,6 +311,17 @@ class Endless:
         await asyncio.Event().wait()
 
 
+class Holding:
+    """Its last hook holds the thread."""
+
+    def ping(self) -> str:
+        return "pong"
+
+    @on_release
+    def went(self) -> None:
+        time.sleep(7)
+
+
 @roles("operator")
 class Engine:
     def __init__(self) -> None:

@@ -318,6 +318,17 @@ async def test_hooks_that_do_not_end_are_given_up(make_stack: MakeStack) -> None
     assert worker.says("endless is released")
 
 
+def test_a_hook_that_holds_the_thread_is_given_its_time_once(make_stack: MakeStack) -> None:
+    stack = make_stack(**{"lease.hook_timeout": "3s"})
+    worker = stack.worker("holding=served:Holding")
+    worker.send(signal.SIGTERM)
+    worker.wait_until_says("on_release has not ended within 3 s")
+    given_up = time.monotonic()
+    worker.wait_until_says("holding is released")
+    assert time.monotonic() - given_up < 2.5
+    assert worker.wait() == 0
+
+
 async def test_an_owner_that_loses_its_lease_is_told_and_gets_its_own_state_not_back(
     make_stack: MakeStack, hooks: Path
 ) -> None:
