@@ -310,6 +310,11 @@ class Access:
         rows = self._describer.rows(self._target, self._table, roles)
         return {name: " ".join(_operations(member, value, roles, may_write=may_write)) for name, member, value in rows}
 
+    def converter_of(self, name: str) -> Converter | None:
+        """What makes of a value from outside what the annotation of an attribute says; None where there is none."""
+        member = self._tables.root.members.get(name)
+        return None if member is None or member.kind is not Kind.ATTRIBUTE else member.converter
+
     def channel_roles(self, channel: str) -> frozenset[str] | None:
         """Who may follow a channel: callers with one of these roles; None: all of them; none at all: nobody.
 

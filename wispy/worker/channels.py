@@ -173,14 +173,19 @@ class Channels:
         if len(self.values) + len(self._event_history) >= self._limit + is_event:
             raise ValueError(f"{self._name} may have {self._limit} channels (limits.channels_per_object), not more")
 
-    def restore(self, retained: Mapping[str, bytes]) -> None:
-        """Take retained values (channel to JSON) in place of those that the code started with; others stay."""
+    def restore(self, retained: Mapping[str, bytes], convert: Callable[[str, Any], Any]) -> None:
+        """Take retained values in place of those that the code started with; others stay.
+
+        Args:
+            retained: channel to JSON.
+            convert: makes of a channel's value, as JSON has it, what the code has there; raises ValueError.
+        """
         for name, data in retained.items():
             if name not in self.values:
                 continue
             try:
-                self.values[name] = decode(data)
-            except DecodeError as error:
+                self.values[name] = convert(name, decode(data))
+            except (DecodeError, ValueError) as error:
                 log.error("the retained value of %s.%s cannot be read and is not restored: %s", self._name, name, error)
 
     # --- news come in -----------------------------------------------------------------------------------------------

@@ -3,16 +3,19 @@
 import asyncio
 import inspect
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 
 from wispy.config.schema import Config
 from wispy.errors import StartError, UnservableError
+from wispy.worker import conversion
 from wispy.worker.access import Access
 from wispy.worker.binding import EVENTS, VALUES, Binding, binding_of
 from wispy.worker.channels import Channels, event_channels, plain_name
 from wispy.worker.hooks import HookKind, Hooks
+
+_JSON_TYPES: Final = frozenset({type(None), bool, int, float, str})
 
 
 class ServedObject:
@@ -56,6 +59,28 @@ class ServedObject:
         """
         roles = self.access.channel_roles(channel)
         return msgspec.json.encode({"kind": kind} if roles is None else {"kind": kind, "roles": sorted(roles)})
+
+    def restore(self, retained: Mapping[str, bytes]) -> None:
+        """Begin with the values that a former owner has published, channel to JSON, instead of the code's."""
+        self.channels.restore(retained, self._as_the_code_has_it)
+
+    def _as_the_code_has_it(self, channel: str, value: Any) -> Any:
+        """A channel's value, read from JSON, which has no dates, enumerations or arrays: as what is annotated, or else
+        of the type that the code has started with.
+        """
+        kind = cast("type[object]", type(self.channels.values[channel]))
+        if value is None:
+            return None
+        is_plain = kind in _JSON_TYPES or issubclass(kind, dict | list)
+        converter = self.access.converter_of(channel) or (None if is_plain else conversion.converter_of(kind))
+        if converter is None and not is_plain:
+            raise ValueError(f"no {kind.__name__} can be made of JSON")
+        try:
+            return value if converter is None else converter(value)
+        except msgspec.ValidationError as error:
+            if not is_plain:
+                raise ValueError(str(error)) from error
+            return value  # of the object's own code, which need not keep to what it says
 
     def close(self) -> None:
         """Give the object back as it was, with its values as they are now."""

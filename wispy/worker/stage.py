@@ -99,7 +99,7 @@ class Stage:
         """Begin with the values that a former owner published instead of the code's."""
         served = self._served
         assert served is not None
-        await self._in_objects_thread(lambda: served.channels.restore(retained))
+        await self._in_objects_thread(lambda: served.restore(retained))
 
     async def close(self) -> None:
         """The tenure is over: nothing more starts, and the object is given back as it was."""

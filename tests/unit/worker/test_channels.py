@@ -228,9 +228,15 @@ def test_kinds_and_histories(channels: Channels) -> None:
 
 
 def test_restoring(channels: Channels, caplog: pytest.LogCaptureFixture) -> None:
-    channels.restore({"a": b"7", "c": b"[1]", "gone": b"1", "alarm": b"1", "b": b"{"})
+    def convert(name: str, value: Any) -> Any:
+        if name == "d":
+            raise ValueError("not so")
+        return value
+
+    channels.restore({"a": b"7", "c": b"[1]", "gone": b"1", "alarm": b"1", "b": b"{", "d": b"1"}, convert)
     assert channels.values == {"a": 7, "b": "test", "c": [1], "d": {"e": 5}}
     assert "sample.b cannot be read" in caplog.text
+    assert "sample.d cannot be read and is not restored: not so" in caplog.text
     channels.flush()
     channels.values["c"].append(2)
     assert news(channels) == [("c", [1, 2])]

@@ -1,10 +1,13 @@
 """A served object as a whole: its access, its channels, and what both make of wispy's own attributes."""
 
 import asyncio
+import dataclasses
+import datetime as dt
 import enum
 import json
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
+import numpy as np
 import pytest
 
 import wispy
@@ -285,3 +288,55 @@ async def test_an_instance_with_channels_has_one_name() -> None:
     lab = Lab()  # without channels there is nothing to be shared
     await serve(lab)
     ServedObject("other", lab, Config(), asyncio.get_running_loop())
+
+
+class Phase(enum.Enum):
+    IDLE = "idle"
+    BUSY = "busy"
+
+
+@dataclasses.dataclass
+class Spot:
+    x: float
+    y: float
+
+
+class Custom:
+    """Nothing of it can be sent."""
+
+
+class Kept:
+    since: dt.datetime | None
+    gain: int
+    custom: Custom
+
+    def __init__(self) -> None:
+        self.tracked_channel_values = dict.fromkeys(
+            ("since", "phase", "spot", "pair", "curve", "gain", "level", "gone")
+        )
+        self.since = None
+        self.phase = Phase.IDLE
+        self.spot = Spot(0, 0)
+        self.pair: tuple[int, ...] = (0, 0)
+        self.curve = np.zeros(2)
+        self.gain = 1
+        self.level = 1
+        self.gone = Custom()
+
+
+async def test_restored_values_are_of_the_types_that_the_code_has(caplog: pytest.LogCaptureFixture) -> None:
+    former = Kept()
+    served = await serve(former)
+    former.since = dt.datetime(2026, 11, 27, 22, 30)
+    former.phase, former.spot, former.pair, former.curve = Phase.BUSY, Spot(1, 2), (3, 4), np.array([1.5, 2.5])
+    former.gain, former.level = cast(int, "much"), cast(int, [2.5])
+    retained = {update.channel: update.value for update in served.channels.flush()}
+    kept = Kept()
+    start = kept.gone
+    (await serve(kept)).restore({**retained, "gone": b'"?"'})
+    assert (kept.since, kept.phase, kept.spot, kept.pair) == (former.since, Phase.BUSY, Spot(1, 2), (3, 4))
+    assert kept.curve.tolist() == [1.5, 2.5]
+    assert isinstance(kept.curve, np.ndarray)
+    assert (kept.gain, kept.level) == ("much", [2.5]), "what the object's own code has set need not be as annotated"
+    assert kept.gone is start
+    assert "sample.gone cannot be read and is not restored: no Custom can be made of JSON" in caplog.text
