@@ -147,7 +147,7 @@ class ClientSession:
                 del self._in_flight[id]  # nobody waits for its answer: acknowledged, and never asked for again
 
     def set_clock(self, run: str, ms: int, now: float) -> None:
-        """Redis is another server now: stamps are on its clock from here on."""
+        """Redis is another server now, or its clock was set: stamps are on that from here on."""
         self._clock = (run, ms, now)
 
     @property

@@ -269,9 +269,11 @@ def _plain_reduce(binding: Binding) -> Callable[[Any, Any], Any]:
     """A `__reduce_ex__` by which copies and pickles are plain instances of the original class, with today's values."""
 
     def reduce_ex(self: Any, protocol: Any) -> Any:
+        if self is not binding.target:
+            return binding.as_original(self).__reduce_ex__(protocol)
         reduced: Any = super(binding.made, self).__reduce_ex__(protocol)
-        if not isinstance(reduced, tuple) or self is not binding.target:
-            return cast(Any, reduced)
+        if not isinstance(reduced, tuple):
+            return reduced
         function, args, *rest = cast(tuple[Any, ...], reduced)
         state, rest = (rest[0], rest[1:]) if rest else (None, rest)
         args = tuple(binding.original if arg is binding.made else arg for arg in args)

@@ -370,6 +370,7 @@ def test_an_instance_that_the_object_makes_of_its_own_type_has_no_channels(cls: 
     assert news(binding) == {}
     assert type(twin) is cls
     blank: Any = type(counter).__new__(type(counter))
+    assert type(pickle.loads(pickle.dumps(type(counter).__new__(type(counter))))) is cls
     with pytest.raises(AttributeError):
         blank.publish("alarm", 1)
     del twin.a
