@@ -54,12 +54,21 @@ _ARRAY_PACKAGES: Final = frozenset({"numpy", "pandas"})
 
 def is_data(value: Any) -> bool:
     """Whether a value is nothing but data all through, so that a page may put another one in its place."""
-    kind = cast(type[object], type(value))
-    if kind in _COLLECTIONS:
-        items = cast(Iterable[Any], value.values() if kind in DICTS else value)
-        kinds = set(map(type, items))  # at the speed of C: a long list of numbers is the common case
-        return kinds <= SCALARS or all(is_data(item) for item in items if type(item) not in SCALARS)
-    return kind in SCALARS or issubclass(kind, enum.Enum) or kind.__module__.partition(".")[0] in _ARRAY_PACKAGES
+    pending, met = [value], set[int]()
+    while pending:
+        part = pending.pop()
+        kind = cast(type[object], type(part))
+        if kind in _COLLECTIONS:
+            if id(part) not in met:  # what contains itself ends, too
+                met.add(id(part))
+                items = list(cast(Iterable[Any], part.values() if kind in DICTS else part))
+                if not SCALARS.issuperset(map(type, items)):  # at the speed of C: a long list of numbers is common
+                    pending += [item for item in items if type(item) not in SCALARS]
+        elif not (
+            kind in SCALARS or issubclass(kind, enum.Enum) or kind.__module__.partition(".")[0] in _ARRAY_PACKAGES
+        ):
+            return False
+    return True
 
 
 def parts(value: Any) -> list[Any]:
@@ -113,17 +122,24 @@ def delete_item(container: Any, name: str) -> None:
     del container[_changeable(container, name)]
 
 
-def copied(value: Any) -> Any:
-    """A copy of nested dicts, lists and tuples; what else they hold is the same."""
+def copied(value: Any, made: dict[int, Any] | None = None) -> Any:
+    """A copy of nested dicts, lists and tuples; what else they hold is the same.
+
+    Args:
+        value: what to copy.
+        made: the copies so far, by the ids of what they are copies of.
+    """
+    made = {} if made is None else made
     kind = cast(type[object], type(value))
-    if kind in DICTS:
-        copy = value.copy()
-        for key, item in copy.items():
-            copy[key] = copied(item)
-        return copy
-    if kind in LISTS:
-        return [copied(item) for item in value]
-    return tuple(copied(item) for item in value) if kind is tuple else value
+    if kind is tuple:
+        return tuple(copied(item, made) for item in value)
+    if kind not in DICTS and kind not in LISTS:
+        return value
+    if id(value) not in made:
+        made[id(value)] = copy = value.copy()
+        for key, item in copy.items() if kind in DICTS else enumerate(copy):
+            copy[key] = copied(item, made)
+    return made[id(value)]
 
 
 def _key(container: Any, name: str) -> Any:

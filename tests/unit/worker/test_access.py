@@ -649,6 +649,15 @@ def test_items_become_what_the_annotation_of_their_container_says() -> None:
     assert (target.sizes, target.points) == ({"rows": [5], "more": [1, 2]}, {})
 
 
+def test_an_object_with_data_that_contains_itself_is_served() -> None:
+    target: Any = Store()
+    target.endless = {}
+    target.endless["self"] = target.endless
+    store = access(target)
+    assert "endless" in {row["name"] for row in store.interface()["attributes"]}
+    assert store.describe(("endless",))["kind"] == "attribute"
+
+
 def test_what_takes_a_role_to_write_is_read_only_without_it() -> None:
     motor = Motor()
     kept = access(motor, write_roles=("operator",))

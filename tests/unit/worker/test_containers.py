@@ -132,3 +132,25 @@ def test_copies_share_no_container() -> None:
     assert copy["a"][1] is not value["a"][1]
     assert copy["c"][0] is not value["c"][0]
     assert copy["a"][1]["b"] is child
+
+
+def tree() -> dict[str, Any]:
+    """A structure that leads back to itself in several ways."""
+    root: dict[str, Any] = {"children": []}
+    root["children"] += [{"name": number, "parent": root} for number in range(5)]
+    return root
+
+
+def test_what_contains_itself_is_data_like_any_other() -> None:
+    root = tree()
+    assert is_data(root)
+    root["children"].append(threading.Lock())
+    assert not is_data(root)
+
+
+def test_a_copy_of_what_contains_itself_does_so_too() -> None:
+    root = tree()
+    copy = copied(root)
+    assert copy["children"][4]["parent"] is copy
+    copy["children"][0]["name"] = "new"
+    assert root["children"][0]["name"] == 0
