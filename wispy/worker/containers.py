@@ -18,6 +18,7 @@ from collections.abc import ItemsView, Iterable, KeysView, ValuesView
 from typing import Any, Final, cast
 
 from wispy.protocol import errors
+from wispy.worker.statics import home_of
 from wispy.worker.tracked import TrackedDict, TrackedList
 
 DICTS: Final[frozenset[Any]] = frozenset({dict, TrackedDict, collections.OrderedDict, collections.defaultdict})
@@ -64,9 +65,7 @@ def is_data(value: Any) -> bool:
                 items = list(cast(Iterable[Any], part.values() if kind in DICTS else part))
                 if not SCALARS.issuperset(map(type, items)):  # at the speed of C: a long list of numbers is common
                     pending += [item for item in items if type(item) not in SCALARS]
-        elif not (
-            kind in SCALARS or issubclass(kind, enum.Enum) or kind.__module__.partition(".")[0] in _ARRAY_PACKAGES
-        ):
+        elif not (kind in SCALARS or issubclass(kind, enum.Enum) or home_of(kind.__module__) in _ARRAY_PACKAGES):
             return False
     return True
 

@@ -170,7 +170,7 @@ class Describer:
         self, holder: Any, table: ClassTable, roles: frozenset[str] | None
     ) -> Iterator[tuple[str, Member, Any]]:
         """Name, member and, of attributes that may be read, value, of what there is for a caller with these roles."""
-        own = dict(table.namespace(holder))
+        own = {name: value for name, value in dict(table.namespace(holder)).items() if _can_be_asked_for(name)}
         for name in [*table.members, *(name for name in own if name not in table.members)]:
             member = table.members.get(name)
             is_there = table.is_own_attribute(name) if member is None else roles is None or member.rights.admit(roles)
@@ -238,4 +238,13 @@ def _type_name(value: object) -> str:
 def _doc(described: Any) -> str:
     """The documentation of a class, function or property; of a class not that of a base."""
     text = vars(described).get("__doc__") if isinstance(described, type) else getattr(described, "__doc__", None)
-    return inspect.cleandoc(text)[:MAX_DOC] if isinstance(text, str) else ""
+    # Half a character, as in an unescaped pattern, cannot be sent.
+    return inspect.cleandoc(text)[:MAX_DOC].encode(errors="replace").decode() if isinstance(text, str) else ""
+
+
+def _can_be_asked_for(name: Any) -> bool:
+    """Whether what an instance has in its namespace has a name that can be sent: a program may put anything there."""
+    try:
+        return bool(name.encode())
+    except (AttributeError, UnicodeEncodeError):
+        return False

@@ -1,6 +1,7 @@
 """What pages are told of an object."""
 
 import dataclasses
+import json
 from typing import Any
 
 import msgspec
@@ -9,6 +10,7 @@ import pytest
 from wispy.config.schema import InterfaceConfig
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
+from wispy.protocol.values import encode
 from wispy.worker.access import Access
 from wispy.worker.marks import idempotent
 
@@ -167,3 +169,18 @@ def test_sources(car: Access) -> None:
         with pytest.raises(RPCError) as caught:
             Access(target, SETTINGS).source(path)
         assert caught.value.code == errors.INVALID_PARAMS.code
+
+
+class Odd: ...
+
+
+def test_what_cannot_be_sent_keeps_nothing_from_being_told() -> None:
+    Odd.__doc__ = "Matches \ud800."
+    target: Any = Odd()
+    vars(target).update({"right": 1, "\udce9": 2})
+    vars(target)[5] = 3
+    target.made_by_hand = type("MadeByHand", (), {"__module__": None})()
+    access = Access(target, SETTINGS)
+    for told in (access.interface(), access.describe(())):
+        assert [row["name"] for row in told["attributes"]] == ["made_by_hand", "right"]
+        assert json.loads(encode(told))["doc"] == "Matches ?."
