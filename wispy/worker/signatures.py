@@ -91,7 +91,10 @@ class Signature:
             return None
         annotation = annotations.evaluate_in(parameter.annotation, inspect.unwrap(self.function))
         if parameter.default is None and annotation is not UNKNOWN:
-            annotation = Optional[annotation]  # noqa: UP045 -- made at run time, of any annotation
+            try:
+                annotation = Optional[annotation]  # noqa: UP045 -- made at run time, of any annotation
+            except TypeError:  # it is none that `typing` knows, such as a range: (0, 10)
+                return None
         return conversion.converter_of(annotation)
 
     def bind(self, args: list[Any], kwargs: dict[str, Any]) -> tuple[list[Any], dict[str, Any]]:

@@ -3,7 +3,7 @@ import datetime as dt
 import enum
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -106,6 +106,17 @@ def test_arguments_become_what_their_annotations_say() -> None:
     assert args == [Step(2.0), Colour.RED, 3, 4]
     assert kwargs == {"at": dt.date(2026, 11, 27), "missing": "x", "own": "as it is", "gain": 1.0, "it": 2.5}
     assert type(kwargs["gain"]) is float
+
+
+@pytest.mark.parametrize("annotation", [(0, 10), [int], {"unit": "V"}, Annotated[int, {"unit": "V"}], 5, print])
+@pytest.mark.parametrize("default", [None, 1])
+def test_an_annotation_that_is_no_type_is_no_check(annotation: Any, default: Any) -> None:
+    def level(self: Any, value: Any = default) -> None: ...
+
+    level.__annotations__["value"] = annotation
+    signature = Signature(level, is_bound=True)
+    assert signature.bind([7], {}) == ([7], {})
+    assert signature.describe()[0]["name"] == "value"
 
 
 def test_a_default_of_none_lets_null_pass() -> None:
