@@ -75,7 +75,7 @@ async def test_who_does_not_beat_is_dead_and_its_entries_are_taken_over(
     pair: tuple[Worker, Worker], link: Link
 ) -> None:
     one, two = pair
-    two.lease_ms = SHORT_LEASE_MS
+    one.lease_ms = SHORT_LEASE_MS  # by its own it judges the other one
     await one.join()
     await two.join()
     mine, its = [await add_entry(link, one.store, b"e") for _ in range(2)]
