@@ -36,9 +36,10 @@ from wispy.worker.calls import Call, ChannelUpdate, Outcome
 from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk
 from wispy.worker.forgeries import Forgeries
+from wispy.worker.settling import settle_former
 from wispy.worker.shared_reader import SharedReader
 from wispy.worker.stage import Stage
-from wispy.worker.tenure import Links, settle_former
+from wispy.worker.tenure import Links
 
 log = logging.getLogger("wispy.worker")
 

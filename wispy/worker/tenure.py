@@ -12,13 +12,12 @@ Rules (DESIGN section 5):
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from wispy.audit_log import AuditLog
 from wispy.broker.directory import ObjectDirectory
-from wispy.broker.errors import BrokerError, LinkLost
+from wispy.broker.errors import BrokerError
 from wispy.broker.keys import Keys
 from wispy.broker.link import Link
 from wispy.broker.route import Route
@@ -27,7 +26,7 @@ from wispy.config.schema import Config
 from wispy.protocol import errors
 from wispy.protocol.entry_ids import before, order_of
 from wispy.protocol.envelope import Seal
-from wispy.protocol.memory import CLOCK_ERROR_MS, Memory
+from wispy.protocol.memory import Memory
 from wispy.protocol.ownership import HeldLease
 from wispy.protocol.positions import generation_of
 from wispy.protocol.status import ObjectReport
@@ -41,13 +40,12 @@ from wispy.worker.entry_reader import EntryReader
 from wispy.worker.forgeries import Forgeries
 from wispy.worker.publisher import Publisher
 from wispy.worker.renewals import Renewals
+from wispy.worker.settling import settle_former
 from wispy.worker.stage import Stage
 from wispy.worker.state_keeper import StateKeeper
+from wispy.worker.upkeep import Upkeep
 
 log = logging.getLogger("wispy.worker")
-
-PRUNE_S: Final = 10.0
-"""How often dead sessions are looked for."""
 
 
 @dataclass(frozen=True)
@@ -56,33 +54,6 @@ class Links:
 
     commands: Route
     reader: Link
-
-
-async def settle_former(
-    store: ObjectStore, desk: Desk, cursor: str, now_ms: Callable[[], int], patience_s: float
-) -> None:
-    """Settle what was there up to an entry: others may have begun it.
-
-    Args:
-        store: the object's scripts.
-        desk: what settles it.
-        cursor: the entry's id.
-        now_ms: the time on the Redis server's clock.
-        patience_s: seconds that Redis may take to confirm a page of it.
-
-    Raises:
-        BrokerError: Redis did not.
-    """
-
-    def is_settled() -> bool:
-        desk.resend()  # what failed
-        return desk.is_settled
-
-    while entries := await store.delivered_unfinished(cursor):
-        desk.settle_delivered(entries, now_ms())
-        # The script deletes them; the next page begins behind them.
-        if not await wait_until(is_settled, patience_s):
-            raise LinkLost("what a former owner left could not be settled")
 
 
 class Tenure:
@@ -159,10 +130,7 @@ class Tenure:
             on_renewed=self._renewed,
             on_fenced=self._lose,
         )
-        self._pruned_at = boottime()
-        """When dead sessions were looked for last."""
-        self._is_clock_behind = False
-        """The log has said that Redis' clock was set back."""
+        self._upkeep = Upkeep(stage.name, self.now_ms, window_s=config.session.window)
         self._desk: Desk | None = None
         self._publisher: Publisher | None = None
         self._declarations = Declarations(stage, self._store, self.epoch)
@@ -322,31 +290,12 @@ class Tenure:
     def _renewed(self) -> None:
         """The lease is good and Redis answers: bring there what was held back, and start what waits for it."""
         if self._desk is not None:
-            self._prune(self._desk)
+            self._upkeep.look(self._desk)
             self._desk.resend()
             self._declarations.renewed()
             if any(call.started is None for call in self._desk.calls()):
                 self._stage.run([])
         self._reader.read()
-
-    def _prune(self, desk: Desk) -> None:
-        now = boottime()
-        if now - self._pruned_at > PRUNE_S:
-            self._pruned_at = now
-            desk.prune(self.now_ms(), int(self._config.session.window * 1000))
-            self._look_at_clock(desk)
-
-    def _look_at_clock(self, desk: Desk) -> None:
-        """Say, once, if what is known of requests begins in the future."""
-        ahead_ms = desk.knows_since_ms - self.now_ms()
-        was_behind, self._is_clock_behind = self._is_clock_behind, ahead_ms > CLOCK_ERROR_MS
-        if self._is_clock_behind and not was_behind:
-            log.error(
-                "Redis' clock was set back: what is asked of %s is `maybe`, and does not run, until it is where it was "
-                "(in %d s), or Redis is started anew",
-                self._stage.name,
-                ahead_ms // 1000,
-            )
 
     # --- calls and outcomes -----------------------------------------------------------------------------------------
 

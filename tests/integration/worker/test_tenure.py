@@ -23,8 +23,7 @@ from wispy.config.schema import Config
 from wispy.protocol import errors, relay
 from wispy.protocol.relay import MAX_REPLY_MESSAGE_BYTES, Entry, RelayedRequest, SessionRequests
 from wispy.timing import boottime
-from wispy.worker import large_results
-from wispy.worker import tenure as tenure_module
+from wispy.worker import large_results, upkeep
 from wispy.worker.source import from_instances
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -374,7 +373,7 @@ async def test_a_cancellation_reaches_the_call(world: World) -> None:
 async def test_a_clock_that_was_set_back_is_told_once(
     world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tenure_module, "PRUNE_S", 0.0)
+    monkeypatch.setattr(upkeep, "PERIOD_S", 0.0)
     tenure, _ = await world.begin()
     assert world.link.server is not None
     in_an_hour = f"{world.link.server.run_id}:{world.now_ms() + 3600_000}"
