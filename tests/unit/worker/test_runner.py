@@ -482,12 +482,17 @@ async def test_tracebacks_only_where_they_are_switched_on() -> None:
     await end(stage)
 
 
-async def test_exceptions_are_logged_with_a_pause(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+async def test_exceptions_are_logged_with_a_pause(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "LOG_PAUSE_S", 60.0)
+    stage = Stage(settings())
     with caplog.at_level(logging.WARNING):
         stage.runner.run([stage.call("fail", "ValueError") for _ in range(50)])
     (record,) = caplog.records
     assert "bench.fail" in record.getMessage()
     assert record.exc_info is not None
+    await end(stage)
 
 
 async def test_unknown_methods(stage: Stage) -> None:
@@ -1042,7 +1047,7 @@ async def test_many_slow_calls_are_named_together(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(running_module, "SLOW_PAUSE_S", 60.0)
-    stage = Stage(Config(logging_config=LoggingConfig(slow_call=Seconds(0.0001))))
+    stage = Stage(Config(logging_config=LoggingConfig(slow_call=Seconds(1e-9))))
     stage.bench.open.set()
     calls = [stage.call("in_thread") for _ in range(20)]
     stage.runner.run(calls)
@@ -1095,7 +1100,7 @@ class Guarded:
         self.ran += 1
         return self.ran
 
-    @rate(1, burst=2)
+    @rate(0.001, burst=2)
     def often(self) -> int:
         self.ran += 1
         return self.ran
@@ -1120,5 +1125,4 @@ async def test_a_call_above_the_rate_of_its_session_does_not_run() -> None:
     stage.runner.run(calls)
     await stage.answered(calls[-1])
     assert stage.answers() == {1: 1, 2: 2, 3: errors.RATE_LIMITED.code, 4: 3}
-    await end(stage)
     await end(stage)
