@@ -79,7 +79,7 @@ types: $(DEV) $(NODE) ## check the types of Python (pyright) and JavaScript (tsc
 	$(BIN)/pyright
 	$(BIN)/npx --no-install tsc --project tsconfig.json
 
-unit: $(DEV) js ## run the quick tests: no servers, no browser
+unit: $(DEV) js ## run the quick tests: nothing of wispy is started, and no browser
 	$(PYTEST) tests/unit
 
 js: $(DEV)
