@@ -100,8 +100,9 @@ async def test_an_owner_that_is_asked_to_end_hands_over_at_once_without_a_doubtf
             await books.wait_for_more()
         books.check()
         assert books.results == len(books.sent), "no failed and no doubtful call"
-        # 0.15 s at most where nothing else runs: the time between a standby's looks, however long the lease.
-        assert sorted(gaps)[1] < 1.0, gaps
+        # 0.15 s at most where nothing else runs: the time between a standby's looks, however long the lease. Where
+        # something else does, each may have been held up by it; a hand-over that waits is never quick.
+        assert min(gaps) < 0.5, gaps
 
 
 async def longest_silence(books: Books) -> float:
