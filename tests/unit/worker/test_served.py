@@ -35,6 +35,12 @@ class Sample:
         self.publish("alarm", text)  # type: ignore[attr-defined]
 
 
+@pytest.fixture(autouse=True)
+def long_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All calls run in one turn, also on a busy machine."""
+    monkeypatch.setattr(runner_module, "TURN_S", 60)
+
+
 async def serve(target: object, config: Config | None = None) -> ServedObject:
     return ServedObject("sample", target, config or Config(), asyncio.get_running_loop())
 
@@ -68,8 +74,7 @@ async def test_pages_set_channels_through_attributes_and_do_not_reach_wispys_own
     assert [attribute["name"] for attribute in told["attributes"]] == ["a", "b", "c", "d"]
 
 
-async def test_a_request_is_answered_after_the_updates_that_it_caused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "TURN_S", 60)  # one turn, also on a busy machine
+async def test_a_request_is_answered_after_the_updates_that_it_caused() -> None:
     served = await serve(Sample())
     hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
     runner = Runner(
