@@ -280,6 +280,7 @@ def settings(**func_caller: Any) -> Config:
     return Config(
         synchronous_task_lock=SynchronousTaskLockConfig(max_workers=2),
         func_caller=FuncCallerConfig(**{"hang_warning": Seconds(10), **func_caller}),
+        logging_config=LoggingConfig(slow_call=None),  # one ends a turn
     )
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import wispy
-from wispy.config.schema import Config, InstanceConfig, LimitsConfig
+from wispy.config.schema import Config, InstanceConfig, LimitsConfig, LoggingConfig
 from wispy.errors import StartError
 from wispy.protocol.errors import RPCError
 from wispy.worker import runner as runner_module
@@ -33,6 +33,10 @@ class Sample:
 
     def warn(self, text: str) -> None:
         self.publish("alarm", text)  # type: ignore[attr-defined]
+
+
+UNWATCHED = Config(logging_config=LoggingConfig(slow_call=None))
+"""No call is slow, which would end a turn."""
 
 
 @pytest.fixture(autouse=True)
@@ -79,7 +83,7 @@ async def test_a_request_is_answered_after_the_updates_that_it_caused() -> None:
     hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
     runner = Runner(
         served,
-        Config(),
+        UNWATCHED,
         may_start=lambda: True,
         on_outcomes=lambda *given: hand_overs.append(given),
         counts=ObjectCounts(),
@@ -175,7 +179,7 @@ async def test_classes_and_values_that_answer_strangely_hurt_nothing_else() -> N
     answers: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
     runner = Runner(
         served,
-        Config(),
+        UNWATCHED,
         may_start=lambda: True,
         on_outcomes=lambda *given: answers.append(given),
         counts=ObjectCounts(),
