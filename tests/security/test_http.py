@@ -1,12 +1,11 @@
 """What comes over HTTP: whole requests, hosts, origins, paths of files and names of uploads."""
 
-import asyncio
 import json
 import re
 from typing import Any
 from urllib.parse import quote
 
-from tests.integration.stack.attacks import raw_request
+from tests.integration.stack.attacks import raw_request, read_to_end
 from tests.integration.websocket.wire import connect, upgrade_request
 from tests.security.attack import check_no_leak, each, message_of
 from tests.security.conftest import SHELLS, Target
@@ -30,7 +29,7 @@ async def ask(target: Target, data: bytes, shell: str = "detached") -> bytes:
     """The whole of what comes for these bytes, to the end of the connection."""
     async with connect(int(target.frontends[shell].address.rpartition(":")[2])) as client:
         client.writer.write(data)
-        return await asyncio.wait_for(client.reader.read(), 10)
+        return await read_to_end(client.reader)
 
 
 async def handshake(target: Target, shell: str, name: str, value: str) -> tuple[int, str]:

@@ -86,6 +86,11 @@ class EntryReader:
         self._link.on_connected(self._connected)
         self.read()
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether Redis may give it entries."""
+        return self._is_reading or self._is_rejoining
+
     def stop(self) -> None:
         """Read no more; what is under way is not taken."""
         if self._is_begun:

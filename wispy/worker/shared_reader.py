@@ -19,8 +19,8 @@ from wispy.worker.entry_reader import BLOCK_MS, EntryReader, log
 MAX_OWN: Final = MAX_IN_FLIGHT
 """Entries of its own that a worker asks for after a broken link: it has read no more, as each has a request."""
 
-LOOK_AGAIN_S: Final = BLOCK_MS / 1000 + 0.1
-"""How long after a broken link the server may still give entries to the former connection, and a little more."""
+LONGEST_READ_S: Final = BLOCK_MS / 1000 + 0.1
+"""How long the server may give entries to a read, also to one whose connection is broken, and a little more."""
 
 
 class SharedReader(EntryReader):
@@ -72,7 +72,7 @@ class SharedReader(EntryReader):
             self._supervise(self._look_again(), f"second look at {self._requests}")
 
     async def _look_again(self) -> None:
-        await asyncio.sleep(LOOK_AGAIN_S)
+        await asyncio.sleep(LONGEST_READ_S)
         if self._is_open() and not self._is_rejoining:
             try:
                 await self._take_own()

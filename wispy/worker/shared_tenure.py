@@ -37,7 +37,7 @@ from wispy.worker.counts import ObjectCounts, report
 from wispy.worker.desk import Desk
 from wispy.worker.forgeries import Forgeries
 from wispy.worker.settling import settle_former
-from wispy.worker.shared_reader import SharedReader
+from wispy.worker.shared_reader import LONGEST_READ_S, SharedReader
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links
 
@@ -301,10 +301,15 @@ class SharedTenure:
     # --- leaving ----------------------------------------------------------------------------------------------------
 
     async def release(self, drain_s: float) -> None:
-        """Work no more: let running calls end within `drain_s` seconds, and give back what has not begun."""
+        """Work no more: let running calls end within `drain_s` seconds, and give back what has not begun.
+
+        Where nothing is asked, some two seconds pass until the last read is over; the others are at work meanwhile.
+        """
         self._releasing = True
         desk = self._desk
         await wait_until(lambda: self._ended.is_set() or not self._is_opening, drain_s)
+        # Redis gives entries to the read that is under way; what came after they were counted would be lost.
+        await wait_until(lambda: self._ended.is_set() or not self._reader.is_reading, LONGEST_READ_S)
         # The runner notes the start of a call before it asks `may_start`: what is unstarted now stays so.
         await wait_until(lambda: self._ended.is_set() or not desk.running(), drain_s)
         unstarted = [call for call in desk.calls() if call.started is None and not call.token.answered]

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any, ClassVar
 
-from wispy import caller, on_acquire, roles, snapshot
+from wispy import caller, on_acquire, on_release, roles, snapshot
 
 
 class Ledger:
@@ -52,6 +52,14 @@ class Ledger:
 
     def declare(self, name: str) -> None:
         self.tracked_channel_values[name] = 1  # type: ignore[attr-defined]
+
+
+class Lingering(Ledger):
+    """Takes its time to go."""
+
+    @on_release
+    def goes(self) -> None:
+        time.sleep(0.5)
 
 
 class Telling:

@@ -209,6 +209,22 @@ async def test_a_worker_that_is_asked_to_end_loses_nothing(make_stack: MakeStack
         assert not errors, "no failed and no doubtful call"
 
 
+async def test_what_a_worker_is_given_while_it_goes_is_run_by_another(make_stack: MakeStack, tmp_path: Path) -> None:
+    stack, _ = serve(make_stack, 1)
+    other = stack.worker("ledger=stateless:Lingering")
+    path = tmp_path / "executions"
+    calls = 0
+    async with Client(stack.first_frontend.websocket_url) as client:
+        await client.hello()
+        other.send(signal.SIGTERM)
+        while other.is_running:  # it asked Redis for work before it was told to end, and may be given some
+            calls += 1
+            answer = await asyncio.wait_for(await client.start("ledger.note", [str(path), f"{calls}"]), 30)
+            assert "error" not in answer
+    assert other.wait() == 0
+    assert lines(path) == [f"{number}" for number in range(1, calls + 1)]
+
+
 @with_and_without_login
 async def test_what_waits_for_the_last_worker_is_for_the_next_one(
     make_stack: MakeStack, tmp_path: Path, *, has_login: bool

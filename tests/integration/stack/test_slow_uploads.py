@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.stack.attacks import read_to_end
 from tests.support.waiting import wait_until
 from wispy import RPCWebApp
 from wispy.frontend import bodies, uploads
@@ -57,7 +58,7 @@ async def begin(
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes:
     """All that comes until the server ends the connection."""
-    text = await asyncio.wait_for(reader.read(), 10)
+    text = await read_to_end(reader)
     writer.close()
     await writer.wait_closed()
     return text
