@@ -40,6 +40,7 @@ def _escaped(error: UnicodeError) -> tuple[str, int]:
 
 def ending_signals() -> tuple[signal.Signals, ...]:
     """Ctrl-C, SIGTERM, and the end of the terminal, unless the program is to outlive that (`nohup`)."""
-    if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    hangup: signal.Signals | None = getattr(signal, "SIGHUP", None)  # Windows has none
+    if hangup is None or signal.getsignal(hangup) == signal.SIG_IGN:
         return signal.SIGINT, signal.SIGTERM
-    return signal.SIGINT, signal.SIGTERM, signal.SIGHUP
+    return signal.SIGINT, signal.SIGTERM, hangup
