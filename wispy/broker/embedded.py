@@ -82,6 +82,7 @@ class EmbeddedServer:
         directory = _make_directory() if directory is None else _made_again(directory)
         command = ["/bin/sh", "-c", _KEEPER, "wispy-keeper", str(directory), str(binary)]
         command += ["--port", "0", "--unixsocket", str(directory / "s"), "--unixsocketperm", "700"]
+        command += ["--latency-tracking", "no", "--slowlog-log-slower-than", "-1"]
         command += ["--dir", str(directory), "--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"]
         # A session of its own: Ctrl-C in the terminal is for the parent, which still needs the server to end well.
         try:

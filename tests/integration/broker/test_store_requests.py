@@ -7,7 +7,7 @@ from tests.integration.broker.support import add_entry, fill_memory, finish, fre
 from tests.support.relay import Relay
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
-from wispy.broker.errors import LinkDown, LinkLost, ReplyError
+from wispy.broker.errors import BrokerError, LinkDown, LinkLost, ReplyError
 from wispy.broker.link import Link
 from wispy.broker.store import ObjectStore
 
@@ -81,22 +81,46 @@ async def test_finish_without_any_record_writes_nothing(store: ObjectStore, link
 
 
 @pytest.mark.parametrize("wrong", ["log", "requests"])
-async def test_finish_writes_nothing_when_a_key_has_a_wrong_type(store: ObjectStore, link: Link, wrong: str) -> None:
+async def test_finish_says_nothing_when_a_key_has_a_wrong_type_and_may_be_sent_again(
+    store: ObjectStore, link: Link, hear: Hear, wrong: str
+) -> None:
     acquired = await own(store)
-    await link.call("SET", getattr(store.keys, wrong), "of a wrong type", "EX", 60)
-    outcome = await finish(store, acquired.epoch, log=[("s1:1", b"x")], entries=["1-1"])
+    key = getattr(store.keys, wrong)
+    channel = store.keys.replies("f1")
+    replies = await hear(channel)
+    await link.call("SET", key, "of a wrong type", "EX", 60)
+
+    async def send() -> bool | BrokerError:
+        return await finish(
+            store, acquired.epoch, log=[("s1:1", b"x")], entries=["1-1"], messages=[(channel, "r1", b'"done"')]
+        )
+
+    outcome = await send()
     assert isinstance(outcome, ReplyError)
     assert outcome.code == "WRONGTYPE"
-    if wrong == "requests":
-        assert "s1:1" not in await store.read_log()
+    await link.call("PUBLISH", channel, '"the next message"')
+    await wait_until(lambda: replies, "a later message arrived")
+    assert replies == ["the next message"]
+    await link.call("DEL", key)
+    await store.rejoin(acquired.epoch, "0-0")  # it makes a stream that is gone
+    assert await send() is True
+    await wait_until(lambda: len(replies) == 2, "the reply arrived")
+    assert replies[1] == "done"
+    assert await link.call("HMGET", store.keys.log, "s1:1", "r1") == [b"x", b'"done"']
+    await link.call("DEL", store.keys.log)  # it lives without bound: only `acquire` makes one
 
 
-async def test_finish_writes_nothing_when_an_entry_id_is_none(store: ObjectStore) -> None:
+async def test_finish_says_nothing_when_an_entry_id_is_none(store: ObjectStore, link: Link, hear: Hear) -> None:
     acquired = await own(store)
-    outcome = await finish(store, acquired.epoch, log=[("s1:1", b"x")], entries=["1-1", "first"])
+    entry = await add_entry(link, store)
+    channel = store.keys.replies("f1")
+    replies = await hear(channel)
+    outcome = await finish(store, acquired.epoch, entries=[entry, "first"], messages=[(channel, "", b'"done"')])
     assert isinstance(outcome, ReplyError)
-    assert "not an entry id: first" in str(outcome)
-    assert "s1:1" not in await store.read_log()
+    await link.call("PUBLISH", channel, '"the next message"')
+    await wait_until(lambda: replies, "a later message arrived")
+    assert replies == ["the next message"]
+    assert await link.call("XLEN", store.keys.requests) == 1
 
 
 async def test_finish_passes_when_memory_is_full(store: ObjectStore, link: Link, hear: Hear) -> None:
