@@ -62,7 +62,7 @@ class Deployment:
         )
 
     def reader(self, name: str, key: str, block_s: float) -> Link:
-        """What blocking reads of `key`, of at most `block_s` seconds, go over."""
+        """What blocking reads of `key` go over; those asked for in one write take `block_s` seconds at most."""
         cluster = self._cluster
         return Link(
             self._address,

@@ -25,7 +25,7 @@ from wispy.protocol.positions import generation_of
 from wispy.protocol.status import ObjectReport
 from wispy.timing import boottime
 from wispy.worker.counts import ObjectCounts, tell_metrics
-from wispy.worker.entry_reader import BLOCK_MS
+from wispy.worker.entry_reader import BLOCK_MS, READS_AHEAD
 from wispy.worker.shared_tenure import SharedTenure
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -61,7 +61,7 @@ class Owner:
         self._keys = deployment.keys
         object_keys = self._keys.of(stage.name)
         self._config = config
-        reader = deployment.reader(f"reader {stage.name}", object_keys.requests, BLOCK_MS / 1000)
+        reader = deployment.reader(f"reader {stage.name}", object_keys.requests, READS_AHEAD * BLOCK_MS / 1000)
         self._links = Links(commands.route(object_keys.owner), reader)
         self._store = ObjectStore(self._links.commands, object_keys)
         self._tenure: Tenure | SharedTenure | None = None

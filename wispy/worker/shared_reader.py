@@ -9,7 +9,7 @@ Rules:
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from wispy.broker.connection import Argument
 from wispy.broker.errors import LinkDown, LinkLost, ReplyError, Unfit
@@ -32,6 +32,8 @@ class SharedReader(EntryReader):
         take: takes entries, id and bytes.
         args: as for `EntryReader`.
     """
+
+    _reads_ahead: ClassVar[int] = 1  # a worker that goes waits until its last read is over
 
     def __init__(
         self,

@@ -303,7 +303,7 @@ class SharedTenure:
     async def release(self, drain_s: float) -> None:
         """Work no more: let running calls end within `drain_s` seconds, and give back what has not begun.
 
-        Where nothing is asked, some two seconds pass until the last read is over; the others are at work meanwhile.
+        Where nothing is asked, half a second passes until the last read is over; the others are at work meanwhile.
         """
         self._releasing = True
         desk = self._desk

@@ -21,9 +21,10 @@ from wispy.broker.subscriber import Subscriber
 from wispy.config.redis_address import RedisAddress
 from wispy.config.schema import Config
 from wispy.protocol import errors, relay
-from wispy.protocol.relay import MAX_REPLY_MESSAGE_BYTES, Entry, RelayedRequest, SessionRequests
+from wispy.protocol.relay import MAX_ENTRY_REQUESTS, MAX_REPLY_MESSAGE_BYTES, Entry, RelayedRequest, SessionRequests
 from wispy.timing import boottime
-from wispy.worker import large_results, upkeep
+from wispy.worker import desk, entry_reader, large_results, upkeep
+from wispy.worker.entry_reader import READS_AHEAD
 from wispy.worker.source import from_instances
 from wispy.worker.stage import Stage
 from wispy.worker.tenure import Links, Tenure
@@ -108,18 +109,30 @@ class World:
         since: bytes = await self.link.call("HGET", self.store.keys.log, "since")
         return self.now_ms() >= int(since.rpartition(b":")[2])
 
-    async def add(self, method: str = "note") -> str:
-        """An entry with one request, whose only argument is its id."""
-        self.last_id += 1
+    async def add(self, method: str = "note", number: int = 1) -> str:
+        """An entry with requests, of which each has its id as its only argument."""
+        ids = range(self.last_id + 1, self.last_id + number + 1)
+        self.last_id += number
         # An estimate of the server's clock is some milliseconds late, more on a busy machine: a request would be
         # stamped before the first acquisition, and its outcome unknown.
         await wait_until(self.is_clock_past_horizon, "the time is past the first acquisition")
         server = self.link.server
         assert server is not None
         at = self.now_ms()
-        request = RelayedRequest(self.last_id, at, False, f"lamp.{method}", msgspec.Raw(b"[%d]" % self.last_id))
-        block = SessionRequests("me", server.run_id, 0, [], [request])
+        requests = [RelayedRequest(id, at, False, f"lamp.{method}", msgspec.Raw(b"[%d]" % id)) for id in ids]
+        block = SessionRequests("me", server.run_id, 0, [], requests)
         return await add_entry(self.link, self.store, relay.encode(Entry("f1", [block])))
+
+    async def reader_client(self) -> str:
+        """What the server says of the reader's connection."""
+        clients: bytes = await self.link.call("CLIENT", "LIST")
+        (line,) = (line for line in clients.decode().splitlines() if " name=wispy-reader " in line)
+        return line
+
+    async def groups(self) -> list[bytes]:
+        """The names of the stream's consumer groups."""
+        groups = await self.link.call("XINFO", "GROUPS", self.store.keys.requests)
+        return [group[group.index(b"name") + 1] for group in groups]
 
     async def stream_length(self) -> int:
         length: int = await self.link.call("XLEN", self.store.keys.requests)
@@ -210,6 +223,60 @@ async def test_nothing_is_left_out_or_run_twice_where_the_reader_is_cut_off(worl
     world.relay.is_swallowing = world.relay.is_refusing = False
     await wait_until(lambda: world.answers == {1: 1, 2: 2, 3: 3}, "all are answered")
     assert world.lamp.calls == [1, 2, 3]
+
+
+async def test_one_write_asks_for_several_reads(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(entry_reader, "BLOCK_MS", 60_000)
+    await world.begin()
+    await world.add()
+    await wait_until(lambda: 1 in world.answers, "it is answered")
+    before = world.relay.reads
+    for id in range(2, READS_AHEAD):
+        await world.add()
+        await wait_until(lambda id=id: id in world.answers, "it is answered")
+        assert world.relay.reads == before
+    await world.add()
+    await wait_until(lambda: world.relay.reads == before + 1, "the last one is answered, and it asks for more")
+
+
+async def test_all_reads_that_are_asked_for_bring_no_more_than_there_is_room_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "MAX_IN_FLIGHT", 2 * MAX_ENTRY_REQUESTS)
+    acquired = await own(world.store)
+    for _ in range(READS_AHEAD + 1):
+        await world.add("wait", MAX_ENTRY_REQUESTS)
+    await world.begin(acquired)
+    await wait_until(lambda: len(world.lamp.calls) == 2 * MAX_ENTRY_REQUESTS, "two entries fill the room")
+    assert " flags=U " in await world.reader_client(), "it is not blocked (b): it asks for no more"
+    assert len(world.lamp.calls) == 2 * MAX_ENTRY_REQUESTS
+    world.lamp.may_end.set()
+    await wait_until(lambda: len(world.answers) == (READS_AHEAD + 1) * MAX_ENTRY_REQUESTS, "all are answered")
+
+
+async def test_a_read_that_is_refused_does_not_cost_what_later_ones_bring(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    await world.begin()
+    client_id = (await world.reader_client()).split()[0].removeprefix("id=")
+    assert await world.link.call("CLIENT", "UNBLOCK", client_id, "ERROR") == 1
+    await wait_until(lambda: "UNBLOCKED" in caplog.text, "the log tells of it")
+    await world.add()
+    await wait_until(lambda: world.answers == {1: 1}, "it is answered")
+
+
+async def test_a_group_that_is_gone_is_made_anew_once(world: World) -> None:
+    tenure, _ = await world.begin()
+    (before,) = await world.groups()
+    await world.link.call("XGROUP", "DESTROY", world.store.keys.requests, before)
+    await world.add()
+    await wait_until(lambda: world.answers == {1: 1}, "it is answered")
+    (after,) = await world.groups()
+    assert after != before
+    await world.add()
+    await wait_until(lambda: world.answers == {1: 1, 2: 2}, "it is answered")
+    assert await world.groups() == [after]
+    assert tenure.is_open
 
 
 async def test_another_owner_ends_it(world: World) -> None:
