@@ -27,15 +27,18 @@ class Script:
         self._eval, self._evalsha = ("EVAL_RO", "EVALSHA_RO") if is_read_only else ("EVAL", "EVALSHA")
         self._loaded_on = link.scripts
 
-    def send(self, keys: Sequence[str], args: Iterable[Argument], on_reply: OnReply) -> None:
-        """Run it; `on_reply` gets its reply or a `BrokerError` instance."""
+    def send(
+        self, keys: Sequence[str], args: Iterable[Argument], on_reply: OnReply, *, will_flush: bool = False
+    ) -> None:
+        """Run it; `on_reply` gets its reply or a `BrokerError` instance. `will_flush`: as for the link's `send`."""
         call = (len(keys), *keys, *args)
         connection = self._link.connection
         if self._loaded_on.get(self._hash) != connection:
             self._loaded_on[self._hash] = connection
-            self._link.send((self._eval, self._text, *call), on_reply)
+            self._link.send((self._eval, self._text, *call), on_reply, will_flush=will_flush)
         else:
-            self._link.send((self._evalsha, self._hash, *call), partial(self._take_reply, call, on_reply))
+            take = partial(self._take_reply, call, on_reply)
+            self._link.send((self._evalsha, self._hash, *call), take, will_flush=will_flush)
 
     async def run(self, keys: Sequence[str], *args: Argument) -> Any:
         """Run it and wait for its reply; raises `BrokerError`."""

@@ -226,7 +226,8 @@ class ObjectStore:
         args.extend(entries)
         args.extend(chain.from_iterable(messages))
         keys = (self.keys.owner, self.keys.requests, self.keys.log)
-        self._finish.send(keys, args, lambda reply: on_reply(outcome_of(reply)))
+        self._finish.send(keys, args, lambda reply: on_reply(outcome_of(reply)), will_flush=True)
+        self._link.flush()  # the end of the turn would be a turn more of a loop that has nothing else to do
 
     def publish(self, epoch: str, updates: Sequence[Update], on_reply: OnOutcome) -> None:
         """Publish updates in order, in one step.

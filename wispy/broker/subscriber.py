@@ -14,6 +14,7 @@ Rules:
 import asyncio
 import logging
 import secrets
+import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
@@ -264,7 +265,7 @@ class Subscriber:
     def _take_confirmation(self, channel: bytes) -> None:
         if channel == self._probe_channel:
             self._confirmed = True
-            self._heard_at = self._now()
+            self._heard_at = time.monotonic()
             self._check_after(self._probe_interval_s)
             self.probe_now()
             notify(self._listeners_up)
@@ -281,7 +282,7 @@ class Subscriber:
     def _read_ended(self) -> None:
         if self._heard:
             self._heard = False
-            self._heard_at = self._now()
+            self._heard_at = time.monotonic()
             self._probe = None
             self.deaf = False
         if self.after_read is not None:
@@ -331,13 +332,13 @@ class Subscriber:
     def _check_after(self, delay_s: float) -> None:
         if self._check is not None:
             self._check.cancel()
-        loop = asyncio.get_running_loop()
-        self._check = loop.call_later(delay_s, self._check_hearing, loop.time() + delay_s)
+        due_at = time.monotonic() + delay_s
+        self._check = asyncio.get_running_loop().call_later(delay_s, self._check_hearing, due_at)
 
     def _check_hearing(self, due_at: float) -> None:
         """Give the connection up if it did not hear a probe; send one after silence."""
         interval_s = self._probe_interval_s
-        now = self._now()
+        now = time.monotonic()
         if now - due_at > interval_s / 2:
             # This process was stopped or busy: what was sent to it may lie in the socket, unread.
             self._check_after(interval_s)
@@ -348,10 +349,6 @@ class Subscriber:
             self._check_after(interval_s)
         else:
             self._check_after(self._heard_at + interval_s - now)
-
-    @staticmethod
-    def _now() -> float:
-        return asyncio.get_running_loop().time()
 
 
 def _batches(channels: Iterable[bytes], *, is_sharded: bool) -> Iterator[tuple[bytes, ...]]:

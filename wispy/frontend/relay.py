@@ -59,6 +59,7 @@ class Relay:
         counts: FrontendCounts,
         audit: Audit,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self.counts = counts
         self.audit = audit
         self.name = name
@@ -143,7 +144,7 @@ class Relay:
     def flush_soon(self, object_relay: "ObjectRelay") -> None:
         """Send what gathered for an object at the end of this turn."""
         if not self._to_flush:
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
         self._to_flush.append(object_relay)
 
     def _flush(self) -> None:
@@ -166,7 +167,7 @@ class Relay:
         self.found(object_name)  # the newest is the last
         if len(self._missed) >= self._max_objects:
             del self._missed[next(iter(self._missed))]
-        self._missed[object_name] = asyncio.get_running_loop().time()
+        self._missed[object_name] = self._loop.time()
 
     def found(self, object_name: str) -> None:
         """Redis has the object: it is not missed."""
@@ -179,7 +180,7 @@ class Relay:
         is the one that it would be had Redis kept its keys.
         """
         since = self._missed.get(object_name)
-        if since is None or asyncio.get_running_loop().time() - since > OBJECT_TTL_MS / 1000:
+        if since is None or self._loop.time() - since > OBJECT_TTL_MS / 1000:
             return errors.NOT_FOUND()
         return errors.NO_OWNER()
 
@@ -253,7 +254,7 @@ class Relay:
             self.audit.flight_denied(flight, reason, errors.message_in(reply.body), is_own=False)
             flight.answer(reply.kind, reply.body)
         elif reply.kind == relay.EXTENDED:
-            flight.deadline = asyncio.get_running_loop().time() + _decode_seconds(reply.body) + GRACE_S
+            flight.deadline = self._loop.time() + _decode_seconds(reply.body) + GRACE_S
         elif flight.sink is NOBODY:
             _land(flight)  # its session asks again, here or elsewhere, and is told the same: the body is left to it
         else:

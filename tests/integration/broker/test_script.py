@@ -17,9 +17,9 @@ async def test_is_sent_whole_once_per_connection(
     sent: list[object] = []
     send = link.send
 
-    def note(command: tuple[Argument, ...], on_reply: OnReply) -> None:
+    def note(command: tuple[Argument, ...], on_reply: OnReply, *, will_flush: bool) -> None:
         sent.append(command[0])
-        send(command, on_reply)
+        send(command, on_reply, will_flush=will_flush)
 
     monkeypatch.setattr(link, "send", note)
     for _ in range(3):
