@@ -72,6 +72,18 @@ class Feed:
         self.joining = 0
         """Subscriptions that wait for the opening: the feed stays for them."""
 
+    def declare(self, text: bytes) -> bool:
+        """Take what the owner says of the channel; whether it is of another kind than before, so that its value counts
+        no more, or has to be read.
+        """
+        former = self.kind
+        self.declaration = decode_declaration(text)
+        self.kind = self.declaration.kind
+        if self.kind == former:
+            return False
+        self.value, self.value_offset = None, 0
+        return True
+
     @property
     def at(self) -> str:
         """The position of the newest update."""

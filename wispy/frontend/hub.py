@@ -24,7 +24,7 @@ from wispy.broker.route import Commands
 from wispy.broker.store import ObjectStore, Snapshot
 from wispy.broker.subscriber import Subscriptions
 from wispy.frontend.counts import FrontendCounts
-from wispy.frontend.feed import ChannelSubscriber, Feed, decode_declaration
+from wispy.frontend.feed import ChannelSubscriber, Feed
 from wispy.frontend.tasks import Tasks
 from wispy.frontend.websocket.seam import PreparedMessages
 from wispy.protocol import errors
@@ -178,8 +178,7 @@ class Hub:
         if snapshot is None:
             feed.refusal = errors.NOT_FOUND()
             return
-        feed.declaration = decode_declaration(snapshot.declaration)
-        feed.kind = feed.declaration.kind
+        feed.declare(snapshot.declaration)
         line = snapshot.line
         feed.reader = Reader(line.epoch, line.head, line.lineage)
         feed.delivered = (line.epoch, line.head)
@@ -304,7 +303,8 @@ class Hub:
             return
         for feed, text in zip(feeds, texts, strict=True):
             if text is not None:
-                feed.declaration = decode_declaration(text)
+                if feed.declare(text) and feed.held is None:
+                    self._repair(feed)
                 for subscriber in list(feed.subscribers):
                     subscriber.redeclared(feed)
 
@@ -342,6 +342,7 @@ class Hub:
         if snapshot is None:
             self._go_on_unrepaired(feed)
             return True
+        feed.declare(snapshot.declaration)
         line = snapshot.line
         if not line.is_behind(reader.epoch, reader.head):
             pieces = await self.missed(feed, reader.epoch, reader.head, line)
@@ -355,6 +356,8 @@ class Hub:
             if reader.head < line.head or not is_continued:
                 self._take_retained(feed, snapshot, is_continued=is_continued)
                 reader.head = line.head
+            if feed.kind == "value" and feed.value is None:  # what came while it was an event channel is not kept
+                feed.value, feed.value_offset = snapshot.value, snapshot.value_offset
         verdicts = (reader.judge(epoch, offset) for epoch, offset, _ in feed.held or ())
         return next((verdict for verdict in verdicts if verdict is not Verdict.SKIP), None) is not Verdict.GAP
 

@@ -86,9 +86,10 @@ class Owner:
         await self.link.call("HSET", keys.heads, channel, head - number)
         await self.link.call("HSET", keys.log, "since", "another-run:1")
 
-    async def publish(self, channel: str, value: int) -> None:
+    async def publish(self, channel: str, value: int, *, retain: bool | None = None) -> None:
         self.heads[channel] += 1
-        update = Update(channel, self.heads[channel], b"%d" % value, channel == "value", 3)
+        retain = channel == "value" if retain is None else retain
+        update = Update(channel, self.heads[channel], b"%d" % value, retain, 3)
         replies: list[object] = []
         self.store.publish(self.epoch, [update], replies.append)
         await wait_until(lambda: replies == [True], "the update is published")
@@ -310,3 +311,23 @@ async def test_the_next_owners_declarations_are_read_whenever_they_come(stage: S
     await owner.store.declare(acquired.epoch, {"value": b'{"kind":"value","roles":[]}'})
     assert await owner.store.renew(acquired.epoch, [])
     await wait_until(lambda: listener.roles == [None, ()], "its own is read")
+
+
+async def test_the_next_owner_may_declare_another_kind(stage: Stage) -> None:
+    owner = stage.owner
+    listener = await stage.listen("event")
+    feed = stage.hub.join("sample.event")
+    await owner.acquire()
+    await owner.publish("event", 1, retain=True)
+    await wait_until(lambda: listener.values == [1], "it is delivered as an event")
+    await owner.store.declare(owner.epoch, {"event": b'{"kind":"value"}'})
+    assert await owner.store.renew(owner.epoch, [])
+    await wait_until(lambda: (feed.kind, feed.value) == ("value", b"1"), "who comes now gets the value")
+    await owner.publish("event", 2, retain=True)
+    await wait_until(lambda: feed.value == b"2", "and the next one")
+    await owner.store.declare(owner.epoch, {"event": b'{"kind":"event"}'})
+    assert await owner.store.renew(owner.epoch, [])
+    await wait_until(lambda: (feed.kind, feed.value) == ("event", None), "it has no value any more")
+    assert listener.values == [1, 2]
+    assert not listener.gaps
+    stage.hub.release(feed)
