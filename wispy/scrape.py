@@ -1,6 +1,7 @@
 """Small HTTP ports beside the one that is for everybody: for probes, and for whoever scrapes metrics.
 
-They are for use inside a deployment: they name objects, take nothing, and have no authentication and no TLS.
+They are for use inside a deployment: they name objects, take nothing, and have no authentication and no TLS. No limit
+of the public port counts here: who uses one up must not make a process that lives look dead.
 """
 
 import errno
@@ -23,6 +24,9 @@ IDLE_S: Final = 75.0
 
 Tell = Callable[[], Awaitable[list[Snapshot]]]
 """Tells the numbers of some processes."""
+
+Reasons = Callable[[], list[str]]
+"""Why a process is not what a probe asks for; empty if it is."""
 
 
 def bind(address: str, port: int, hint: str, backlog: int = 128) -> list[socket.socket]:
@@ -67,13 +71,39 @@ class Metrics(RequestHandler):
         self.finish(text)  # pyright: ignore[reportUnknownMemberType]
 
 
-def serve(sockets: Sequence[socket.socket], routes: list[Any]) -> HTTPServer:
-    """Serve on these sockets until the server is stopped.
+class Probe(RequestHandler):
+    """200, or 503 and why."""
+
+    def initialize(self, reasons: Reasons, good: str) -> None:
+        self._reasons = reasons
+        self._good = good
+
+    def get(self) -> None:
+        reasons = self._reasons()
+        if reasons:
+            self.set_status(503)
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.finish("\n".join(reasons or [self._good]) + "\n")  # pyright: ignore[reportUnknownMemberType]
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        self.set_header("Content-Type", "text/plain; charset=UTF-8")
+        self.finish(f"{status_code} {self._reason}\n")  # pyright: ignore[reportUnknownMemberType]
+
+
+def serve(sockets: Sequence[socket.socket], tell: Tell, *, not_alive: Reasons, not_ready: Reasons) -> HTTPServer:
+    """Serve `/metrics`, `/healthz` and `/readyz` on these sockets until the server is stopped.
 
     Args:
         sockets: they listen.
-        routes: as Tornado has them.
+        tell: tells the numbers.
+        not_alive: why `/healthz` fails.
+        not_ready: why `/readyz` fails.
     """
+    routes: list[Any] = [
+        ("/healthz", Probe, {"reasons": not_alive, "good": "ok"}),
+        ("/readyz", Probe, {"reasons": not_ready, "good": "ready"}),
+        ("/metrics", Metrics, {"tell": tell}),
+    ]
     application = Application(routes, log_function=_log_nothing)
     server = HTTPServer(application, max_body_size=MAX_BODY, idle_connection_timeout=IDLE_S)
     server.add_sockets(sockets)

@@ -133,14 +133,30 @@ def test_the_ports_of_pods_are_those_that_wispy_opens(manifests: list[dict[str, 
     config = configuration(manifests)
     for name in OURS:
         (container,) = of_kind(manifests, "Deployment")[name]["spec"]["template"]["spec"]["containers"]
-        health = re.search(r"--health-port=(\d+)", " ".join(container["args"]))
-        opened = {
-            "http": config["port"],
-            "metrics": config.get("metrics_port"),
-            "health": int(health[1]) if health else None,
+        arguments = " ".join(container["args"])
+        opened = {"http": config["port"]}
+        for port, option in (("metrics", r"--set=metrics_port"), ("health", r"--health-port")):
+            given = re.search(rf"{option}=(\d+)", arguments)
+            opened |= {port: int(given[1])} if given else {}
+        assert opened.items() >= {port["name"]: port["containerPort"] for port in container["ports"]}.items(), name
+
+
+def test_probes_ask_where_nobody_can_hold_the_connections(manifests: list[dict[str, Any]]) -> None:
+    """On the port for everybody whoever has them all gets a pod ended that lives. Nodes, which ask, are let in."""
+    for name in OURS:
+        deployment = of_kind(manifests, "Deployment")[name]
+        (container,) = deployment["spec"]["template"]["spec"]["containers"]
+        probes = {key: probe["httpGet"] for key, probe in container.items() if key.endswith("Probe")}
+        assert {key: probe["path"] for key, probe in probes.items()} == {
+            "readinessProbe": "/readyz",
+            "livenessProbe": "/healthz",
+            "startupProbe": "/healthz",
         }
-        for port in container["ports"]:
-            assert opened[port["name"]] == port["containerPort"], name
+        for each in of_kind(manifests, "NetworkPolicy").values():
+            if is_selected(each["spec"]["podSelector"], pod_labels(deployment)):
+                for rule in each["spec"].get("ingress", []):
+                    reached = {port["port"] for port in rule["ports"]}
+                    assert "from" in rule or not reached & {probe["port"] for probe in probes.values()}, name
 
 
 def test_the_users_of_the_demo_are_those_of_its_server(manifests: list[dict[str, Any]], tmp_path: Path) -> None:

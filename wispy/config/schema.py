@@ -107,8 +107,9 @@ class Config(Section, frozen=True):
     metrics_port: Annotated[
         Annotated[int, Meta(ge=0, le=65535)] | None,
         about(
-            "port, at `address`, on which frontends serve `/metrics`, so that their own port does not: plain HTTP, for "
-            "scrapers only; 0: any free one; null: none"
+            "port, at `address`, on which frontends serve `/metrics`, so that their own port does not, and `/healthz` "
+            "and `/readyz`, also while the limits of that one are reached: plain HTTP, for scrapers and probes only; "
+            "0: any free one; null: none"
         ),
     ] = None
     health_port: Annotated[

@@ -7,6 +7,7 @@ import random
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from itertools import islice
 from typing import Final
 
@@ -133,6 +134,8 @@ class Core:
         self._started_at = self.websockets.loop.time()
         self.requests = OpenRequests()
         self.is_draining = False
+        self.refuses_http: Callable[[], bool] = bool
+        """Whether no more HTTP connections are taken; the server's to say."""
         self._partings: list[asyncio.TimerHandle] = []
         """When those who do not leave by themselves are ended with."""
         self._session_limits = _session_limits(config)
@@ -262,6 +265,7 @@ class Core:
             "the link to Redis is down": not self.link.connected,
             "the subscription to Redis is down": not self.subscriber.connected,
             "the subscription to Redis is deaf": self.subscriber.deaf,
+            "no more HTTP connections are taken (limits.http_connections)": self.refuses_http(),
         }
         return [reason for reason, holds in reasons.items() if holds]
 

@@ -79,19 +79,25 @@ class BoundedHTTPServer(HTTPServer):
 
     def _reached(self, peer: str | None) -> FrontendLimit | None:
         """The limit that one more connection would be past."""
-        limits = self._core.config.limits
-        http = len(self._connections)  # websockets have left, in either shell
-        if http >= limits.http_connections:
-            return "http_connections"
-        if http + len(self._core.sessions) >= self._most_files:
+        if self.is_full:
             self._tell_of_files()
             return "http_connections"
-        most = limits.http_connections_per_address
+        most = self._core.config.limits.http_connections_per_address
         return "http_connections_per_address" if peer is not None and most and self._by_peer[peer] >= most else None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether one more connection would be refused, whoever opened it."""
+        # Of these websockets have left, in either shell.
+        return len(self._connections) >= self._core.config.limits.http_connections or self._are_files_used_up
+
+    @property
+    def _are_files_used_up(self) -> bool:
+        return len(self._connections) + len(self._core.sessions) >= self._most_files
 
     def _tell_of_files(self) -> None:
         """Once, and not before it matters: most who start a frontend have a handful of connections."""
-        if not self._are_files_told:
+        if self._are_files_used_up and not self._are_files_told:
             self._are_files_told = True
             log.warning(
                 "connections are refused: only %d files may be open (ulimit -n), and limits.connections and "

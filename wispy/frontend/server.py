@@ -35,7 +35,7 @@ class Listening(NamedTuple):
     public: list[socket.socket]
     """For pages, and for all who call."""
     metrics: list[socket.socket]
-    """For `/metrics` alone; none where that has no port of its own."""
+    """For scrapers and probes alone; none where they have no port of their own."""
 
 
 def listen_for_metrics(config: Config) -> list[socket.socket]:
@@ -148,7 +148,9 @@ async def serve(
         ssl_options=tls_context(config),
         xheaders=False,  # `forwarded` reads them, and from trusted proxies only
     )
-    for_metrics = scrape.serve(sockets.metrics, [("/metrics", scrape.Metrics, {"tell": tell_of_all})])
+    core.refuses_http = lambda: server.is_full
+    # Alive is who answers.
+    for_metrics = scrape.serve(sockets.metrics, tell_of_all, not_alive=list, not_ready=core.reasons_not_ready)
     try:
         # The sockets listen already: who connects meanwhile waits a moment, instead of being told that Redis is away.
         await wait_until(lambda: stop.is_set() or not core.reasons_not_ready(), CONNECT_S)

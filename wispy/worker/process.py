@@ -28,7 +28,6 @@ from wispy.errors import StartError, UnservableError
 from wispy.loops import new_event_loop
 from wispy.metrics import Snapshot, label_of
 from wispy.protocol.status import Report
-from wispy.worker import health_port
 from wispy.worker.health import Health
 from wispy.worker.owner import Owner
 from wispy.worker.shared_owner import SharedOwner
@@ -36,6 +35,8 @@ from wispy.worker.source import ObjectSource
 from wispy.worker.stage import Stage
 
 log = logging.getLogger("wispy.worker")
+
+PORT_HINT: Final = "choose another one with --health-port N or `health_port: N`"
 
 CLOSE_S: Final = 1.0
 """How long owners may take to give released instances back: object code may be in the way."""
@@ -84,7 +85,7 @@ class Worker:
         self._health: Health | None = None
         self._began = time.time()
         port = config.health_port
-        self._health_sockets = [] if port is None else scrape.bind(config.address, port, health_port.HINT)
+        self._health_sockets = [] if port is None else scrape.bind(config.address, port, PORT_HINT)
 
     # --- the objects' thread ----------------------------------------------------------------------------------------
 
@@ -185,7 +186,9 @@ class Worker:
         health = self._health
         assert health is not None
         log.info("health is told at %s", scrape.url_of(sockets, "/healthz"))
-        return health_port.serve(sockets, health, self._snapshots)
+        return scrape.serve(
+            sockets, self._snapshots, not_alive=health.reasons_not_alive, not_ready=health.reasons_not_ready
+        )
 
     async def _snapshots(self) -> list[Snapshot]:
         return [self._snapshot()]

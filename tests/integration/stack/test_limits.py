@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -59,11 +59,18 @@ def start(worker_stack: Stack) -> Iterator[StartFrontend]:
     frontends: list[Frontend] = []
 
     def start_one(
-        shell: str = "detached", *, message_size: str | None = None, proxies: str | None = None, **config: Any
+        shell: str = "detached",
+        *,
+        message_size: str | None = None,
+        proxies: str | None = None,
+        metrics_port: int | None = None,
+        **config: Any,
     ) -> Frontend:
         settings = {key if "." in key else f"limits.{key}": value for key, value in config.items()}
         if proxies is not None:
             settings["trusted_proxies"] = proxies
+        if metrics_port is not None:
+            settings["metrics_port"] = metrics_port
         if message_size is not None:
             settings["websocket_max_message_size"] = message_size
         frontends.append(worker_stack.frontend(**{**BEHIND, "websocket.shell": shell, **settings}))
@@ -350,6 +357,37 @@ async def test_connections_that_say_nothing_are_bounded(start: StartFrontend, sh
         assert (await told(reader)).startswith(b"HTTP/1.1 503 ")
         assert await client.call("sample.test_sum", [1, 2]) == 3
     await wait_until(lambda: hits(frontend).get("http_connections"), "those that are gone make room")
+
+
+async def test_probes_are_answered_while_all_connections_are_held(start: StartFrontend, shell: str) -> None:
+    """A frontend that is full lives, and its websockets with it; new clients are another one's."""
+    frontend = start(shell, http_connections=4, metrics_port=0)
+    base = frontend.wait_until_says(r"metrics are told at (http://\S+)/metrics")[1]
+
+    async def probed(path: str) -> tuple[int, str]:
+        response = await asyncio.to_thread(httpx.get, f"{base}{path}", trust_env=False, timeout=30)
+        return response.status_code, response.text
+
+    ready, full = (200, "ready\n"), (503, "no more HTTP connections are taken (limits.http_connections)\n")
+    await wait_until(lambda: is_answer(probed("/readyz"), ready), "it is ready")
+    host, _, port = frontend.address.partition(":")
+    async with client_of(frontend) as client:
+        assert await client.call("sample.test_sum", [1, 2]) == 3, "and what was connected before is gone"
+        async with AsyncExitStack() as stack:
+            for _ in range(4):
+                _, writer = await asyncio.open_connection(host, int(port))
+                stack.callback(writer.close)
+            await wait_until(lambda: is_answer(probed("/readyz"), full), "it is full")
+            assert await probed("/healthz") == (200, "ok\n")
+            refused, writer = await asyncio.open_connection(host, int(port))
+            stack.callback(writer.close)
+            assert (await told(refused)).startswith(b"HTTP/1.1 503 "), "and so it is on the port for everybody"
+            assert await client.call("sample.test_sum", [1, 2]) == 3
+        await wait_until(lambda: is_answer(probed("/readyz"), ready), "those that are gone make room")
+
+
+async def is_answer(asked: Awaitable[tuple[int, str]], expected: tuple[int, str]) -> bool:
+    return await asked == expected
 
 
 async def test_one_address_does_not_take_the_connections_of_all(start: StartFrontend) -> None:

@@ -392,7 +392,7 @@ async def test_a_port_of_its_own_tells_of_all_processes(make_stack: MakeStack) -
         return (await asyncio.to_thread(Scrape, base)).labels("process") == {"frontend-0", "frontend-1"}
 
     await wait_until(tells_of_both, "both processes are told of")
-    for path, url in (("/metrics", frontend.url), ("/", base), ("/rpc", base), ("/healthz", base)):
+    for path, url in (("/metrics", frontend.url), ("/", base), ("/rpc", base)):
         response = await asyncio.to_thread(httpx.get, f"{url}{path}", trust_env=False, timeout=30)
         assert response.status_code == 404, f"{url}{path}"
 
