@@ -122,7 +122,14 @@ LIMITS: Final = (
         "10 MiB at 300 kbit/s. Messages are looked at when pings are due",
         "the connection is closed; a websocket with close code 1008",
     ),
-    Limit("limits.reply_bytes", "reply", "as large as a message the other way", "`TOO_LARGE`, `executed: yes`", WORKER),
+    Limit(
+        "limits.reply_bytes",
+        "reply",
+        "as large as a message the other way. The results of a batch that comes by `POST` have as much together, and "
+        "`websocket.write_buffer`: what goes beyond is answered so, and not counted",
+        "`TOO_LARGE`, `executed: yes`",
+        WORKER,
+    ),
     Limit(
         "limits.snapshot_bytes",
         "object",

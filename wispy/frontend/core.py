@@ -138,7 +138,7 @@ class Core:
         """Whether no more HTTP connections are taken; the server's to say."""
         self._partings: list[asyncio.TimerHandle] = []
         """When those who do not leave by themselves are ended with."""
-        self._session_limits = _session_limits(config)
+        self.session_limits = _session_limits(config)
         self.link.on_connected(self._tell_clock)
         self.link.on_clock(lambda: self._tell_clock(is_set=True))
 
@@ -171,7 +171,7 @@ class Core:
         session = Session(
             self.quotas.websocket(self.dispatcher if self.gate is None else self.gate.lobby, remote, None),
             self.hub,
-            self._session_limits,
+            self.session_limits,
             self.relay.open_plain_session,
             self._opened,
             self._closed,

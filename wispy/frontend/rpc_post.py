@@ -3,6 +3,8 @@
 Rules:
 - Only JSON that its sender calls JSON is read: a form or plain text can be posted by any page.
 - What comes of a body counts in the room that messages of websockets have, and is let go of once it is read.
+- The results of a batch are gathered up to what a websocket may leave unread. A result beyond that is not kept: its
+  caller learns that the request ran. Errors are small, and always kept.
 """
 
 import asyncio
@@ -39,20 +41,44 @@ class _Caller:
         return self._session
 
 
-class _Sink:
-    """Waits for the answers to the requests of one POST."""
+class _Answers:
+    """The answers to the requests of one POST.
 
-    def __init__(self, requests: int) -> None:
+    Args:
+        requests: how many there are to be.
+        most_bytes: of results that are kept; a single one is kept in any case.
+    """
+
+    def __init__(self, requests: int, most_bytes: int) -> None:
         self.texts: list[bytes] = []
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._left = requests
+        self._most_bytes = most_bytes
+        self._bytes = 0
 
-    def answered(self, text: bytes) -> None:
+    def take(self, text: bytes, id: bytes | None) -> None:
+        """Take the answer to a request with this id; None: to what has none, or is no request."""
+        size = self._bytes + len(text)
+        if size > self._most_bytes and self.texts and id is not None and jsonrpc.error_in(text, id) is None:
+            what = f"the results of the batch have more than {self._most_bytes} bytes; ask for fewer at once"
+            text = jsonrpc.error(id, errors.TOO_LARGE(what, executed="yes").to_json())
         if text:
             self.texts.append(text)
+            self._bytes += len(text)
         self._left -= 1
         if self._left == 0 and not self.done.done():
             self.done.set_result(None)
+
+
+class _Sink:
+    """Waits for the answer to one request."""
+
+    def __init__(self, answers: _Answers, id: bytes | None) -> None:
+        self._answers = answers
+        self._id = id
+
+    def answered(self, text: bytes) -> None:
+        self._answers.take(text, self._id)
 
     def abandoned(self) -> None:
         """Nobody tells whether the client of a POST is still there."""
@@ -153,7 +179,7 @@ class Rpc(BodyHandler):
             core.requests.posts -= 1
 
     async def _ask(self, requests: list[Request] | list[Request | InvalidMessageError]) -> list[bytes]:
-        sink = _Sink(len(requests))
+        answers = _Answers(len(requests), self._core.session_limits.unread_bytes)
         relay = self._core.relay
         session = relay.open_plain_session()
         session.bearer = None if self.grant is None else self.grant.bearer
@@ -162,9 +188,9 @@ class Rpc(BodyHandler):
         with self._core.quotas.post(self._core.dispatcher, session.remote, self.identity.user, session) as reception:
             for request in requests:
                 if isinstance(request, Request):
-                    reception.start(caller, request, sink)
+                    reception.start(caller, request, _Sink(answers, request.id))
                 else:
-                    sink.answered(request.reply())
-            await sink.done
+                    answers.take(request.reply(), None)
+            await answers.done
         relay.reuse_plain_session(session)
-        return sink.texts
+        return answers.texts

@@ -44,7 +44,7 @@ class SessionLimits:
     depth: int
     digits: int
     unread_bytes: int
-    """Bytes of replies that a reader may leave unread."""
+    """Bytes of replies that a reader may leave unread, and of those that a batch gathers."""
 
 
 class Subscribing(Protocol):

@@ -137,6 +137,7 @@ def small_stack(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPath
         "websocket_max_message_size": "64KiB",
         "limits.http_body": "64KiB",
         "limits.reply_bytes": "64KiB",
+        "websocket.write_buffer": "64KiB",
         "limits.in_flight_per_object": 8,
         "limits.subscriptions_per_connection": 3,
     }
@@ -191,6 +192,23 @@ async def test_a_result_that_is_too_large_is_an_error(small_frontend: Frontend) 
         error = await client.error("sample.large", [70_000])
         assert error.data["executed"] == "yes"
         assert await client.call("sample.large", [10]) == "x" * 10
+
+
+def test_the_results_of_a_batch_that_are_too_large_together_are_errors(small_frontend: Frontend) -> None:
+    """One POST cannot make a frontend gather 64 of the largest results."""
+    calls = [{"jsonrpc": "2.0", "id": id, "method": "sample.large", "params": [60_000]} for id in range(4)]
+    wrong = {"jsonrpc": "2.0", "id": 4, "method": "sample.fail", "params": ["text"]}
+    told = {"jsonrpc": "2.0", "method": "sample.large", "params": [60_000]}
+    answers = small_frontend.post_any([*calls, wrong, told]).json()
+    assert sorted(answer["id"] for answer in answers) == [0, 1, 2, 3, 4]
+    kept = [answer for answer in answers if "result" in answer]
+    assert len(kept) == 2, "64 KiB, and as much of write_buffer"
+    assert {answer["result"] for answer in kept} == {"x" * 60_000}
+    refused = [answer["error"] for answer in answers if "error" in answer and answer["id"] != 4]
+    assert {error["code"] for error in refused} == {-32008}
+    assert refused[0]["data"] == {"executed": "yes", "retryable": False}
+    assert refused[0]["message"] == "the results of the batch have more than 131072 bytes; ask for fewer at once"
+    assert [answer["error"]["code"] for answer in answers if answer["id"] == 4] == [-32000], "an error is kept"
 
 
 async def test_too_many_subscriptions_are_refused(small_frontend: Frontend) -> None:
