@@ -5,11 +5,13 @@ Rules:
   not run again in it.
 - The child's standard input carries its configuration, and its end: when it closes, the parent is gone, and so goes
   the child. No secret is on a command line or in an environment.
-- A child that ends by itself is started again, after a pause that grows with each time in a row.
+- A child that ends by itself is started again, after a pause that grows with each time in a row. So is one that the
+  system does not let be started at the moment: the others serve meanwhile.
 """
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import secrets
@@ -85,23 +87,41 @@ async def _keep_running(config: Config, sockets: Listening, stop: asyncio.Event,
     failures = 0
     while not stop.is_set():
         started = loop.time()
-        kin, childs_kin = socket.socketpair()
-        child = _start(config, sockets, childs_kin, name)
-        childs_kin.close()
-        following = asyncio.create_task(family.follow(kin), name=f"metrics of {name}")
         try:
-            await _wait_or_stop(child, stop)
-        finally:
-            following.cancel()
-            await asyncio.gather(following, return_exceptions=True)
+            status = await _run(config, sockets, stop, family, name)
+            outcome = f"ended (status {status})"
+        except OSError as error:  # too many files or processes; or the interpreter is being replaced
+            outcome = f"could not be started ({error})"
         if stop.is_set():
             return
         if loop.time() - started > STEADY_S:
             failures = 0
         pause_s = PAUSES_S[min(failures, len(PAUSES_S) - 1)]
         failures += 1
-        log.error("a frontend process ended (status %s) and is started again in %s s", child.returncode, pause_s)
+        log.error("a frontend process %s and is started again in %s s", outcome, pause_s)
         await wait_until(stop.is_set, pause_s, look_every_s=0.1)
+
+
+async def _run(config: Config, sockets: Listening, stop: asyncio.Event, family: Family, name: str) -> int | None:
+    """Run one child until it ends, or `stop` is set and it has; its exit status.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    kin, childs_kin = socket.socketpair()
+    with childs_kin:
+        try:
+            child = _start(config, sockets, childs_kin, name)
+        except OSError:
+            kin.close()
+            raise
+    following = asyncio.create_task(family.follow(kin), name=f"metrics of {name}")
+    try:
+        await _wait_or_stop(child, stop)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+    return child.returncode
 
 
 def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) -> subprocess.Popen[bytes]:
@@ -124,10 +144,14 @@ def _start(config: Config, sockets: Listening, kin: socket.socket, name: str) ->
 
 
 async def _wait_or_stop(child: subprocess.Popen[bytes], stop: asyncio.Event) -> None:
-    """Wait until the child has ended by itself, or has been told to, and has."""
-    ended = _end_of(child)
+    """Wait until the child has ended by itself, or has been told to, and has.
+
+    Raises:
+        OSError: its end could not be noticed; it is killed.
+    """
     stopping = asyncio.create_task(stop.wait())
     try:
+        ended = _end_of(child)
         await asyncio.wait((ended, stopping), return_when=asyncio.FIRST_COMPLETED)
         if not ended.done():
             child.terminate()
@@ -159,7 +183,11 @@ def _end_of(child: subprocess.Popen[bytes]) -> asyncio.Future[None]:
             loop.call_soon_threadsafe(tell)
 
     # Not in a pool: a program that comes to its end waits for a pool's threads, and the child for the program's end.
-    threading.Thread(target=wait, name="wispy-child", daemon=True).start()
+    thread = threading.Thread(target=wait, name="wispy-child", daemon=True)
+    try:
+        thread.start()
+    except RuntimeError as error:  # there are as many as there may be
+        raise OSError(errno.EAGAIN, str(error)) from error
     return ended
 
 

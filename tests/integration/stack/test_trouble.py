@@ -214,6 +214,33 @@ def test_frontend_processes_share_a_port_and_are_replaced(make_stack: MakeStack)
     wait_until_blocking(lambda: not any(is_alive(child) for child in left), "the children end with their parent")
 
 
+@pytest.mark.skipif(not hasattr(psutil, "RLIMIT_NOFILE"), reason="platform: no limit of another process can be set")
+def test_a_frontend_process_that_cannot_be_started_is_tried_again(make_stack: MakeStack) -> None:
+    """The parent may open no file more, as on a system that has none left; the other child serves meanwhile."""
+    stack = make_stack(multiprocessed="true")
+    stack.worker("quiet=served:quiet")
+    frontend = stack.frontend("--processes", "2")
+    parent = psutil.Process(frontend.pid)
+    wait_until_blocking(lambda: len(parent.children()) == 2, "both are started")
+    usual: tuple[int, int] = parent.rlimit(psutil.RLIMIT_NOFILE)
+    parent.rlimit(psutil.RLIMIT_NOFILE, (3, usual[1]))
+    victim, other = parent.children()
+    victim.kill()
+    for pause_s in (r"0\.5", r"2\.0"):
+        frontend.wait_until_says(rf"could not be started \(.*Too many open files\) and is started again in {pause_s} s")
+    assert parent.children() == [other]
+    wait_until_blocking(lambda: frontend.post("quiet.ping").get("result") == "pong", "the other one serves")
+    parent.rlimit(psutil.RLIMIT_NOFILE, usual)
+    wait_until_blocking(lambda: len(parent.children()) == 2, lambda: f"it is started: {frontend.output}")
+
+    told = frontend.output.count("could not be started")
+    parent.rlimit(psutil.RLIMIT_NOFILE, (3, usual[1]))
+    other.kill()
+    wait_until_blocking(lambda: frontend.output.count("could not be started") > told, "one more cannot be started")
+    parent.rlimit(psutil.RLIMIT_NOFILE, usual)  # uvloop cannot end without a file
+    assert frontend.stop() == 0, f"nor is it started when all are told to end: {frontend.output}"
+
+
 # --- Redis ------------------------------------------------------------------------------------------------------------
 
 

@@ -3,7 +3,10 @@
 import asyncio
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
+
+import pytest
 
 from tests.support.waiting import wait_until
 from wispy.frontend import processes
@@ -24,3 +27,15 @@ async def test_the_end_of_each_child_is_noticed_however_few_threads_there_are() 
     stop.set()
     await asyncio.gather(*waiting)
     assert first.returncode is not None
+
+
+async def test_a_child_whose_end_cannot_be_noticed_is_no_child() -> None:
+    """Else another one would be started beside it, or all would end."""
+    child = start("input()")
+    former = threading.stack_size(1 << 50)  # more than there are addresses: no thread can be started
+    try:
+        with pytest.raises(BlockingIOError, match="can't start new thread"):
+            await processes._wait_or_stop(child, asyncio.Event())
+    finally:
+        threading.stack_size(former)
+    assert child.wait(10) != 0
