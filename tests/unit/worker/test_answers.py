@@ -7,7 +7,7 @@ import pytest
 
 from wispy.protocol import errors
 from wispy.protocol.errors import RPCError
-from wispy.worker.answers import arguments_of, object_error
+from wispy.worker.answers import MAX_ARGUMENTS, arguments_of, object_error
 from wispy.worker.calls import Call
 
 
@@ -46,3 +46,28 @@ class LeavingText(str):
 def test_an_exception_that_would_end_the_worker_is_an_answer(error: Exception) -> None:
     told = json.loads(object_error(error, with_traceback=False))
     assert told["data"] == {"type": type(error).__name__, "args": [], "executed": "yes", "retryable": False}
+
+
+def test_strange_exceptions_are_told_all_the_same() -> None:
+    class StrangeError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+        @property
+        def args(self) -> Any:  # type: ignore[override]
+            raise RuntimeError
+
+    told = json.loads(object_error(StrangeError(), with_traceback=False))
+    assert told["message"] == "StrangeError"
+    assert told["data"]["args"] == []
+
+
+def test_arguments_of_exceptions_are_bounded() -> None:
+    error = ValueError("x" * 5000, list(range(5000)), object(), "\ud800", float("nan"), *range(20))
+    body = object_error(error, with_traceback=False)
+    arguments = json.loads(body)["data"]["args"]
+    assert arguments[0] == "x" * 1000
+    assert arguments[1].startswith("<list, ")
+    assert arguments[2:5] == ["<object>", "<str>", {"$float": "NaN"}]
+    assert len(arguments) == MAX_ARGUMENTS
+    assert len(body) < 5000
