@@ -1,0 +1,10 @@
+"""Of the machine's code that no page may reach, none has run yet."""
+
+import pytest
+
+from tests.unit.worker.machine import fired
+
+
+@pytest.fixture(autouse=True)
+def nothing_fired() -> None:
+    fired.clear()
