@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.unit.worker.machine import fired
+from tests.unit.worker.access.machine import fired
 
 
 @pytest.fixture(autouse=True)

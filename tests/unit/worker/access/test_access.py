@@ -3,7 +3,7 @@
 import msgspec
 import pytest
 
-from tests.unit.worker.machine import ATTACKS, Colour, access, fired, path, refusal
+from tests.unit.worker.access.machine import ATTACKS, Colour, access, fired, path, refusal
 from wispy.protocol import errors
 
 # --- what is got ------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worker.machine import Machine, access, path, refusal
+from tests.unit.worker.access.machine import Machine, access, path, refusal
 from wispy.protocol import errors
 
 # --- methods ----------------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import attrs
 import msgspec
 import pytest
 
-from tests.unit.worker.machine import Point, access, refusal
+from tests.unit.worker.access.machine import Point, access, refusal
 from wispy.protocol import errors, values
 from wispy.worker.marks import expose, hide
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import pytest
 
-from tests.unit.worker.machine import access, path, refusal
+from tests.unit.worker.access.machine import access, path, refusal
 from wispy.protocol import errors
 from wispy.worker.marks import roles, write_roles
 

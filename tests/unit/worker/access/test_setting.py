@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Final
 
 import pytest
 
-from tests.unit.worker.machine import Colour, Machine, Point, access, fired, path, refusal
+from tests.unit.worker.access.machine import Colour, Machine, Point, access, fired, path, refusal
 from wispy.protocol import errors
 from wispy.worker.marks import no_delete, read_only, write_roles
 

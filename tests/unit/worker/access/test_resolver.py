@@ -1,4 +1,4 @@
-"""Where paths lead, and above all where they do not: field-notes section 5."""
+"""Where paths lead, and above all where they do not."""
 
 import collections
 from collections.abc import Callable
@@ -6,15 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.unit.worker.machine import ATTACKS, Machine, Secret, access, fire, fired, path, refusal
+from tests.unit.worker.access.machine import ATTACKS, Machine, Secret, access, fire, fired, path, refusal
 from wispy.protocol import errors
 from wispy.worker.access import Access
-
-
-@pytest.fixture(autouse=True)
-def nothing_fired() -> None:
-    fired.clear()
-
 
 OPERATIONS: dict[str, Callable[[Access, tuple[str, ...]], Any]] = {
     "get": lambda machine, where: machine.get(where),
