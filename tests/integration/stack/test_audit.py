@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from tests.integration.stack.attacks import raw_request
 from tests.integration.stack.conftest import MakeStack
-from tests.integration.stack.test_auth import LOGIN, SECRET, bearer, call, settings, write_tokens
+from tests.integration.stack.logins import LOGIN, SECRET, bearer, call, settings, write_tokens
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack, command
 from tests.support.waiting import wait_until

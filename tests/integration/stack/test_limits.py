@@ -18,7 +18,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.integration.stack.conftest import check_keys
 from tests.integration.stack.gate import Gate
-from tests.integration.stack.test_auth import SECRET, write_tokens
+from tests.integration.stack.logins import SECRET, write_tokens
 from tests.integration.websocket.wire import connect
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack, command, flags

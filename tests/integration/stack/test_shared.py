@@ -16,7 +16,7 @@ import redis
 
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
-from tests.integration.stack.test_auth import SECRET, bearer, settings, write_tokens
+from tests.integration.stack.logins import SECRET, bearer, settings, write_tokens
 from tests.support.books import Books
 from tests.support.rpc_client import Client
 from tests.support.stack import RestartableRedis, Service, Stack

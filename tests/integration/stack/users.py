@@ -1,4 +1,4 @@
-"""The functions of `auth.function` in `test_auth`."""
+"""The functions of `auth.function` in `auth/test_tokens.py`."""
 
 import asyncio
 import time
