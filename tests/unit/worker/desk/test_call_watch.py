@@ -6,7 +6,7 @@ from typing import cast
 import pytest
 
 from tests.support.waiting import wait_until
-from tests.unit.worker.test_desk import Owner
+from tests.unit.worker.desk.owner import Owner
 from wispy.protocol import errors, relay
 from wispy.worker import call_watch as module
 from wispy.worker.call_watch import CallWatch
@@ -35,11 +35,6 @@ class Played:
 
     def report_hangs(self, now: float) -> None:
         self.looks += 1
-
-
-@pytest.fixture
-def owner() -> Owner:
-    return Owner()
 
 
 @pytest.fixture
