@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.integration.stack.conftest import MakeStack
-from tests.integration.stack.test_limits import codes, hits, request
+from tests.integration.stack.limits.visitors import codes, hits, request
 from tests.integration.websocket.wire import connect, encode
 from tests.support.stack import Frontend, Stack
 
