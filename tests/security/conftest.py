@@ -8,6 +8,7 @@ import pytest
 
 from tests.security.attack import SESSION_SECRET, check_no_leak, message_of
 from tests.security.served import SECRET
+from tests.support.files import files_below
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Service, Stack
 from wispy.broker.embedded import EmbeddedServer
@@ -43,8 +44,7 @@ class Files:
 
     def everything(self) -> set[str]:
         """Every file and link below the common folder."""
-        found = [path for path in self.folder.rglob("*") if path.is_symlink() or path.is_file()]
-        return {path.relative_to(self.folder).as_posix() for path in found}
+        return files_below(self.folder)
 
 
 class Target:

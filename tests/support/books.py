@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.support.deployment import FAILOVER_S
+from tests.support.files import lines
 from tests.support.rpc_client import Client
 from tests.support.waiting import wait_until
 
@@ -99,7 +100,7 @@ class Books:
         place = {key: number for number, key in enumerate(self.sent)}
         for client in self._clients:
             newest, late = -1, list[str]()
-            for key in self._executions():
+            for key in lines(self._path):
                 if self._senders.get(key) is client:
                     late += [key] if place[key] < newest else []
                     newest = max(newest, place[key])
@@ -108,7 +109,7 @@ class Books:
 
     def check_runs(self) -> None:
         """Everything has ended, and what was said of each call is true."""
-        runs = Counter(self._executions())
+        runs = Counter(lines(self._path))
         assert set(self.sent) == set(self.answers), "each request has an answer"
         assert not set(runs) - set(self.sent), "nothing ran that was not sent"
         assert not [key for key, count in runs.items() if count > 1], "nothing ran twice"
@@ -116,6 +117,3 @@ class Books:
             said = "yes" if "result" in answer else answer["error"]["data"]["executed"]
             possible = {"yes": (1,), "no": (0,), "maybe": (0, 1)}[said]
             assert runs[key] in possible, f"{key} ran {runs[key]} times, and its answer was {answer}"
-
-    def _executions(self) -> list[str]:
-        return self._path.read_text().splitlines() if self._path.exists() else []

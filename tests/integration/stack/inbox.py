@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from tests.integration.stack.attacks import SECRET
+from tests.support.files import files_below
 from tests.support.stack import Stack
 
 LIMIT = 1_000_000
@@ -44,8 +45,7 @@ class Inbox:
 
     def everything(self) -> set[str]:
         """Every file and link below the common folder."""
-        found = [path for path in self.folder.rglob("*") if path.is_symlink() or path.is_file()]
-        return {path.relative_to(self.folder).as_posix() for path in found}
+        return files_below(self.folder)
 
     def partial(self) -> list[str]:
         return [path for path in self.everything() if ".wispy-upload" in path]

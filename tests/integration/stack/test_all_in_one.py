@@ -18,6 +18,7 @@ import wispy.app
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.served import Quiet, Sample
+from tests.support.files import lines
 from tests.support.leaks import is_alive
 from tests.support.rpc_client import Client, result
 from tests.support.stack import SERVED, Service, command, free_port
@@ -124,7 +125,7 @@ async def test_it_opens_its_page_in_a_browser(
         await wait_until_served(client)
     assert program.service.stop() == 0
     page = program.url.replace("ws:", "http:").removesuffix("ws")
-    assert (opened.read_text().split() if opened.exists() else []) == [page] * is_opened
+    assert lines(opened) == [page] * is_opened
     await program.check_gone()
 
 

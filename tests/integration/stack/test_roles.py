@@ -3,7 +3,7 @@ real frontend and worker."""
 
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import httpx
@@ -23,13 +23,6 @@ def frontend(valkey_server: EmbeddedServer, tmp_path_factory: pytest.TempPathFac
     with clean_stack(valkey_server, tmp_path_factory) as stack:
         stack.worker("guarded=served:Guarded")
         yield stack.frontend()
-
-
-@pytest.fixture
-async def client(frontend: Frontend) -> AsyncIterator[Client]:
-    async with Client(frontend.websocket_url) as client:
-        await client.hello()
-        yield client
 
 
 @pytest.mark.parametrize("name", ["stop", "engine", "engine.power", "current"])

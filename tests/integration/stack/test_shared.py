@@ -18,6 +18,7 @@ from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
 from tests.integration.stack.logins import SECRET, bearer, settings, write_tokens
 from tests.support.books import Books
+from tests.support.files import lines
 from tests.support.rpc_client import Client
 from tests.support.stack import RestartableRedis, Service, Stack
 from tests.support.waiting import wait_until
@@ -60,10 +61,6 @@ def is_nothing_left(stack: Stack) -> bool:
 def groups(stack: Stack) -> list[dict[str, Any]]:
     rows = ask(stack, "XINFO", "GROUPS", key(stack, "requests"))
     return [dict(zip(row[::2], row[1::2], strict=True)) if isinstance(row, list) else row for row in rows]
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines() if path.exists() else []
 
 
 def serve(make_stack: MakeStack, workers: int, url: str | None = None, **config: Any) -> tuple[Stack, list[Service]]:

@@ -11,6 +11,7 @@ import redis
 
 from tests.integration.stack.conftest import MakeStack
 from tests.support.books import Books
+from tests.support.files import lines
 from tests.support.rpc_client import Client
 from tests.support.stack import Service, Stack
 from tests.support.waiting import wait_until
@@ -18,10 +19,6 @@ from wispy.protocol.errors import NOT_STARTED, OVERLOADED
 
 BOOKS = "books=served:Books"
 KEPT = "kept=served:Kept"
-
-
-def lines(path: Path) -> list[str]:
-    return path.read_text().splitlines()
 
 
 def is_serving(*services: Service) -> list[Service]:
