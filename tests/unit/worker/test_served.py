@@ -49,6 +49,19 @@ async def serve(target: object, config: Config | None = None) -> ServedObject:
     return ServedObject("sample", target, config or Config(), asyncio.get_running_loop())
 
 
+def runner_of(served: ServedObject) -> tuple[Runner, list[tuple[list[Outcome], list[ChannelUpdate]]]]:
+    """It may always start, and all that it hands over is kept."""
+    hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
+    runner = Runner(
+        served,
+        UNWATCHED,
+        may_start=lambda: True,
+        on_outcomes=lambda *given: hand_overs.append(given),
+        counts=ObjectCounts(),
+    )
+    return runner, hand_overs
+
+
 async def test_the_first_flush_has_all_values() -> None:
     served = await serve(Sample())
     assert {update.channel: json.loads(update.value) for update in served.channels.flush()} == {
@@ -80,14 +93,7 @@ async def test_pages_set_channels_through_attributes_and_do_not_reach_wispys_own
 
 async def test_a_request_is_answered_after_the_updates_that_it_caused() -> None:
     served = await serve(Sample())
-    hand_overs: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
-    runner = Runner(
-        served,
-        UNWATCHED,
-        may_start=lambda: True,
-        on_outcomes=lambda *given: hand_overs.append(given),
-        counts=ObjectCounts(),
-    )
+    runner, hand_overs = runner_of(served)
     runner.begin()
     hand_overs.clear()
     runner.run(
@@ -176,16 +182,9 @@ async def test_classes_and_values_that_answer_strangely_hurt_nothing_else() -> N
     served = await serve(Holder())
     assert sorted(served.access.surface(frozenset())) == ["give", "shown", "strange", "value"]
     assert served.channels.kinds() == {"shown": "value"}
-    answers: list[tuple[list[Outcome], list[ChannelUpdate]]] = []
-    runner = Runner(
-        served,
-        UNWATCHED,
-        may_start=lambda: True,
-        on_outcomes=lambda *given: answers.append(given),
-        counts=ObjectCounts(),
-    )
+    runner, hand_overs = runner_of(served)
     runner.run([Call("s", 1, "call", ("give",)), Call("s", 2, "get", ("strange",)), Call("s", 3, "get", ("value",))])
-    outcomes = [outcome for each, _ in answers for outcome in each]
+    outcomes = [outcome for each, _ in hand_overs for outcome in each]
     assert [outcome.is_error for outcome in outcomes] == [True, True, False]
     runner.close()
     served.close()
