@@ -94,6 +94,27 @@ def message_of(method: str, params: Any = None, id: Any = 1) -> str:
     return f'{text[:-1]}, "params": {params if isinstance(params, RawJson) else json.dumps(params)}}}'
 
 
+CALL = message_of("vault.add", [1])
+"""A call that does no harm."""
+
+JSON = "Content-Type: application/json"
+
+
+def operations(path: Any) -> dict[str, str]:
+    """Everything that can be asked of a path."""
+    asked = {
+        "get": message_of("rpc.get", {"path": path}),
+        "set": message_of("rpc.set", {"path": path, "value": 1}),
+        "delete": message_of("rpc.delete", {"path": path}),
+        "call": message_of("rpc.call", {"path": path}),
+        "describe": message_of("rpc.describe", {"path": path}),
+        "source": message_of("rpc.source", {"path": path}),
+    }
+    if isinstance(path, str):
+        asked["method"] = message_of(path)
+    return asked
+
+
 def refusal(answer: Any, **data: bool) -> list[str]:
     """Name and message of an answer's error; an answer that is none fails the test.
 

@@ -7,11 +7,8 @@ from urllib.parse import quote
 
 from tests.integration.stack.attacks import raw_request, read_to_end
 from tests.integration.websocket.wire import connect, upgrade_request
-from tests.security.attack import check_no_leak, each, message_of
+from tests.security.attack import CALL, JSON, check_no_leak, each
 from tests.security.conftest import SHELLS, Target
-
-CALL = message_of("vault.add", [1]).encode()
-JSON = "Content-Type: application/json"
 
 
 def taken_apart(answer: bytes) -> tuple[int, str]:
@@ -52,7 +49,7 @@ async def test_hosts(row: dict[str, Any], untouched: Target) -> None:
     lines = f"Host: {host}\r\n{JSON}\r\nContent-Length: {len(CALL)}\r\nConnection: close\r\n\r\n"
     status = row.get("status", 421)
     wanted = status, "" if status == 400 else "421 This server does not answer to this host name (allowed_hosts)\n"
-    post = await ask(untouched, f"POST /rpc HTTP/1.1\r\n{lines}".encode() + CALL)
+    post = await ask(untouched, f"POST /rpc HTTP/1.1\r\n{lines}".encode() + CALL.encode())
     get = await ask(untouched, f"GET /pages/index.html HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
     assert [taken_apart(post), taken_apart(get)] == [wanted, wanted]
     wanted = status, "" if status == 400 else "this server does not answer to this host name (allowed_hosts)\n"
@@ -68,7 +65,7 @@ async def test_origins(row: dict[str, Any], untouched: Target) -> None:
             403,
             "this origin may not connect (allowed_origins)\n",
         )
-        post = await raw_request(host, "POST", "/rpc", CALL, JSON, f"Origin: {origin}")
+        post = await raw_request(host, "POST", "/rpc", CALL.encode(), JSON, f"Origin: {origin}")
         assert taken_apart(post) == (403, "403 This origin may not post here (allowed_origins)\n")
         before = untouched.files.everything()
         put = await raw_request(host, "PUT", "/uploads/x.png", b"evil", f"Origin: {origin}")
@@ -111,7 +108,7 @@ async def test_requests(row: dict[str, Any], untouched: Target) -> None:
     if "head" in row:
         data = row["head"].replace("{host}", host).encode("latin-1")
     else:
-        body = row.get("body", CALL.decode()).encode()
+        body = row.get("body", CALL).encode()
         headers = {"Host": host, "Content-Type": "application/json", "Connection": "close"}
         if "Content-Length" not in row.get("headers", {}) and "Transfer-Encoding" not in row.get("headers", {}):
             headers["Content-Length"] = str(len(body))

@@ -2,24 +2,9 @@
 
 from typing import Any
 
-from tests.security.attack import each, error_of, expected, message_of, refusal
+from tests.security.attack import each, error_of, expected, message_of, operations, refusal
 from tests.security.conftest import Target, by_post, by_websocket
 from tests.support.rpc_client import Client
-
-
-def operations(path: Any) -> dict[str, str]:
-    """Everything that can be asked of a path."""
-    asked = {
-        "get": message_of("rpc.get", {"path": path}),
-        "set": message_of("rpc.set", {"path": path, "value": 1}),
-        "delete": message_of("rpc.delete", {"path": path}),
-        "call": message_of("rpc.call", {"path": path}),
-        "describe": message_of("rpc.describe", {"path": path}),
-        "source": message_of("rpc.source", {"path": path}),
-    }
-    if isinstance(path, str):
-        asked["method"] = message_of(path)
-    return asked
 
 
 @each("paths")

@@ -4,10 +4,8 @@ import re
 from pathlib import Path
 
 from tests.integration.stack.attacks import raw_request
-from tests.security.attack import doors, message_of, rows
+from tests.security.attack import CALL, JSON, doors, message_of, operations, rows
 from tests.security.conftest import Target
-from tests.security.test_http import CALL, JSON
-from tests.security.test_objects import operations
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "attack-suite.md"
 
@@ -63,7 +61,7 @@ async def test_memory_stays_flat(target: Target) -> None:
         for row in rows("static"):
             await raw_request(target.frontend.address, "GET", f"/pages/{row['path']}")
         for row in rows("origins"):
-            await raw_request(target.frontend.address, "POST", "/rpc", CALL, JSON, f"Origin: {row['origin']}")
+            await raw_request(target.frontend.address, "POST", "/rpc", CALL.encode(), JSON, f"Origin: {row['origin']}")
         sizes.append(target.memory())
     assert sizes[-1] - sizes[1] < GROWTH, sizes
     target.check_untouched()

@@ -8,14 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.security.attack import SESSION_SECRET, check_no_leak, each, expected, message_of, refusal
+from tests.security.attack import CALL, SESSION_SECRET, check_no_leak, each, expected, message_of, refusal
 from tests.security.conftest import FOLDER, Target
 from tests.security.tokens import Issuer, resuming_token
 from tests.support.rpc_client import Client
 from tests.support.stack import Frontend, Stack, clean_stack
 from wispy.broker.embedded import EmbeddedServer
 
-CALL = message_of("vault.add", [1])
 BOSS = message_of("vault.for_the_boss")
 
 

@@ -319,6 +319,11 @@ def clean_stack(
     check_keys(server, stack)
 
 
+def metrics_at(url: str) -> str:
+    """What the process at this address tells of itself."""
+    return httpx.get(f"{url}/metrics", trust_env=False, timeout=30).text
+
+
 def check_keys(server: EmbeddedServer, stack: Stack) -> None:
     """Every key that the service leaves has a time to live."""
     with redis.Redis(unix_socket_path=server.url.removeprefix("unix://"), protocol=2) as connection:

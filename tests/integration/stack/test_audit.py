@@ -16,7 +16,7 @@ from tests.integration.stack.attacks import raw_request
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.logins import LOGIN, SECRET, bearer, call, settings, write_tokens
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Service, Stack, command
+from tests.support.stack import Frontend, Service, Stack, command, metrics_at
 from tests.support.waiting import wait_until
 from wispy.broker.keys import Keys
 from wispy.protocol.labels import public_name
@@ -31,10 +31,6 @@ def audit_lines(text: str) -> list[dict[str, Any]]:
 
 def said(service: Service, *keys: str) -> list[tuple[Any, ...]]:
     return [tuple(line.get(key) for key in keys) for line in audit_lines(service.output)]
-
-
-def metrics_at(url: str) -> str:
-    return httpx.get(f"{url}/metrics", timeout=30).text
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
 import pytest
 
 from tests.integration.stack.conftest import running_stack
 from tests.integration.stack.gate import Gate
 from tests.support.rpc_client import Client
-from tests.support.stack import Frontend, Stack
+from tests.support.stack import Frontend, Stack, metrics_at
 from tests.support.waiting import wait_until
 from wispy.broker.embedded import EmbeddedServer
 
@@ -330,8 +329,8 @@ async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_st
     frontend = tight_stack.first_frontend
 
     async def all_are_read() -> bool:
-        metrics = await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False, timeout=30)
-        return 'wispy_frontend_requests_in_flight{process="frontend-0"} 13.0\n' in metrics.text
+        metrics = await asyncio.to_thread(metrics_at, frontend.url)
+        return 'wispy_frontend_requests_in_flight{process="frontend-0"} 13.0\n' in metrics
 
     async with Client(frontend.websocket_url) as quick, narrow_client(frontend) as slow:
         held = await quick.start("sample.hold", [gate.path])
@@ -348,7 +347,7 @@ async def test_too_many_unread_replies_close_the_connection_and_say_why(tight_st
         slow.read_on()
         assert await slow.wait_until_closed() == 1008
         assert "slow reader" in slow.close_reason
-    metrics = (await asyncio.to_thread(httpx.get, f"{frontend.url}/metrics", trust_env=False, timeout=30)).text
+    metrics = await asyncio.to_thread(metrics_at, frontend.url)
     assert 'wispy_frontend_slow_readers_closed_total{process="frontend-0"} 1.0\n' in metrics
 
 

@@ -13,9 +13,8 @@ from redis.exceptions import NoPermissionError, ResponseError
 from scripts.redis_acl import rules, users
 from tests.integration.stack.conftest import MakeStack
 from tests.integration.stack.gate import Gate
-from tests.integration.stack.test_audit import metrics_at
 from tests.support.rpc_client import Client
-from tests.support.stack import Service, Stack, free_port
+from tests.support.stack import Service, Stack, free_port, metrics_at
 from tests.support.waiting import wait_until, wait_until_blocking
 from wispy.broker.embedded import find_binary
 from wispy.broker.keys import Keys

@@ -20,7 +20,7 @@ from tests.integration.stack.logins import SECRET, bearer, settings, write_token
 from tests.support.books import Books
 from tests.support.files import lines
 from tests.support.rpc_client import Client
-from tests.support.stack import RestartableRedis, Service, Stack
+from tests.support.stack import RestartableRedis, Service, Stack, metrics_at
 from tests.support.waiting import wait_until
 from wispy.protocol.envelope import Seal
 from wispy.protocol.errors import INVALID_PARAMS, NO_OWNER, NOT_FOUND, OUTCOME_UNKNOWN
@@ -289,8 +289,8 @@ async def test_health_and_metrics_tell_of_the_workers(make_stack: MakeStack, tmp
     path, gate = tmp_path / "executions", tmp_path / "gate"
 
     def numbers() -> dict[str, float]:
-        text = httpx.get(f"{url}/metrics", trust_env=False, timeout=30).text
-        rows = re.findall(r'^(wispy_object_\w+)\{[^}]*object="ledger"[^}]*\} (\S+)$', text, re.MULTILINE)
+        found = r'^(wispy_object_\w+)\{[^}]*object="ledger"[^}]*\} (\S+)$'
+        rows = re.findall(found, metrics_at(url), re.MULTILINE)
         return {name: float(value) for name, value in rows}
 
     def is_ready() -> bool:

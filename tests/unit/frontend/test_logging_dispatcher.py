@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.support.waiting import wait_until
+from tests.unit.frontend.callers import Client, fail, later, now, refuse, start
 from tests.unit.frontend.recorders import RecordingRelay
-from tests.unit.frontend.test_dispatch import Client, fail, later, now, refuse, start
 from wispy.access_log import AccessLog
 from wispy.frontend.flights import SessionFlights
 from wispy.frontend.logged_sink import LoggedSink
