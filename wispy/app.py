@@ -27,7 +27,7 @@ from wispy.loops import new_event_loop
 from wispy.parts import Parts, run_parts
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
-from wispy.surroundings import open_standard_streams
+from wispy.surroundings import open_standard_streams, outlive_readers
 from wispy.worker.source import ObjectSource, from_instances, is_importing
 
 log = logging.getLogger("wispy.app")
@@ -154,6 +154,7 @@ class RPCWebApp:
 def run_all_in_one(config: Config, sources: Sequence[ObjectSource], handover: Handover | None = None) -> None:
     """Serve these objects with frontends and, where none is named, a private Redis; print the URL."""
     open_standard_streams()
+    outlive_readers()
     logs.configure(config.logging_config, config.audit)
     parts = Parts(config, sources, has_web=True, handover=handover)
     is_again = handover is not None and handover.given.is_again

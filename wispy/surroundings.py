@@ -1,12 +1,14 @@
 """What a process finds where it is started: its standard streams, and the signals that end it."""
 
 import codecs
+import errno
+import io
 import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TextIO
 
 _ESCAPING: Final = "wispy-json"
 """The name of what escapes, for `codecs`."""
@@ -23,6 +25,47 @@ def open_standard_streams() -> None:
         except OSError:
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest free number: this one
     sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 -- open until the end
+
+
+def outlive_readers() -> None:
+    """Have standard output and standard error drop what nobody can read any more, as with `wispy serve | head -1`.
+
+    For programs that serve: neither their log nor an object that prints is to fail by it. What a program has put in
+    place of its streams stays as it is.
+    """
+    if sys.stdout is sys.__stdout__:
+        sys.stdout = _outliving(sys.stdout)
+    if sys.stderr is sys.__stderr__:
+        sys.stderr = _outliving(sys.stderr)
+
+
+def _outliving(stream: TextIO) -> TextIO:
+    buffer = getattr(stream, "buffer", None)
+    raw = getattr(buffer, "raw", buffer)  # `python -u` has no buffer between
+    if type(raw) is not io.FileIO or not isinstance(stream, io.TextIOWrapper):
+        return stream  # a console of Windows
+    stream.flush()
+    ours: Any = _Outliving(raw.fileno(), "w", closefd=False)
+    ours.name = stream.name
+    return io.TextIOWrapper(
+        ours if buffer is raw else io.BufferedWriter(ours),
+        encoding=stream.encoding,
+        errors=stream.errors,
+        line_buffering=stream.line_buffering,
+        write_through=stream.write_through,
+    )
+
+
+class _Outliving(io.FileIO):
+    """Takes for written what is for a pipe or a terminal whose other end is gone."""
+
+    def write(self, data: Any, /) -> int | None:
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):
+                raise
+            return memoryview(data).nbytes
 
 
 def escape_output() -> None:

@@ -17,7 +17,38 @@ from wispy.version import __version__
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command `wispy`."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    return _ended(lambda: _wispy(list(sys.argv[1:] if argv is None else argv)))
+
+
+def frontend(argv: Sequence[str] | None = None) -> int:
+    """The command `wispy-frontend`."""
+    return _ended(lambda: _run(FRONTEND, argv))
+
+
+def worker(argv: Sequence[str] | None = None) -> int:
+    """The command `wispy-worker`."""
+    return _ended(lambda: _run(WORKER, argv))
+
+
+def _ended(run: Callable[[], int]) -> int:
+    """Run to the end, whatever that is; the exit status."""
+    open_standard_streams()
+    escape_output()
+    try:
+        try:
+            return run()
+        finally:
+            sys.stdout.flush()  # also where argparse has shown a help text, and ends the program
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Python would complain once more when it closes the streams at its end.
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return READER_GONE
+
+
+def _wispy(words: list[str]) -> int:
     name = words[0] if words else ""
     if name in ("-h", "--help", "help"):
         if len(words) == 1:
@@ -35,35 +66,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(command, words[1:])
 
 
-def frontend(argv: Sequence[str] | None = None) -> int:
-    """The command `wispy-frontend`."""
-    return _run(FRONTEND, argv)
-
-
-def worker(argv: Sequence[str] | None = None) -> int:
-    """The command `wispy-worker`."""
-    return _run(WORKER, argv)
-
-
 def _run(command: Command, argv: Sequence[str] | None) -> int:
-    open_standard_streams()
-    escape_output()
     arguments = _parsed(command, argv)
     module, _, function = command.place.partition(":")
     try:
         run: Callable[[argparse.Namespace], int | None] = getattr(import_module(module), function)
-        status = run(arguments) or DONE
-        sys.stdout.flush()
+        return run(arguments) or DONE
     except (CommandError, ConfigError, StartError) as error:
         sys.stderr.write(f"{error}\n")
         return MISUSED
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except BrokenPipeError:
-        # Python would complain once more when it closes standard output at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return READER_GONE
-    return status
 
 
 def _parsed(command: Command, argv: Sequence[str] | None) -> argparse.Namespace:

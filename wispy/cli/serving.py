@@ -21,6 +21,7 @@ from wispy.parts import Parts, run_parts
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
+from wispy.surroundings import outlive_readers
 from wispy.worker.source import ObjectSource, from_specs
 
 logger = logging.getLogger("wispy.app")
@@ -53,6 +54,7 @@ def show_config(arguments: argparse.Namespace) -> None:
 def frontend(arguments: argparse.Namespace) -> None:
     """`wispy-frontend`."""
     config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-frontend")
+    outlive_readers()
     log.configure(config.logging_config, config.audit)
     # There are no objects here that would need a process of their own beside.
     parts = Parts(msgspec.structs.replace(config, multiprocessed=False), (), has_web=True)
@@ -62,6 +64,7 @@ def frontend(arguments: argparse.Namespace) -> None:
 def worker(arguments: argparse.Namespace) -> None:
     """`wispy-worker`."""
     config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-worker")
+    outlive_readers()
     log.configure(config.logging_config, config.audit)
     handover = enter(config, [Path.cwd()])
     sources = _sources(arguments, handover)

@@ -13,6 +13,7 @@ from wispy.frontend.kin import Kin
 from wispy.frontend.processes import inherit
 from wispy.frontend.server import serve
 from wispy.loops import calm_garbage_collector, new_event_loop
+from wispy.surroundings import outlive_readers
 
 ORPHAN_S: Final = 2.0
 """How long a process whose parent is gone may take to end: whoever kills the parent does not wait for a drain."""
@@ -48,6 +49,7 @@ def main() -> int:
         sys.stderr.write("this is the inside of wispy-frontend: use that command\n")
         return 2
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    outlive_readers()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(_run(sys.stdin.buffer.readline()))
     return 0

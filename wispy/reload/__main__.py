@@ -6,6 +6,7 @@ import msgspec
 
 from wispy.errors import StartError
 from wispy.reload.watcher import Plan, Watcher
+from wispy.surroundings import outlive_readers
 
 
 def main() -> int:
@@ -15,6 +16,7 @@ def main() -> int:
     except (IndexError, msgspec.MsgspecError):
         sys.stderr.write("this is the inside of wispy: use `wispy serve --autoreload`\n")
         return 2
+    outlive_readers()
     try:
         return Watcher(plan).run()
     except StartError as error:

@@ -1,7 +1,11 @@
 """Programs that are started and ended in other ways than at a prompt: streams closed, the terminal gone, no `stop`."""
 
+import os
+import re
 import signal
+import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -9,6 +13,7 @@ import pytest
 from tests.integration.stack.conftest import MakeStack
 from tests.support.stack import SERVED, command, free_port
 from tests.support.waiting import wait_until_blocking
+from wispy.cli.outcome import READER_GONE
 
 OUTLIVING = """
 import signal, sys
@@ -57,6 +62,69 @@ def test_standard_streams_may_be_closed(make_stack: MakeStack, closed: str) -> N
 
     wait_until_blocking(is_served, lambda: f"it serves: {program.output}")
     assert program.stop() == 0, program.output
+
+
+LAMP = """
+class Lamp:
+    def shine(self):
+        print("as much light as no buffer holds " * 1000, flush=True)
+        return "it is on"
+"""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_who_reads_the_output_may_go(tmp_path: Path, unbuffered: str) -> None:
+    """As with `wispy serve | head -1`: it goes on, and neither its log nor what an object prints is to fail by that."""
+    (tmp_path / "lamp.py").write_text(LAMP)
+    served = [command("wispy"), "serve", "--object", "lamp:Lamp", "--port", "0", "--set", "logging_config.access=text"]
+    with (
+        (tmp_path / "errors").open("w") as errors,
+        subprocess.Popen(
+            served,
+            cwd=tmp_path,
+            env={"PYTHONUNBUFFERED": unbuffered},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as program,
+    ):
+        try:
+            assert program.stdout is not None
+            lines = map(re.compile(r"wispy serves lamp at (\S+)").search, program.stdout)
+            url = next(found[1] for found in lines if found)
+            program.stdout.close()
+            call = {"jsonrpc": "2.0", "id": 1, "method": "lamp.shine"}
+            for _ in range(2):
+                assert httpx.post(f"{url}rpc", json=call, trust_env=False, timeout=30).json()["result"] == "it is on"
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(60) == 0
+        finally:
+            program.kill()
+    assert (tmp_path / "errors").read_text() == ""
+
+
+@pytest.mark.parametrize("words", ["--version", "--help", "help call", "config"])
+def test_a_text_that_nobody_reads_is_no_error(words: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    assert _status(words, writer) == READER_GONE
+    assert _status(f"{words} >&-", writer) == 0
+    assert _status(f"nothing {words} 2>&1", writer) == READER_GONE
+    os.close(writer)
+
+
+def _status(words: str, output: int) -> int:
+    """How `wispy` ends, which is to say nothing on standard error."""
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"exec {command('wispy')} {words}"],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env={"PYTHONUNBUFFERED": ""},
+        timeout=60,
+        check=False,
+    )
+    assert ended.stderr == b""
+    return ended.returncode
 
 
 UNSTOPPED = """
