@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any, Final, TextIO
 
+from wispy.errors import StartError
+
 _ESCAPING: Final = "wispy-json"
 """The name of what escapes, for `codecs`."""
 
@@ -79,6 +81,18 @@ def escape_output() -> None:
 def _escaped(error: UnicodeError) -> tuple[str, int]:
     assert isinstance(error, UnicodeEncodeError)
     return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+def working_folder() -> Path:
+    """The folder that the program was started in.
+
+    Raises:
+        StartError: it has been removed.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError as error:
+        raise StartError("the working directory has been removed: start again from one that is there") from error
 
 
 def ending_signals() -> tuple[signal.Signals, ...]:

@@ -21,7 +21,7 @@ from wispy.parts import Parts, run_parts
 from wispy.reload.files import own_folders
 from wispy.reload.handover import Handover
 from wispy.reload.watcher import enter
-from wispy.surroundings import outlive_readers
+from wispy.surroundings import outlive_readers, working_folder
 from wispy.worker.source import ObjectSource, from_specs
 
 logger = logging.getLogger("wispy.app")
@@ -42,7 +42,7 @@ def serve(arguments: argparse.Namespace) -> None:
     config = prepared(_load(arguments).config, is_all_in_one=True)
     if not arguments.objects:
         raise StartError("there is no object to serve: name one with --object [NAME=]MODULE:OBJECT")
-    handover = enter(config, [Path.cwd()])  # before an object is imported, which may fail
+    handover = enter(config, [working_folder()])  # before an object is imported, which may fail
     run_all_in_one(config, _sources(arguments, handover), handover)
 
 
@@ -66,7 +66,7 @@ def worker(arguments: argparse.Namespace) -> None:
     config = _with_named_redis(prepared(_load(arguments).config, is_all_in_one=False), "wispy-worker")
     outlive_readers()
     log.configure(config.logging_config, config.audit)
-    handover = enter(config, [Path.cwd()])
+    handover = enter(config, [working_folder()])
     sources = _sources(arguments, handover)
     names = ", ".join(source.name for source in sources)
     parts = Parts(config, sources, has_web=False, handover=handover)

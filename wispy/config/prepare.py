@@ -7,11 +7,15 @@ import msgspec
 
 from wispy.config.schema import Config, StaticConfig
 from wispy.config.units import Seconds
+from wispy.surroundings import working_folder
 
 
 def prepared(config: Config, *, is_all_in_one: bool) -> Config:
     """The configuration with what depends on the kind of program: whether to restore, whether there is a console
     and metrics, and where folders are.
+
+    Raises:
+        StartError: a folder would be in the working directory, which has been removed.
     """
     lease = config.lease
     if lease.restore is None:
@@ -39,7 +43,7 @@ def _located(folder: str) -> Path:
         beside = Path(main_file).parent / folder
         if beside.is_dir():
             return beside.resolve()
-    return path.absolute()
+    return path if path.is_absolute() else working_folder() / path
 
 
 def with_redis_url(config: Config, url: str) -> Config:

@@ -127,6 +127,28 @@ def _status(words: str, output: int) -> int:
     return ended.returncode
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("wispy", "serve --object served:quiet"),
+        ("wispy", "serve --object served:quiet --set static.folders={} --autoreload"),
+        ("wispy-frontend", "--redis redis://localhost"),
+        ("wispy-worker", "--redis redis://localhost --object served:quiet"),
+    ],
+)
+def test_a_working_directory_that_is_gone_is_told(tmp_path: Path, name: str, words: str) -> None:
+    ended = subprocess.run(
+        ["/bin/sh", "-c", f"mkdir gone; cd gone; rmdir ../gone; exec {command(name)} {words}"],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(SERVED)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ended.returncode, ended.stdout) == (2, b"")
+    assert re.fullmatch(rb"the working directory has been removed: .*\n", ended.stderr)
+
+
 UNSTOPPED = """
 import sys
 from wispy import RPCWebApp, on_release
