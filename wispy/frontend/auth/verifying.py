@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeGuard, cast
 
 import jwt
 import msgspec
@@ -81,17 +81,23 @@ class Verifier(Protocol):
 
 def grant_of(user: object, roles: object, until: float = math.inf) -> Grant | None:
     """A grant for a name and roles that came from elsewhere; None where they are none."""
-    if (
-        not isinstance(user, str)
-        or not 0 < len(user) <= MAX_NAME
-        or not isinstance(roles, list | tuple | set | frozenset)
-    ):
+    if not _is_name(user) or not isinstance(roles, list | tuple | set | frozenset):
         return None
     listed = cast("list[object]", list(cast("Any", roles)))
-    names = [role for role in listed if isinstance(role, str) and 0 < len(role) <= MAX_NAME]
+    names = [role for role in listed if _is_name(role)]
     if len(names) != len(listed) or len(names) > MAX_ROLES:
         return None
     return Grant(Identity(user, frozenset(names)), until)
+
+
+def _is_name(value: object) -> TypeGuard[str]:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_NAME:
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a pair of surrogates: it could not be sent to workers
+        return False
+    return True
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------
@@ -187,7 +193,12 @@ class JwtTokens:
             return None
         roles = claims.get(self._config.roles_claim, [])
         until = float(claims["exp"]) + float(self._config.leeway)
-        return grant_of(claims.get(self._config.user_claim), roles.split() if isinstance(roles, str) else roles, until)
+        user = claims.get(self._config.user_claim)
+        grant = grant_of(user, roles.split() if isinstance(roles, str) else roles, until)
+        if grant is None:
+            claimed = f"its {self._config.user_claim} is no user's name, or its {self._config.roles_claim} are no roles"
+            log.info("a token of %s is not good: %s", credentials.remote, claimed)
+        return grant
 
     def _claims_of(self, token: str) -> dict[str, Any]:
         """What a token says, if one of the keys that fit it has signed it.

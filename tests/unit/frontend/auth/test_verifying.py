@@ -235,18 +235,24 @@ async def test_what_a_token_claims_of_its_algorithm_is_not_believed(tmp_path: Pa
         {"sub": ""},
         {"sub": None},
         {"sub": "x" * 1000},
+        {"sub": "half \ud83d"},
+        {"roles": ["half \ud83d"]},
         {"roles": [1]},
         {"roles": {"operator": 1}},
     ],
 )
-async def test_claims_that_are_not_good(tmp_path: Path, claims: dict[str, Any]) -> None:
+async def test_claims_that_are_not_good(
+    tmp_path: Path, claims: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     as_pem(tmp_path / "keys", "EdDSA")
     tokens = checks(tmp_path / "keys", issuer="me", audience="lab")
     good = {"iss": "me", "aud": ["lab", "shop"], "roles": "a b"}
     grant = await tokens.verify(Credentials(sign("EdDSA", **good)))
     assert grant is not None
     assert grant.identity.roles == {"a", "b"}
-    assert await tokens.verify(Credentials(sign("EdDSA", **good | claims))) is None
+    assert await tokens.verify(Credentials(sign("EdDSA", **good | claims), remote="10.0.0.7")) is None
+    assert "a token of 10.0.0.7 is not good: " in caplog.text
 
 
 async def test_claims_of_other_names(tmp_path: Path) -> None:
