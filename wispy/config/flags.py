@@ -5,7 +5,7 @@ from collections.abc import Collection
 from typing import Any
 
 from wispy.config import fields
-from wispy.config.sources import FLAGS
+from wispy.config.sources import FLAGS, Given, from_flag
 
 _PLACEHOLDERS = {"redis.url": "URL", "port": "N", "address": "A", "processes": "N", "health_port": "N"}
 
@@ -37,11 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser, keys: Collection[str] = ()) -
     )
 
 
-def overrides(arguments: argparse.Namespace) -> dict[str, Any]:
-    """What the flags that `add_arguments` added say, for `wispy.config.load.load`; a named flag wins over `--set`."""
-    given: dict[str, Any] = dict(arguments.settings)
-    given.update({key: text for key in FLAGS if (text := getattr(arguments, key, None)) is not None})
-    return given
+def overrides(arguments: argparse.Namespace) -> list[Given]:
+    """What the flags that `add_arguments` added say, the weakest first: a named flag wins over `--set`."""
+    given = [from_flag(f"--set {key}", key, text) for key, text in arguments.settings]
+    named = ((key, flag, getattr(arguments, key, None)) for key, flag in FLAGS.items())
+    return given + [from_flag(flag, key, text) for key, flag, text in named if text is not None]
 
 
 def _key_and_value(text: str) -> tuple[str, str]:

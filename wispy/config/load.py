@@ -10,7 +10,7 @@ Rules:
 
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,7 @@ class Loaded:
 def load(
     file: str | Path | None = None,
     *,
-    overrides: Mapping[str, Any] | None = None,
+    overrides: Iterable[Given] = (),
     environ: Mapping[str, str] | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> Loaded:
@@ -52,7 +52,7 @@ def load(
 
     Args:
         file: a YAML file.
-        overrides: what flags say: dotted keys to values, or to texts as they stand on a command line.
+        overrides: what flags say, the weakest first (`wispy.config.flags.overrides`).
         environ: the environment; that of the process where not given.
         data: what would be in a file, given by a program; it is stronger than `file`.
 
@@ -65,7 +65,7 @@ def load(
     if data is not None:
         given.append(Given((), data, "program"))
     given.extend(sources.from_environment(os.environ if environ is None else environ))
-    given.extend(sources.from_flags(overrides or {}))
+    given.extend(overrides)
 
     reader = _Reader()
     for one in given:

@@ -97,11 +97,9 @@ def written(key: Key, source: str) -> str:
     return f"{'.'.join(key)}{variable}"
 
 
-def from_flags(overrides: Mapping[str, Any]) -> Iterator[Given]:
-    """What flags say; a text stands as on the command line, another value is what it is."""
-    for key, value in overrides.items():
-        flag = FLAGS.get(key, f"--set {key}")
-        yield Given(tuple(key.split(".")), value, f"flag {flag}", is_text=isinstance(value, str))
+def from_flag(flag: str, key: str, text: str) -> Given:
+    """What a flag says of a dotted key; named as it was written, `--port` or `--set port`."""
+    return Given(tuple(key.split(".")), text, f"flag {flag}", is_text=True)
 
 
 def nearest(unknown: Key, section: Key, group: Group) -> Key:

@@ -5,6 +5,7 @@ import yaml
 from wispy.config import fields
 from wispy.config.load import load
 from wispy.config.show import reference, render
+from wispy.config.sources import from_flag
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "configuration.md"
 
@@ -25,7 +26,12 @@ def test_each_value_is_shown_with_its_source() -> None:
         load(
             data={"port": 80},
             environ={"WISPY_LEASE__DURATION": "2 s"},
-            overrides={"processes": "3", "instance_configs.sample.add_attributes": "no"},
+            overrides=[
+                from_flag("--processes", "processes", "3"),
+                from_flag("--set address", "address", "::1"),
+                from_flag("--set redis", "redis", "{prefix: 'a:'}"),
+                from_flag("--set instance_configs.s.add_attributes", "instance_configs.s.add_attributes", "no"),
+            ],
         )
     )
     lines = {line.partition("  #")[0].rstrip(): line.partition("  # ")[2] for line in shown.splitlines()}
@@ -33,7 +39,9 @@ def test_each_value_is_shown_with_its_source() -> None:
     assert lines["  duration: 2 s"] == "environment WISPY_LEASE__DURATION"
     assert lines["processes: 3"] == "flag --processes"
     assert lines['base_path: ""'] == "default"
-    assert lines["    add_attributes: false"] == "flag --set instance_configs.sample.add_attributes"
+    assert lines['address: "::1"'] == "flag --set address"
+    assert lines['  prefix: "a:"'] == "flag --set redis"
+    assert lines["    add_attributes: false"] == "flag --set instance_configs.s.add_attributes"
     assert lines["      source_access: true"] == "as interface.source_access"
 
 
