@@ -4,6 +4,7 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +25,9 @@ log = logging.getLogger("wispy.frontend")
 
 BACKLOG = 1024
 """Connections that wait to be accepted: a burst of pages that reconnect, on a system that allows it (somaxconn)."""
+
+AIRPLAY_PORT = 5000
+"""The default `port`, which macOS' own AirPlay Receiver listens on, too, since 2021."""
 
 CONNECT_S = 2.0
 """How long the first clients wait for the link to Redis; without it they are served as far as can be, and told."""
@@ -64,6 +68,8 @@ def listen(config: Config) -> list[socket.socket]:
     if config.auth.kind == "proxy" and not config.trusted_proxies:
         raise StartError("auth.kind needs trusted_proxies, whose headers are believed")
     hint = "choose another one with --port N or `port: N`; 0 takes any free one"
+    if sys.platform == "darwin" and config.port == AIRPLAY_PORT:
+        hint += " (on macOS, AirPlay Receiver may hold this one: System Settings, General, AirDrop & Handoff)"
     sockets = scrape.bind(config.address, config.port, hint, BACKLOG)
     if config.address not in LOOPBACK_NAMES and not config.auth.is_on:
         log.warning(
