@@ -4,6 +4,7 @@ The parsers, `--help` and docs/reference/commands.md (`wispy.cli.reference`) are
 """
 
 import argparse
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +17,9 @@ WEB_FLAGS: Final = ("port", "address", "processes", "redis.url")
 OBJECT_HELP: Final = "an object to serve, [NAME=]MODULE:OBJECT: an instance, or a class or factory to call (repeatable)"
 
 NumberT = TypeVar("NumberT", int, float)
+
+NEGATIVE_NUMBER: Final = re.compile(r"-\.?\d")
+"""How a word begins that is a value in spite of its dash."""
 
 HELP_WIDTH: Final = 100
 """Columns of a help text: what most terminals have, so that it is the same in the documentation."""
@@ -52,6 +56,8 @@ class Command:
             formatter_class=partial(_Formatter, width=HELP_WIDTH),
             allow_abbrev=False,  # an option that comes later would change what a script means
         )
+        # Python before 3.14 takes -1e-6 for an option that it does not know.
+        parser._negative_number_matcher = NEGATIVE_NUMBER
         self.add(parser)
         return parser
 

@@ -6,9 +6,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
-import msgspec
-
-from wispy.cli.commands import COMMANDS, FRONTEND, WORKER, Command, overview
+from wispy.cli.commands import COMMANDS, FRONTEND, NEGATIVE_NUMBER, WORKER, Command, overview
 from wispy.cli.outcome import DONE, INTERRUPTED, MISUSED, READER_GONE, CommandError
 from wispy.errors import ConfigError, StartError
 from wispy.surroundings import escape_output, open_standard_streams
@@ -78,7 +76,7 @@ def _run(command: Command, argv: Sequence[str] | None) -> int:
 
 
 def _parsed(command: Command, argv: Sequence[str] | None) -> argparse.Namespace:
-    """The arguments; those of a call may stand behind options, and negative numbers be of any form."""
+    """The arguments; those of a call may stand behind options."""
     parser = command.parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and not (hasattr(arguments, "words") and all(_is_argument(word) for word in rest)):
@@ -89,9 +87,4 @@ def _parsed(command: Command, argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _is_argument(word: str) -> bool:
-    if not word.startswith("-"):
-        return True
-    try:
-        return isinstance(msgspec.json.decode(word), int | float)
-    except msgspec.DecodeError:
-        return False
+    return not word.startswith("-") or NEGATIVE_NUMBER.match(word) is not None

@@ -50,6 +50,14 @@ def test_arguments_may_be_negative_and_stand_behind_options() -> None:
     assert words("-5", "-1e5", "x") == ["-5", "-1e5", "x"]
     assert words("1", "--json", "2", "--timeout", "3", "-4e1") == ["1", "2", "-4e1"]
     assert words("--", "--hello") == ["--hello"]
+    assert words("1", "-1e-6", "--json", "2") == ["1", "-1e-6", "2"]
+
+
+@pytest.mark.parametrize("value", ["-5", "-1e-6", "-2.5E+3", "-.5"])
+def test_a_value_may_be_negative(value: str) -> None:
+    (command,) = (each for each in COMMANDS if each.name == "wispy set")
+    assert _parsed(command, ["source.current", value, "--json"]).value == value
+    assert _parsed(command, ["--json", "source.current", value]).value == value
 
 
 @pytest.mark.parametrize("argv", [["--jso"], ["-x"], ["--timeout", "0"], ["--timeout", "soon"]])
