@@ -159,7 +159,7 @@ def _kept_out(error: RPCError, *, has_token: bool) -> tuple[int, str]:
 
 
 def _complain(arguments: argparse.Namespace, error: RPCError, text: str) -> None:
-    sys.stderr.write(f"{printing.problem_json(error) if arguments.json else text}\n")
+    sys.stderr.write(f"{printing.problem_json(error) if arguments.json else printing.plain(text)}\n")
 
 
 def _show(arguments: argparse.Namespace, value: Any) -> None:

@@ -64,17 +64,18 @@ class _Watch:
         if self._is_json:
             line = printing.as_json({"channel": channel, "value": value, "at": at, "time": time.time()})
         else:
-            line = f"{datetime.now():%H:%M:%S.%f}"[:-3] + f"  {channel}  {printing.as_text(value)}"
+            line = f"{datetime.now():%H:%M:%S.%f}"[:-3] + f"  {printing.plain(channel)}  {printing.as_text(value)}"
         sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
 
     def _tell_gap(self, gap: Gap) -> None:
-        sys.stderr.write(f"wispy: messages of {gap.channel} are missing, from {gap.first} to {gap.last}\n")
+        text = f"wispy: messages of {gap.channel} are missing, from {gap.first} to {gap.last}"
+        sys.stderr.write(f"{printing.plain(text)}\n")
 
     def _tell_state(self, state: str, reason: str) -> None:
         if state == "closed":
             return
-        sys.stderr.write(f"wispy: {state}{f': {reason}' if reason else ''}\n")
+        sys.stderr.write(f"wispy: {state}{f': {printing.plain(reason)}' if reason else ''}\n")
 
 
 async def _channels(rpc: Rpc, names: Names) -> list[str]:
