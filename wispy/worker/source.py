@@ -83,10 +83,10 @@ def _from_spec(spec: str) -> ObjectSource:
     given_name, equals, place = spec.rpartition("=")
     module_name, colon, path = place.partition(":")
     if not colon or not module_name or not path:
-        raise StartError(f"--object {spec!r} is not [NAME=]MODULE:OBJECT, as in sample=lab.motor:Motor")
+        raise StartError(f"the object {spec!r} is not [NAME=]MODULE:OBJECT, as in sample=lab.motor:Motor")
     if module_name.endswith(".py"):
         module = module_name.removesuffix(".py").strip("./").replace("/", ".")
-        raise StartError(f"--object {spec!r} names a file: name its module, {module}:{path}")
+        raise StartError(f"the object {spec!r} names a file: name its module, {module}:{path}")
     target = _import(spec, module_name, path)
     name = given_name if equals else path.rpartition(".")[2]
     return _source(check_name(name if equals else _default_name(name, target)), target)
@@ -108,7 +108,7 @@ def _import(spec: str, module_name: str, path: str) -> object:
     except (Exception, SystemExit) as error:  # a script may end the program when it is imported
         # The traceback is for the terminal of the person who wrote the module, who needs it.
         detail = "".join(traceback.format_exception(error)) if not _is_absent(error, module_name) else ""
-        raise StartError(f"{detail}--object {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
+        raise StartError(f"{detail}the object {spec!r} cannot be imported: {type(error).__name__}: {error}") from error
     finally:
         _importing.reset(token)
     return target

@@ -31,6 +31,11 @@ def test_what_could_be_touched_is_told(capsys: pytest.CaptureFixture[str]) -> No
     assert capsys.readouterr().out == "position  get set delete\n"
 
 
+def test_what_cannot_be_imported_is_named_as_it_was_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["describe", "lab_to_describe:Moter"]) == 2
+    assert capsys.readouterr().err.startswith("the object 'lab_to_describe:Moter' cannot be imported: AttributeError: ")
+
+
 def test_an_object_that_cannot_be_made_is_an_error_of_whoever_wrote_it(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["describe", "lab_to_describe:broken"]) == 2
     told = capsys.readouterr().err.splitlines()
