@@ -102,7 +102,7 @@ class _Reader:
         elif rest:
             self._enter(node, rest[0], given, rest[1:])
         elif (content := values.section(given.value, is_text=given.is_text)) is None:
-            self._refuse(given, "must be a section with keys of its own", _a_secret_in(node))
+            self._refuse(given, "must be a section with keys of its own, each once", _a_secret_in(node))
         else:
             for name, value in content.items():
                 self._enter(node, str(name), replace(given, value=value, is_text=False))

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import yaml
 
@@ -69,15 +69,24 @@ def read_yaml(file: Path) -> Any:
     except UnicodeDecodeError as error:
         raise ConfigError(f"file {file}: is not UTF-8 text: {error.reason} at byte {error.start}") from None
     try:
-        # _Loader is a SafeLoader: it makes plain values only.
-        content = yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader's child  # nosec B506
+        content = yaml_in(text)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         problem = ", ".join(filter(None, (error.context, error.problem)))
         raise ConfigError(f"file {file}, line {line}: {problem}") from None
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
+    except NO_YAML as error:
         raise ConfigError(f"file {file}: is not YAML: {error}") from None
     return {} if content is None else content
+
+
+NO_YAML: Final = (yaml.YAMLError, RecursionError, ValueError)
+"""What `yaml_in` raises."""
+
+
+def yaml_in(text: str) -> Any:
+    """What a text holds: plain values, and no key twice."""
+    # _Loader is a SafeLoader: it makes plain values only.
+    return yaml.load(text, Loader=_Loader)  # noqa: S506  # a safe loader's child  # nosec B506
 
 
 def from_environment(environ: Mapping[str, str]) -> Iterator[Given]:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
-import yaml
 
 from wispy.config.fields import Key, Setting
 from wispy.config.secrets import MASK, is_secret, mask_url, mask_urls, resembles_secret
+from wispy.config.sources import NO_YAML, yaml_in
 from wispy.config.units import Bytes, Seconds, parse_duration, parse_size
 
 # Enough to recognise a value; a pasted file does not flood the terminal.
@@ -51,8 +51,8 @@ def section(value: Any, *, is_text: bool) -> Mapping[Any, Any] | None:
     """The content of a section, empty where nothing is under its name; None if the value is no section."""
     if is_text:
         try:
-            value = yaml.safe_load(value)
-        except (yaml.YAMLError, ValueError):
+            value = yaml_in(value)
+        except NO_YAML:
             return None
     if value is None:
         return {}
@@ -89,10 +89,10 @@ def _read_text(setting: Setting, text: str) -> Any:
     if origins <= {Literal}:
         return text
     try:
-        value = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError):
+        value = yaml_in(text)
+    except NO_YAML:
         if text.startswith(("[", "{")):
-            raise ValueError(f"must be {setting.expected}; this is no YAML") from None
+            raise ValueError(f"must be {setting.expected}; this is no YAML, or has a key twice") from None
         value = text
     if tuple in origins and isinstance(value, str) and str not in setting.bare and value not in _choices(setting):
         return [part.strip() for part in value.split(",")]

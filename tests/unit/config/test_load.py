@@ -225,6 +225,13 @@ def test_unknown_names_in_the_environment_and_in_flags() -> None:
         environ={"WISPY_PORT__X": "1"}
     )
     assert "static.folders = '{a: ': must be text" in problems(environ={"WISPY_STATIC__FOLDERS": "{a: "})
+    assert "redis = ***: must be a section with keys of its own, each once" in problems(
+        environ={"WISPY_REDIS": "{prefix: a, prefix: b}"}
+    )
+    assert (
+        "must be text, or a list of texts, or a map of names to texts; this is no YAML, or has a key twice"
+        in problems(overrides=setting("static.folders", "[" * 5000))
+    )
     assert "must be the name of an object" in problems(overrides=setting("instance_configs..add_attributes", "no"))
     assert "flag --set redis.ulr: redis.ulr = 'a': unknown key; the nearest valid key is redis.url" in problems(
         overrides=setting("redis.ulr", "a")
