@@ -27,7 +27,7 @@ MEANINGS: Final = {
     NO_SERVER: "no server could be reached; nothing was sent",
     NOT_LET_IN: "the server is there and did not let you in: no token, or one that is no good; nothing was sent",
     INTERRUPTED: "Ctrl-C; a call was cancelled on the server, too",
-    READER_GONE: "who read the output has gone, as `head` does",
+    READER_GONE: "who read the output has gone, as `head` does (what serves goes on)",
 }
 """All of them, for people."""
 
