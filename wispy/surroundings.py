@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
 from wispy.errors import StartError
 
@@ -32,30 +32,24 @@ def open_standard_streams() -> None:
 def outlive_readers() -> None:
     """Have standard output and standard error drop what nobody can read any more, as with `wispy serve | head -1`.
 
-    For programs that serve: neither their log nor an object that prints is to fail by it. What a program has put in
-    place of its streams stays as it is.
+    For programs that serve: neither their log nor an object that prints is to fail by it. The streams stay the same
+    objects, for whoever holds one already; what a program has put in their place stays as it is.
     """
-    if sys.stdout is sys.__stdout__:
-        sys.stdout = _outliving(sys.stdout)
-    if sys.stderr is sys.__stderr__:
-        sys.stderr = _outliving(sys.stderr)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if isinstance(stream, io.TextIOWrapper):
+            _outlive_readers_of(stream)
 
 
-def _outliving(stream: TextIO) -> TextIO:
-    buffer = getattr(stream, "buffer", None)
+def _outlive_readers_of(stream: io.TextIOWrapper) -> None:
+    buffer: Any = stream.buffer
     raw = getattr(buffer, "raw", buffer)  # `python -u` has no buffer between
-    if type(raw) is not io.FileIO or not isinstance(stream, io.TextIOWrapper):
-        return stream  # a console of Windows
-    stream.flush()
+    if type(raw) is not io.FileIO:
+        return  # a console of Windows, or ours already
+    kept = {name: getattr(stream, name) for name in ("encoding", "errors", "line_buffering", "write_through")}
+    stream.detach()
     ours: Any = _Outliving(raw.fileno(), "w", closefd=False)
-    ours.name = stream.name
-    return io.TextIOWrapper(
-        ours if buffer is raw else io.BufferedWriter(ours),
-        encoding=stream.encoding,
-        errors=stream.errors,
-        line_buffering=stream.line_buffering,
-        write_through=stream.write_through,
-    )
+    ours.name = raw.name
+    stream.__init__(ours if buffer is raw else io.BufferedWriter(ours), **kept)
 
 
 class _Outliving(io.FileIO):

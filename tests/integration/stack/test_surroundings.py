@@ -65,8 +65,12 @@ def test_standard_streams_may_be_closed(make_stack: MakeStack, closed: str) -> N
 
 
 LAMP = """
+import logging, sys
+logging.basicConfig(stream=sys.stdout)
+
 class Lamp:
     def shine(self):
+        logging.getLogger("lamp").warning("it is bright here")
         print("as much light as no buffer holds " * 1000, flush=True)
         return "it is on"
 """
