@@ -219,9 +219,12 @@ def _refuse_unescaped(login: str) -> None:
 
 def _port(parts: SplitResult, default: int) -> int:
     try:
-        return parts.port or default
+        port = parts.port
     except ValueError:
-        raise ValueError("must have a number up to 65535 as port, behind the host's colon") from None
+        port = 0
+    if port == 0:
+        raise ValueError("must have a number from 1 to 65535 as port, behind the host's colon")
+    return default if port is None else port
 
 
 def _database_in(query: str) -> str:
